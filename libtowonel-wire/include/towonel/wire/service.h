@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TOWONEL_WIRE_SERVICE_H
+#define TOWONEL_WIRE_SERVICE_H
+
+/*
+ * What an agent exposes: the JSON arrays of TOWONEL_AGENT_SERVICES, _TCP_SERVICES and
+ * _UDP_SERVICES, and the hash over all of them that tells replicas from a new configuration.
+ * Parsing refuses unknown keys by name and says which element is wrong.
+ */
+
+#include "hostname.h"
+#include "identity.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum tow_service_kind {
+	TOW_SERVICE_HTTPS,
+	TOW_SERVICE_TCP,
+	TOW_SERVICE_UDP,
+};
+
+enum tow_tls_mode {
+	TOW_TLS_PASSTHROUGH,
+	TOW_TLS_TERMINATE,
+};
+
+enum tow_proxy_protocol {
+	TOW_PROXY_NONE,
+	TOW_PROXY_V2,
+};
+
+struct tow_service {
+	enum tow_service_kind kind;
+	char name[TOW_HOSTNAME_SIZE];               /* pattern (https) or service name */
+	char origin_host[TOW_HOSTNAME_SIZE];        /* name or literal address */
+	uint16_t origin_port;
+	char origin_server_name[TOW_HOSTNAME_SIZE]; /* "" unless the origin is dialled with TLS */
+	enum tow_tls_mode tls_mode;                 /* https only */
+	enum tow_proxy_protocol proxy_protocol;
+	uint16_t listen_port;                       /* tcp and udp; 0 for https */
+};
+
+/* All-zero is valid and empty. */
+struct tow_service_list {
+	struct tow_service *items;
+	size_t count;
+};
+
+/* Appends the services of one JSON array of the given kind. Empty text is an empty array.
+ * On failure the list is as before. Returns 0; TOW_EPARSE, TOW_ETOOBIG, TOW_ENOMEM. */
+int tow_service_list_parse(struct tow_service_list *list, enum tow_service_kind kind,
+                           struct tow_slice json, struct tow_error *err);
+/* Rules over the whole list: names unique within tcp and within udp, hostnames unique, a service
+ * name equal to no hostname, listen ports unique per protocol. Returns 0, TOW_ECONFLICT. */
+int tow_service_list_check(const struct tow_service_list *list, struct tow_error *err);
+int tow_service_list_copy(const struct tow_service_list *list, struct tow_service_list *out);
+void tow_service_list_deinit(struct tow_service_list *list);
+
+/* BLAKE2b-256 over the list in a canonical order and coding: equal lists, in whatever order they
+ * were written, give equal hashes. */
+void tow_service_list_hash(const struct tow_service_list *list, uint8_t out[TOW_HASH_SIZE]);
+
+/* The service that answers to an authority ("app.example.eu", "tcp:NAME", "udp:NAME"); an exact name
+ * before a wildcard. NULL when there is none. Borrowed from the list. */
+const struct tow_service *tow_service_list_find(const struct tow_service_list *list,
+                                                const char *authority);
+/* "tcp:NAME", "udp:NAME" or the hostname pattern. */
+#define TOW_AUTHORITY_SIZE (TOW_HOSTNAME_SIZE + 4)
+char *tow_service_authority(const struct tow_service *service, char out[TOW_AUTHORITY_SIZE]);
+
+const char *tow_tls_mode_name(enum tow_tls_mode mode);   /* "passthrough", "terminate" */
+int tow_tls_mode_parse(const char *name, enum tow_tls_mode *out); /* 0, TOW_EPARSE */
+/* 1 to 64 bytes, no control characters, valid UTF-8. Returns 0, TOW_EPARSE. */
+int tow_service_name_check(struct tow_slice name, struct tow_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
