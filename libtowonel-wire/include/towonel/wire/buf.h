@@ -49,7 +49,9 @@ size_t tow_buf_len(const struct tow_buf *buf);
 void tow_buf_consume(struct tow_buf *buf, size_t len); /* len <= tow_buf_len() */
 void tow_buf_clear(struct tow_buf *buf);               /* empty, memory kept */
 void tow_buf_deinit(struct tow_buf *buf);              /* frees; all-zero again */
-void tow_buf_wipe(struct tow_buf *buf);                /* for secrets: zeroes, then frees */
+/* For secrets: zeroes, then frees. A buffer that grows leaves its old block behind as it was, so
+ * reserve a secret's whole size first. */
+void tow_buf_wipe(struct tow_buf *buf);
 
 #ifdef __cplusplus
 }
