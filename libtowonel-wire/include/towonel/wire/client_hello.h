@@ -15,7 +15,7 @@
 extern "C" {
 #endif
 
-/* One ALPN list in wire form is kept, for the origin's PROXY header: the first protocol. */
+/* The ALPN list is kept without GREASE values (RFC 8701), so that its first is a protocol. */
 struct tow_client_hello {
 	char server_name[TOW_HOSTNAME_SIZE]; /* lower case; "" when the hello has none */
 	uint16_t legacy_version;
@@ -31,12 +31,13 @@ struct tow_client_hello_parser {
 	uint8_t header_len;
 	uint16_t record_left;   /* bytes left in the present record */
 	size_t total;           /* raw bytes taken */
+	int done;               /* something else than TOW_MORE was returned */
 };
 
 /* Takes the next bytes. Returns 0 when the hello is complete (bytes after it are not looked at, *out
  * is filled, and valid until the parser is freed); TOW_MORE; TOW_EPARSE when it is not a TLS
  * ClientHello; TOW_ETOOBIG past TOW_CLIENT_HELLO_MAX; TOW_ENOMEM. After anything but TOW_MORE the
- * parser takes no more bytes. A server name that is no valid hostname is TOW_EPARSE. */
+ * parser takes no more bytes: TOW_EINVAL. A server name that is no valid hostname is TOW_EPARSE. */
 int tow_client_hello_feed(struct tow_client_hello_parser *parser, struct tow_slice bytes,
                           struct tow_client_hello *out);
 void tow_client_hello_deinit(struct tow_client_hello_parser *parser);
