@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TOWONEL_TUNNEL_HEALTH_H
+#define TOWONEL_TUNNEL_HEALTH_H
+
+/*
+ * The health listener of a program part: GET /healthz (the loop answers), /readyz (200, or 503 and the reasons,
+ * as JSON), /metrics (Prometheus text).
+ */
+
+#include <towonel/tunnel/http_server.h>
+#include <towonel/tunnel/metrics.h>
+
+struct tow_health;
+
+struct tow_health_config {
+	struct tow_loop *loop;
+	struct tow_log *log;
+	struct tow_addr listen;
+	int dual_stack;
+	struct tow_metrics *metrics;
+	/* Appends one reason per line for not being ready; nothing when ready. May be NULL. */
+	void (*not_ready)(void *user, struct tow_buf *reasons);
+	void *user;
+};
+
+/* Returns 0; TOW_EADDRINUSE, TOW_EDENIED, TOW_EIO, TOW_ENOMEM. */
+int tow_health_new(const struct tow_health_config *config, struct tow_health **out, struct tow_error *err);
+void tow_health_free(struct tow_health *health);
+const struct tow_addr *tow_health_addr(const struct tow_health *health);
+
+#endif
