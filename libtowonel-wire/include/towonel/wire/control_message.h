@@ -5,7 +5,7 @@
 /*
  * The control stream of a tunnel: u32 length, then that many bytes of JSON with a member "type".
  *
- *   agent -> edge  hello {version, entry, services: [authority, ...]}
+ *   agent -> edge  hello {version, software, entry, services: [authority, ...]}
  *   edge -> agent  welcome {edge_id, software}
  *                  refused {code, message}       then the connection is closed
  *                  superseded {generation}       by an agent with another service list
@@ -73,10 +73,12 @@ struct tow_control_message {
 	uint64_t ping_id, sent_ms; /* ping, pong: sent_ms on the sender's monotonic clock */
 };
 
-/* Appends prefix and JSON. Returns 0, TOW_ENOMEM, TOW_ETOOBIG. */
+/* Appends prefix and JSON. Texts that are no UTF-8 count as out of memory, numbers end at 2^63 - 1.
+ * Returns 0, TOW_ENOMEM, TOW_ETOOBIG, TOW_EINVAL (no such type). */
 int tow_control_write(const struct tow_control_message *message, struct tow_buf *out);
-/* The message at the start of bytes; *len is its whole length. Free it with _deinit. Returns 0;
- * TOW_MORE; TOW_EPARSE; TOW_ETOOBIG; TOW_ENOMEM. */
+/* The message at the start of bytes; *len is its whole length. Free it with _deinit. Of a hello of another
+ * version only the version is read. software and text come cut to fit, with '?' for anything but
+ * printable ASCII. Returns 0; TOW_MORE; TOW_EPARSE; TOW_ETOOBIG; TOW_ENOMEM. */
 int tow_control_read(struct tow_slice bytes, struct tow_control_message *out, size_t *len);
 void tow_control_message_deinit(struct tow_control_message *message);
 
