@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include <towonel/wire/error.h>
 
+#include "utf8.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,34 +20,27 @@ const char *tow_strerror(int code)
 	}
 }
 
-/* The text ends up in terminals and logs, and parts of it come from outside: no control characters,
- * neither those of ASCII nor U+0080 to U+009F, which a terminal obeys as well. */
-static void defuse(char *text)
+/* The text ends up in terminals, logs and JSON, and parts of it come from outside: what is a control
+ * character or no UTF-8 becomes '?'. A sequence that the end of the text cut off is dropped. */
+static void defuse(char *text, int cut)
 {
-	unsigned char *p = (unsigned char *)text;
+	struct tow_slice left = tow_slice_of(text);
 
-	for (; *p; p++) {
-		if (*p < 0x20 || *p == 0x7f)
-			*p = '?';
-		else if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f)
-			p[0] = p[1] = '?';
+	while (left.len) {
+		uint32_t c;
+		size_t len = tow__utf8_read(left, &c);
+		char *at = text + (left.base - (const uint8_t *)text);
+		if (!len && cut && left.len < 4 && (left.base[0] & 0xc0) == 0xc0) {
+			*at = '\0';
+			return;
+		}
+		if (!len || tow__utf8_is_control(c)) {
+			len = len ? len : 1;
+			memset(at, '?', len);
+		}
+		left.base += len;
+		left.len -= len;
 	}
-}
-
-/* Drops the first bytes of a UTF-8 sequence whose last ones were cut off. */
-static void drop_cut_sequence(char *text)
-{
-	size_t len = strlen(text), start = len, need;
-	unsigned char lead;
-
-	while (start && ((unsigned char)text[start - 1] & 0xc0) == 0x80)
-		start--;
-	if (!start)
-		return;
-	lead = (unsigned char)text[start - 1];
-	need = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
-	if (len - (start - 1) < need)
-		text[start - 1] = '\0';
 }
 
 /* Formats `format: rest`, or without rest what format says. The arguments may point into err. */
@@ -63,9 +58,7 @@ static void write_text(struct tow_error *err, const char *format, va_list args, 
 		int more = snprintf(text + len, room, ": %s", rest);
 		cut = more < 0 || (size_t)more >= room;
 	}
-	if (cut)
-		drop_cut_sequence(text);
-	defuse(text);
+	defuse(text, cut);
 	memcpy(err->text, text, sizeof text);
 }
 

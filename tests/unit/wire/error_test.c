@@ -63,6 +63,9 @@ static void control_characters_are_defused(void **state)
 	assert_string_equal(err.text, "a?b?[31mc??d??e \xc3\xa9");
 	tow_error_prefix(&err, "\r");
 	assert_string_equal(err.text, "?: a?b?[31mc??d??e \xc3\xa9");
+	/* no UTF-8: a lone byte, an overlong slash, a surrogate, a cut sequence, past U+10FFFF */
+	tow_error_set(&err, TOW_EPARSE, "%s", "\xff|\xc0\xaf|\xed\xa0\x80|\xe2\x82|\xf4\x90\x80\x80");
+	assert_string_equal(err.text, "?|??|???|??|????");
 }
 
 static void long_texts_are_cut_between_characters(void **state)

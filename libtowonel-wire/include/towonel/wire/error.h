@@ -66,7 +66,8 @@ struct tow_error {
 /* The fixed text of a code; "unknown error" for any other number. Never NULL, static. */
 const char *tow_strerror(int code);
 
-/* Writes code and the formatted text (control characters become '?') unless err is NULL.
+/* Writes code and the formatted text (control characters and what is no UTF-8 become
+ * '?') unless err is NULL. The arguments may point into err->text.
  * Returns code, so that a caller can `return tow_error_set(err, TOW_EPARSE, ...)`. */
 int tow_error_set(struct tow_error *err, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
