@@ -5,7 +5,10 @@ SYSTEM := libsodium jansson
 BUILT := wolfssl
 TEXT := Bytes and meanings of towonel: identities, tokens, entries, parsers
 SOURCES := \
+	src/addr.c \
 	src/buf.c \
-	src/error.c
+	src/error.c \
+	src/hostname.c \
+	src/utf8.c
 
 include mk/library.mk
