@@ -14,3 +14,8 @@ lint: | lint-packages test-packages $(deps_ready)
 
 format: | lint-packages
 	clang-format -i $(c_files)
+
+# Each library's map, from its public headers.
+.PHONY: maps
+maps: | packages $(deps_ready)
+	scripts/exports --write
