@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: MIT
 #
-# What only reads the sources. `make format` changes them.
+# What only reads the sources. Layout is not a gate, since clang-format differs by
+# version and knows no tables; `make format FILES=...` applies it where it helps.
 
 c_files := $(sort $(shell git ls-files '*.c' '*.h' 2>/dev/null))
-shell_files := $(sort $(shell git ls-files 'scripts/*' 'tests/bench/*' .ci/run 2>/dev/null | \
+shell_files := $(sort $(shell git ls-files scripts tests/bench .ci 2>/dev/null | \
 	xargs -r grep -lE '^\#!/(usr/)?bin/(env )?(ba)?sh' 2>/dev/null))
 
 .PHONY: lint format
 lint: | lint-packages test-packages $(deps_ready)
 	shellcheck -x $(shell_files)
-	clang-format --dry-run --Werror $(c_files)
 	scripts/tidy $(deps_prefix) $(c_files)
 
 format: | lint-packages
-	clang-format -i $(c_files)
+	clang-format -i $(FILES)
 
 # Each library's map, from its public headers.
 .PHONY: maps
