@@ -9,6 +9,9 @@ SOURCES := \
 	src/buf.c \
 	src/error.c \
 	src/hostname.c \
+	src/identity.c \
+	src/tenant_key.c \
+	src/text_coding.c \
 	src/utf8.c
 
 include mk/library.mk
