@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 LIB := tunnel
 BELOW := wire
-SYSTEM := libuv
+SYSTEM := libuv libsodium
 BUILT := wolfssl libngtcp2 libngtcp2_crypto_wolfssl libcurl libnghttp3 libllhttp
 TEXT := Moving bytes for towonel: event loop, QUIC, TLS, HTTP, pipes
-SOURCES :=
+SOURCES := \
+	src/tls/identity_cert.c
 
 include mk/library.mk
