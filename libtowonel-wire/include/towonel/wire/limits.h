@@ -31,6 +31,7 @@
 #define TOW_PIPE_UNSENT_MAX 262144  /* read from a socket, not yet given to the peer */
 #define TOW_STREAMS_PER_AGENT 16384
 #define TOW_DATAGRAM_MAX 65535
+#define TOW_ROUTE_EVENT_MAX 268435456 /* a snapshot of a million names */
 
 /* configuration and API */
 #define TOW_SERVICES_MAX 4096

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "route_event.h"
+
+#include <stdlib.h>
+
+#include <jansson.h>
+#include <towonel/wire/cursor.h>
+
+static int read_text(const json_t *object, const char *name, struct tow_slice *out,
+                     struct tow_error *err)
+{
+	const json_t *value = json_object_get(object, name);
+
+	if (!json_is_string(value))
+		return tow_error_set(err, TOW_EPARSE, "%s is not a string", name);
+	*out = tow_slice_make(json_string_value(value), json_string_length(value));
+	return 0;
+}
+
+static int read_number(const json_t *object, const char *name, uint64_t min, uint64_t max,
+                       uint64_t *out, struct tow_error *err)
+{
+	const json_t *value = json_object_get(object, name);
+
+	if (!json_is_integer(value) || json_integer_value(value) < 0 ||
+	    (uint64_t)json_integer_value(value) < min || (uint64_t)json_integer_value(value) > max)
+		return tow_error_set(err, TOW_EPARSE, "%s is not a number from %llu to %llu", name,
+		                     (unsigned long long)min, (unsigned long long)max);
+	*out = (uint64_t)json_integer_value(value);
+	return 0;
+}
+
+static int read_id(const json_t *object, const char *name, struct tow_id *out, struct tow_error *err)
+{
+	struct tow_slice text;
+	int rc = read_text(object, name, &text, err);
+
+	if (rc == 0 && tow_id_parse(text, out) != 0)
+		rc = tow_error_set(err, TOW_EPARSE, "%s is not an id", name);
+	return rc;
+}
+
+static int protocol_of(struct tow_slice text, enum tow_protocol *out)
+{
+	if (tow_slice_equal(text, tow_slice_of("tcp")))
+		*out = TOW_PROTOCOL_TCP;
+	else if (tow_slice_equal(text, tow_slice_of("udp")))
+		*out = TOW_PROTOCOL_UDP;
+	else
+		return TOW_EPARSE;
+	return 0;
+}
+
+/* The elements of the lists. What else an object has is ignored: an edge may be older than its hub. */
+
+static int read_tenant(const json_t *item, void *out, struct tow_error *err)
+{
+	struct tow_route_tenant *tenant = out;
+	struct tow_slice key;
+	int rc = read_id(item, "tenant_id", &tenant->id, err);
+
+	if (rc == 0)
+		rc = read_text(item, "public_key", &key, err);
+	if (rc == 0 && tow_base64url_decode(key, tenant->public_key, sizeof(tenant->public_key)) !=
+	                       (int)sizeof(tenant->public_key))
+		rc = tow_error_set(err, TOW_EPARSE, "public_key is not an ML-DSA-65 key");
+	return rc;
+}
+
+static int read_hostname(const json_t *item, void *out, struct tow_error *err)
+{
+	struct tow_route_hostname *hostname = out;
+	struct tow_slice text, mode;
+	int rc = read_text(item, "hostname", &text, err);
+
+	if (rc == 0)
+		rc = tow_hostname_parse(text, TOW_HOSTNAME_PATTERN, hostname->pattern, err);
+	if (rc == 0)
+		rc = read_id(item, "tenant_id", &hostname->tenant_id, err);
+	if (rc == 0)
+		rc = read_text(item, "tls_mode", &mode, err);
+	if (rc == 0 && tow_tls_mode_parse((const char *)mode.base, &hostname->tls_mode) != 0)
+		rc = tow_error_set(err, TOW_EPARSE, "tls_mode is not known");
+	return rc;
+}
+
+static int read_port(const json_t *item, void *out, struct tow_error *err)
+{
+	struct tow_route_port *port = out;
+	struct tow_slice protocol, service;
+	uint64_t number = 0;
+	int rc = read_text(item, "protocol", &protocol, err);
+
+	if (rc == 0 && protocol_of(protocol, &port->protocol) != 0)
+		rc = tow_error_set(err, TOW_EPARSE, "protocol is neither tcp nor udp");
+	if (rc == 0)
+		rc = read_number(item, "port", 1, UINT16_MAX, &number, err);
+	port->port = (uint16_t)number;
+	if (rc == 0)
+		rc = read_id(item, "tenant_id", &port->tenant_id, err);
+	if (rc == 0)
+		rc = read_text(item, "service", &service, err);
+	if (rc == 0)
+		rc = tow_service_name_check(service, err);
+	if (rc == 0)
+		memcpy(port->service, service.base, service.len); /* at most TOW_SERVICE_NAME_MAX */
+	return rc;
+}
+
+static int read_revocation(const json_t *item, void *out, struct tow_error *err)
+{
+	struct tow__route_revocation *revocation = out;
+	int rc = read_id(item, "tenant_id", &revocation->tenant_id, err);
+
+	if (rc == 0)
+		rc = read_id(item, "agent_id", &revocation->agent_id, err);
+	if (rc == 0)
+		rc = read_number(item, "expires_at_ms", 0, INT64_MAX, &revocation->expires_at_ms, err);
+	return rc;
+}
+
+static int read_removed_tenant(const json_t *item, void *out, struct tow_error *err)
+{
+	if (!json_is_string(item) || tow_id_parse(tow_slice_of(json_string_value(item)), out) != 0)
+		return tow_error_set(err, TOW_EPARSE, "not an id");
+	return 0;
+}
+
+static int read_removed_hostname(const json_t *item, void *out, struct tow_error *err)
+{
+	struct tow_route_hostname *hostname = out;
+
+	if (!json_is_string(item))
+		return tow_error_set(err, TOW_EPARSE, "not a string");
+	return tow_hostname_parse(tow_slice_of(json_string_value(item)), TOW_HOSTNAME_PATTERN,
+	                          hostname->pattern, err);
+}
+
+/* "tcp/2222" */
+static int read_removed_port(const json_t *item, void *out, struct tow_error *err)
+{
+	struct tow_route_port *port = out;
+	struct tow_reader r = tow_reader_of(tow_slice_of(json_is_string(item) ? json_string_value(item) : ""));
+	struct tow_slice protocol = tow_read_bytes(&r, 3);
+	uint32_t number = 0;
+	int rc = tow_read_u8(&r) == '/' ? protocol_of(protocol, &port->protocol) : TOW_EPARSE;
+
+	while (rc == 0 && r.left > 0) {
+		unsigned digit = (unsigned)tow_read_u8(&r) - '0';
+
+		number = number * 10 + digit;
+		if (digit > 9 || number == 0 || number > UINT16_MAX)
+			rc = TOW_EPARSE;
+	}
+	if (rc != 0 || number == 0)
+		return tow_error_set(err, TOW_EPARSE, "not of the form tcp/PORT or udp/PORT");
+	port->port = (uint16_t)number;
+	return 0;
+}
+
+struct section {
+	const char *name;
+	size_t item_size;
+	int (*read)(const json_t *item, void *out, struct tow_error *err);
+};
+
+static int read_list(const json_t *parent, const struct section *section, struct tow__route_list *out,
+                     struct tow_error *err)
+{
+	const json_t *array = json_object_get(parent, section->name);
+	size_t count = json_array_size(array);
+	uint8_t *items;
+
+	if (array && !json_is_array(array))
+		return tow_error_set(err, TOW_EPARSE, "%s is not an array", section->name);
+	if (count == 0)
+		return 0;
+	items = calloc(count, section->item_size);
+	if (!items)
+		return tow_error_set(err, TOW_ENOMEM, "out of memory");
+	out->items = items;
+	out->count = count;
+	for (size_t i = 0; i < count; i++) {
+		int rc = section->read(json_array_get(array, i), items + i * section->item_size, err);
+
+		if (rc != 0) {
+			tow_error_prefix(err, "%s[%zu]", section->name, i);
+			return rc;
+		}
+	}
+	return 0;
+}
+
+static int read_versions(const json_t *root, struct tow__route_event *event, struct tow_error *err)
+{
+	int rc = read_number(root, "version", 1, INT64_MAX, &event->version, err);
+
+	event->is_delta = json_object_get(root, "from") != NULL;
+	if (rc != 0 || !event->is_delta)
+		return rc;
+	rc = read_number(root, "from", 0, INT64_MAX, &event->from, err);
+	if (rc == 0 && event->from >= event->version)
+		rc = tow_error_set(err, TOW_EPARSE, "version does not come after from");
+	return rc;
+}
+
+static int read_event(const json_t *root, struct tow__route_event *event, struct tow_error *err)
+{
+	const json_t *removed = json_object_get(root, "removed");
+	const struct {
+		const json_t *parent;
+		struct section section;
+		struct tow__route_list *list;
+	} sections[] = {
+		{ root, { "tenants", sizeof(struct tow_route_tenant), read_tenant }, &event->tenants },
+		{ root, { "hostnames", sizeof(struct tow_route_hostname), read_hostname }, &event->hostnames },
+		{ root, { "ports", sizeof(struct tow_route_port), read_port }, &event->ports },
+		{ root,
+		  { "revoked_agents", sizeof(struct tow__route_revocation), read_revocation },
+		  &event->revoked },
+		{ removed, { "tenants", sizeof(struct tow_id), read_removed_tenant }, &event->removed_tenants },
+		{ removed,
+		  { "hostnames", sizeof(struct tow_route_hostname), read_removed_hostname },
+		  &event->removed_hostnames },
+		{ removed, { "ports", sizeof(struct tow_route_port), read_removed_port }, &event->removed_ports },
+	};
+	int rc;
+
+	if (!json_is_object(root))
+		return tow_error_set(err, TOW_EPARSE, "not an object");
+	rc = read_versions(root, event, err);
+	if (rc == 0 && removed && (!json_is_object(removed) || !event->is_delta))
+		rc = tow_error_set(err, TOW_EPARSE, "removed is not an object of a delta");
+	for (size_t i = 0; rc == 0 && i < sizeof(sections) / sizeof(sections[0]); i++)
+		rc = read_list(sections[i].parent, &sections[i].section, sections[i].list, err);
+	return rc;
+}
+
+int tow__route_event_parse(struct tow_slice json, struct tow__route_event *out, struct tow_error *err)
+{
+	struct tow__route_event event = { .version = 0 };
+	json_error_t error;
+	json_t *root;
+	int rc;
+
+	if (json.len > TOW_ROUTE_EVENT_MAX)
+		return tow_error_set(err, TOW_ETOOBIG, "routes of %zu bytes", json.len);
+	root = json_loadb((const char *)json.base, json.len, JSON_REJECT_DUPLICATES, &error);
+	if (!root && json_error_code(&error) == json_error_out_of_memory)
+		return tow_error_set(err, TOW_ENOMEM, "out of memory");
+	if (!root)
+		return tow_error_set(err, TOW_EPARSE, "line %d column %d: %s", error.line, error.column,
+		                     error.text);
+	rc = read_event(root, &event, err);
+	json_decref(root);
+	if (rc != 0)
+		tow__route_event_deinit(&event);
+	*out = event;
+	return rc;
+}
+
+void tow__route_event_deinit(struct tow__route_event *event)
+{
+	free(event->tenants.items);
+	free(event->hostnames.items);
+	free(event->ports.items);
+	free(event->revoked.items);
+	free(event->removed_tenants.items);
+	free(event->removed_hostnames.items);
+	free(event->removed_ports.items);
+	memset(event, 0, sizeof(*event));
+}
