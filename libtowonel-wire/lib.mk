@@ -7,11 +7,15 @@ TEXT := Bytes and meanings of towonel: identities, tokens, entries, parsers
 SOURCES := \
 	src/addr.c \
 	src/buf.c \
+	src/client_hello.c \
+	src/control_message.c \
 	src/error.c \
 	src/hostname.c \
 	src/identity.c \
+	src/proxy_header.c \
 	src/tenant_key.c \
 	src/text_coding.c \
+	src/udp_frame.c \
 	src/utf8.c
 
 include mk/library.mk
