@@ -64,17 +64,17 @@ static int in_any(const struct tow_addr *a, const struct prefix *list, size_t co
 int tow_addr_is_private(const struct tow_addr *a)
 {
 	static const struct prefix list[] = {
-		{ 4, 32, { 0 } },             /* any */
-		{ 4, 8, { 10 } },             /* RFC 1918 */
-		{ 4, 10, { 100, 64 } },       /* RFC 6598 */
-		{ 4, 8, { 127 } },            /* loopback */
-		{ 4, 16, { 169, 254 } },      /* RFC 3927 */
-		{ 4, 12, { 172, 16 } },
-		{ 4, 16, { 192, 168 } },
-		{ 6, 128, { 0 } },            /* any */
-		{ 6, 128, { [15] = 1 } },     /* loopback */
-		{ 6, 7, { 0xfc } },           /* RFC 4193 */
-		{ 6, 10, { 0xfe, 0x80 } },    /* RFC 4291 section 2.5.6 */
+		{ 4, 32, { 0 } },          /* any */
+		{ 4, 8, { 10 } },          /* RFC 1918 */
+		{ 4, 10, { 100, 64 } },    /* RFC 6598 */
+		{ 4, 8, { 127 } },         /* loopback */
+		{ 4, 16, { 169, 254 } },   /* RFC 3927 */
+		{ 4, 12, { 172, 16 } },    /* RFC 1918 */
+		{ 4, 16, { 192, 168 } },   /* RFC 1918 */
+		{ 6, 128, { 0 } },         /* any */
+		{ 6, 128, { [15] = 1 } },  /* loopback */
+		{ 6, 7, { 0xfc } },        /* RFC 4193 */
+		{ 6, 10, { 0xfe, 0x80 } }, /* RFC 4291 section 2.5.6 */
 	};
 	return in_any(a, list, sizeof list / sizeof *list);
 }
@@ -121,7 +121,8 @@ char *tow_addr_format_host(const struct tow_addr *addr, char *text)
 	if (addr->family == 4)
 		snprintf(text, TOW_ADDR_TEXT_SIZE, "%u.%u.%u.%u", b[0], b[1], b[2], b[3]);
 	else if (is_mapped(addr)) /* RFC 5952 section 5 */
-		snprintf(text, TOW_ADDR_TEXT_SIZE, "::ffff:%u.%u.%u.%u", b[12], b[13], b[14], b[15]);
+		snprintf(text, TOW_ADDR_TEXT_SIZE, "::ffff:%u.%u.%u.%u", b[12], b[13], b[14],
+		         b[15]);
 	else if (addr->family == 6)
 		format_v6(b, text);
 	else
@@ -176,7 +177,8 @@ static int parse_port(struct tow_slice text, uint16_t *out)
 	return 0;
 }
 
-/* Cuts at the colon before the port; takes the brackets off. *bracketed says whether there were any. */
+/* Cuts at the colon before the port; takes the brackets off. *bracketed says whether there were
+ * any. */
 static int cut_port(struct tow_slice text, struct tow_slice *host, struct tow_slice *port,
                     int *bracketed, struct tow_error *err)
 {
@@ -195,7 +197,8 @@ static int cut_port(struct tow_slice text, struct tow_slice *host, struct tow_sl
 		if (colon == end)
 			return tow_error_set(err, TOW_EPARSE, "the port is missing");
 		if (*colon != ':')
-			return tow_error_set(err, TOW_EPARSE, "after \"]\" comes \":\" and the port");
+			return tow_error_set(err, TOW_EPARSE,
+			                     "after \"]\" comes \":\" and the port");
 		*host = tow_slice_make(text.base + 1, (size_t)(close - text.base) - 1);
 	} else {
 		colon = memchr(text.base, ':', text.len);
@@ -240,19 +243,22 @@ static int check_name(struct tow_slice name, struct tow_error *err)
 		uint8_t c = name.base[i];
 		if (c == '.') {
 			if (!label)
-				return tow_error_set(err, TOW_EPARSE, "the host has an empty label");
+				return tow_error_set(err, TOW_EPARSE,
+				                     "the host has an empty label");
 			label = 0;
 			digits = 1;
 			continue;
 		}
 		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
 		      c == '-' || c == '_'))
-			return tow_error_set(err, TOW_EPARSE,
-			                     "the host has a character that no name or address has");
+			return tow_error_set(
+				err, TOW_EPARSE,
+				"the host has a character that no name or address has");
 		if (c < '0' || c > '9')
 			digits = 0;
 		if (++label > TOW_LABEL_MAX)
-			return tow_error_set(err, TOW_EPARSE, "a label of the host is longer than %d",
+			return tow_error_set(err, TOW_EPARSE,
+			                     "a label of the host is longer than %d",
 			                     TOW_LABEL_MAX);
 	}
 	if (!label)
@@ -262,7 +268,8 @@ static int check_name(struct tow_slice name, struct tow_error *err)
 	return 0;
 }
 
-int tow_host_port_split(struct tow_slice text, char host[254], uint16_t *port, struct tow_error *err)
+int tow_host_port_split(struct tow_slice text, char host[254], uint16_t *port,
+                        struct tow_error *err)
 {
 	struct tow_slice name, number;
 	struct tow_addr addr;
@@ -275,7 +282,8 @@ int tow_host_port_split(struct tow_slice text, char host[254], uint16_t *port, s
 	if (parse_port(number, &value) || !value)
 		return tow_error_set(err, TOW_EPARSE, "the port must be a number from 1 to 65535");
 	if (name.len > TOW_HOSTNAME_MAX)
-		return tow_error_set(err, TOW_EPARSE, "the host is longer than %d", TOW_HOSTNAME_MAX);
+		return tow_error_set(err, TOW_EPARSE, "the host is longer than %d",
+		                     TOW_HOSTNAME_MAX);
 	if (tow_addr_parse_host(name, &addr))
 		addr.family = 0;
 	if (bracketed && addr.family != 6)

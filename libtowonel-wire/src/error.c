@@ -11,17 +11,16 @@ const char *tow_strerror(int code)
 {
 	switch (code) {
 #define ERROR_CASE(name, value, text)                                                              \
-	case value:                                                                                \
-		return text;
+	case value: return text;
 		TOW_ERROR_TABLE(ERROR_CASE)
 #undef ERROR_CASE
-	default:
-		return "unknown error";
+	default: return "unknown error";
 	}
 }
 
-/* The text ends up in terminals, logs and JSON, and parts of it come from outside: what is a control
- * character or no UTF-8 becomes '?'. A sequence that the end of the text cut off is dropped. */
+/* The text ends up in terminals, logs and JSON, and parts of it come from outside: what is a
+ * control character or no UTF-8 becomes '?'. A sequence that the end of the text cut off is
+ * dropped. */
 static void defuse(char *text, int cut)
 {
 	struct tow_slice left = tow_slice_of(text);
@@ -44,8 +43,8 @@ static void defuse(char *text, int cut)
 }
 
 /* Formats `format: rest`, or without rest what format says. The arguments may point into err. */
-__attribute__((format(printf, 2, 0)))
-static void write_text(struct tow_error *err, const char *format, va_list args, const char *rest)
+static __attribute__((format(printf, 2, 0))) void
+write_text(struct tow_error *err, const char *format, va_list args, const char *rest)
 {
 	char text[TOW_ERROR_TEXT_SIZE];
 	int len = vsnprintf(text, sizeof text, format, args);

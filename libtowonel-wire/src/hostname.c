@@ -73,10 +73,12 @@ static int parse_name(struct tow_slice whole, size_t from, char *out, struct tow
 	if (whole.base[len - 1] == '-')
 		return bad(err, whole, "a label ends with \"-\"");
 	if (digits)
-		return bad(err, whole, labels == 4 ? "it is an IP address" : "its last label is a number");
+		return bad(err, whole,
+		           labels == 4 ? "it is an IP address" : "its last label is a number");
 	if (labels < 2)
-		return bad(err, whole, from ? "a wildcard needs two labels after \"*.\""
-		                            : "it needs at least two labels");
+		return bad(err, whole,
+		           from ? "a wildcard needs two labels after \"*.\""
+		                : "it needs at least two labels");
 	out[len] = '\0';
 	return 0;
 }

@@ -5,8 +5,8 @@
 #include <sodium.h>
 #include <string.h>
 
-/* Before the first random byte and the first key. Cheap when done before, and thread safe; it fails only
- * where the system has no randomness to give, and then nothing may go on. */
+/* Before the first random byte and the first key. Cheap when done before, and thread safe; it fails
+ * only where the system has no randomness to give, and then nothing may go on. */
 static void start_sodium(void)
 {
 	int r = sodium_init();
@@ -102,10 +102,12 @@ int tow_seed_parse(struct tow_slice file, uint8_t seed[TOW_SEED_SIZE], struct to
 	if (file.len && file.base[file.len - 1] == '\r')
 		file.len--;
 	if (file.len != 2 * TOW_SEED_SIZE)
-		return tow_error_set(err, TOW_EPARSE, "a key is 32 bytes or 64 hex digits, this is neither");
+		return tow_error_set(err, TOW_EPARSE,
+		                     "a key is 32 bytes or 64 hex digits, this is neither");
 	if (tow_hex_decode(file, bytes, sizeof bytes) != TOW_SEED_SIZE) {
 		tow_wipe(bytes, sizeof bytes);
-		return tow_error_set(err, TOW_EPARSE, "a key of 64 characters must be hex digits only");
+		return tow_error_set(err, TOW_EPARSE,
+		                     "a key of 64 characters must be hex digits only");
 	}
 	memcpy(seed, bytes, sizeof bytes);
 	tow_wipe(bytes, sizeof bytes);

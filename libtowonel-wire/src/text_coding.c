@@ -48,7 +48,8 @@ int tow_base64url_decode(struct tow_slice text, void *out, size_t cap)
 		return TOW_ETOOBIG;
 	if (!text.len)
 		return 0;
-	if (sodium_base642bin(out, cap, (const char *)text.base, text.len, NULL, &len, NULL, BASE64URL))
+	if (sodium_base642bin(out, cap, (const char *)text.base, text.len, NULL, &len, NULL,
+	                      BASE64URL))
 		return TOW_EPARSE;
 	return (int)len;
 }

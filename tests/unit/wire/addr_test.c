@@ -21,7 +21,9 @@ static struct tow_addr host(const char *text)
 /* RFC 5952: section 1 and 2 (the spellings), 4.1, 4.2.1 to 4.2.3, 4.3, 5. */
 static void addresses_are_written_canonically(void **state)
 {
-	static const struct { const char *in, *out; } cases[] = {
+	static const struct {
+		const char *in, *out;
+	} cases[] = {
 		{ "2001:db8:0:0:1:0:0:1", "2001:db8::1:0:0:1" },
 		{ "2001:0db8:0:0:1:0:0:1", "2001:db8::1:0:0:1" },
 		{ "2001:db8::1:0:0:1", "2001:db8::1:0:0:1" },
@@ -44,7 +46,8 @@ static void addresses_are_written_canonically(void **state)
 		{ "0:0:1::", "0:0:1::" },
 		{ "1:0:0:2:0:0:3:0", "1::2:0:0:3:0" },
 		{ "fe80::", "fe80::" },
-		{ "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff" },
+		{ "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+		  "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff" },
 		{ "0.0.0.0", "0.0.0.0" },
 		{ "255.255.255.255", "255.255.255.255" },
 	};
@@ -72,15 +75,52 @@ static void addresses_are_written_canonically(void **state)
 static void what_is_no_address_is_refused(void **state)
 {
 	static const char *const hosts[] = {
-		"", "1", "1.2.3", "1.2.3.4.5", "256.1.1.1", "01.2.3.4", "1.2.3.4 ", " 1.2.3.4", "0x7f.1",
-		":", ":::", "1::2::3", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "12345::", "::g", "[::1]",
-		"fe80::1%eth0", "::1.2.3", "localhost", "1.2.3.4:80",
+		"",
+		"1",
+		"1.2.3",
+		"1.2.3.4.5",
+		"256.1.1.1",
+		"01.2.3.4",
+		"1.2.3.4 ",
+		" 1.2.3.4",
+		"0x7f.1",
+		":",
+		":::",
+		"1::2::3",
+		"1:2:3:4:5:6:7",
+		"1:2:3:4:5:6:7:8:9",
+		"12345::",
+		"::g",
+		"[::1]",
+		"fe80::1%eth0",
+		"::1.2.3",
+		"localhost",
+		"1.2.3.4:80",
 		"0000:0000:0000:0000:0000:0000:0000:0000:0000:0000",
 	};
 	static const char *const pairs[] = {
-		"", ":", "1.2.3.4", "1.2.3.4:", "1.2.3.4:65536", "1.2.3.4:-1", "1.2.3.4:+1", "1.2.3.4: 1",
-		"1.2.3.4:080", "1.2.3.4:1x", "1.2.3.4:100000", "[1.2.3.4]:80", "::1:80", "[::1]", "[::1]80",
-		"[::1]:", "[::1", "]:80", "[]:80", "[::1]]:80", "localhost:80", "1.2.3.4:80:90",
+		"",
+		":",
+		"1.2.3.4",
+		"1.2.3.4:",
+		"1.2.3.4:65536",
+		"1.2.3.4:-1",
+		"1.2.3.4:+1",
+		"1.2.3.4: 1",
+		"1.2.3.4:080",
+		"1.2.3.4:1x",
+		"1.2.3.4:100000",
+		"[1.2.3.4]:80",
+		"::1:80",
+		"[::1]",
+		"[::1]80",
+		"[::1]:",
+		"[::1",
+		"]:80",
+		"[]:80",
+		"[::1]]:80",
+		"localhost:80",
+		"1.2.3.4:80:90",
 	};
 	struct tow_addr addr = { .port = 77 };
 
@@ -116,19 +156,46 @@ static void mapped_addresses_become_ipv4(void **state)
 
 static void private_and_public_are_told_apart(void **state)
 {
-	static const struct { const char *text; int private, loopback; } cases[] = {
-		{ "0.0.0.0", 1, 0 },         { "0.0.0.1", 0, 0 },         { "9.255.255.255", 0, 0 },
-		{ "10.0.0.0", 1, 0 },        { "10.255.255.255", 1, 0 },  { "11.0.0.0", 0, 0 },
-		{ "100.63.255.255", 0, 0 },  { "100.64.0.0", 1, 0 },      { "100.127.255.255", 1, 0 },
-		{ "100.128.0.0", 0, 0 },     { "126.255.255.255", 0, 0 }, { "127.0.0.1", 1, 1 },
-		{ "127.255.255.255", 1, 1 }, { "128.0.0.1", 0, 0 },       { "169.254.1.1", 1, 0 },
-		{ "169.255.0.0", 0, 0 },     { "172.15.255.255", 0, 0 },  { "172.16.0.0", 1, 0 },
-		{ "172.31.255.255", 1, 0 },  { "172.32.0.0", 0, 0 },      { "192.168.255.1", 1, 0 },
-		{ "192.169.0.0", 0, 0 },     { "203.0.113.7", 0, 0 },     { "::", 1, 0 },
-		{ "::1", 1, 1 },             { "::2", 0, 0 },             { "fc00::1", 1, 0 },
-		{ "fdff::1", 1, 0 },         { "fbff::1", 0, 0 },         { "fe80::1", 1, 0 },
-		{ "febf::1", 1, 0 },         { "fec0::1", 0, 0 },         { "2001:db8::1", 0, 0 },
-		{ "::ffff:10.1.2.3", 1, 0 }, { "::ffff:127.0.0.1", 1, 1 }, { "::ffff:8.8.8.8", 0, 0 },
+	static const struct {
+		const char *text;
+		int private, loopback;
+	} cases[] = {
+		{ "0.0.0.0", 1, 0 },
+		{ "0.0.0.1", 0, 0 },
+		{ "9.255.255.255", 0, 0 },
+		{ "10.0.0.0", 1, 0 },
+		{ "10.255.255.255", 1, 0 },
+		{ "11.0.0.0", 0, 0 },
+		{ "100.63.255.255", 0, 0 },
+		{ "100.64.0.0", 1, 0 },
+		{ "100.127.255.255", 1, 0 },
+		{ "100.128.0.0", 0, 0 },
+		{ "126.255.255.255", 0, 0 },
+		{ "127.0.0.1", 1, 1 },
+		{ "127.255.255.255", 1, 1 },
+		{ "128.0.0.1", 0, 0 },
+		{ "169.254.1.1", 1, 0 },
+		{ "169.255.0.0", 0, 0 },
+		{ "172.15.255.255", 0, 0 },
+		{ "172.16.0.0", 1, 0 },
+		{ "172.31.255.255", 1, 0 },
+		{ "172.32.0.0", 0, 0 },
+		{ "192.168.255.1", 1, 0 },
+		{ "192.169.0.0", 0, 0 },
+		{ "203.0.113.7", 0, 0 },
+		{ "::", 1, 0 },
+		{ "::1", 1, 1 },
+		{ "::2", 0, 0 },
+		{ "fc00::1", 1, 0 },
+		{ "fdff::1", 1, 0 },
+		{ "fbff::1", 0, 0 },
+		{ "fe80::1", 1, 0 },
+		{ "febf::1", 1, 0 },
+		{ "fec0::1", 0, 0 },
+		{ "2001:db8::1", 0, 0 },
+		{ "::ffff:10.1.2.3", 1, 0 },
+		{ "::ffff:127.0.0.1", 1, 1 },
+		{ "::ffff:8.8.8.8", 0, 0 },
 	};
 
 	(void)state;
@@ -143,7 +210,10 @@ static void private_and_public_are_told_apart(void **state)
 
 static void host_and_port_are_split(void **state)
 {
-	static const struct { const char *text, *host; unsigned port; } good[] = {
+	static const struct {
+		const char *text, *host;
+		unsigned port;
+	} good[] = {
 		{ "127.0.0.1:8080", "127.0.0.1", 8080 },
 		{ "localhost:1", "localhost", 1 },
 		{ "my_app-1:65535", "my_app-1", 65535 },
@@ -152,7 +222,9 @@ static void host_and_port_are_split(void **state)
 		{ "[::ffff:1.2.3.4]:443", "::ffff:1.2.3.4", 443 },
 		{ "3com.example:80", "3com.example", 80 },
 	};
-	static const struct { const char *text, *why; } bad[] = {
+	static const struct {
+		const char *text, *why;
+	} bad[] = {
 		{ "", "port are missing" },
 		{ "localhost", "port is missing" },
 		{ "[::1]", "port is missing" },
@@ -210,7 +282,8 @@ static void host_and_port_are_split(void **state)
  * is written back as an equal address. */
 static void mangled_texts_do_no_harm(void **state)
 {
-	static const char *const texts[] = { "192.0.2.1:443", "[2001:db8::1]:443", "[::ffff:1.2.3.4]:1" };
+	static const char *const texts[] = { "192.0.2.1:443", "[2001:db8::1]:443",
+		                             "[::ffff:1.2.3.4]:1" };
 	char name[254];
 	uint16_t port;
 

@@ -59,18 +59,22 @@ static void control_characters_are_defused(void **state)
 	struct tow_error err;
 
 	(void)state;
-	tow_error_set(&err, TOW_EPARSE, "%s", "a\nb\x1b[31mc\x7f\td\xc2\x9b" "e \xc3\xa9");
+	tow_error_set(&err, TOW_EPARSE, "%s",
+	              "a\nb\x1b[31mc\x7f\td\xc2\x9b"
+	              "e \xc3\xa9");
 	assert_string_equal(err.text, "a?b?[31mc??d??e \xc3\xa9");
 	tow_error_prefix(&err, "\r");
 	assert_string_equal(err.text, "?: a?b?[31mc??d??e \xc3\xa9");
 	/* no UTF-8: a lone byte, an overlong slash, a surrogate, a cut sequence, past U+10FFFF */
-	tow_error_set(&err, TOW_EPARSE, "%s", "\xff|\xc0\xaf|\xed\xa0\x80|\xe2\x82|\xf4\x90\x80\x80");
+	tow_error_set(&err, TOW_EPARSE, "%s",
+	              "\xff|\xc0\xaf|\xed\xa0\x80|\xe2\x82|\xf4\x90\x80\x80");
 	assert_string_equal(err.text, "?|??|???|??|????");
 }
 
 static void long_texts_are_cut_between_characters(void **state)
 {
-	static const char *const letters[] = { "x", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80" };
+	static const char *const letters[] = { "x", "\xc3\xa9", "\xe2\x82\xac",
+		                               "\xf0\x9f\x98\x80" };
 	struct tow_error err;
 	char text[2 * TOW_ERROR_TEXT_SIZE];
 

@@ -13,7 +13,9 @@
 
 static void good_names_are_normalised(void **state)
 {
-	static const struct { const char *in, *out; } cases[] = {
+	static const struct {
+		const char *in, *out;
+	} cases[] = {
 		{ "app.example.eu", "app.example.eu" },
 		{ "App.EXAMPLE.eu.", "app.example.eu" },
 		{ "*.Example.eu", "*.example.eu" },
@@ -43,7 +45,9 @@ static void good_names_are_normalised(void **state)
 
 static void bad_names_are_refused_with_the_reason(void **state)
 {
-	static const struct { const char *in, *why; } cases[] = {
+	static const struct {
+		const char *in, *why;
+	} cases[] = {
 		{ "", "empty" },
 		{ ".", "empty" },
 		{ "localhost", "two labels" },
@@ -70,7 +74,9 @@ static void bad_names_are_refused_with_the_reason(void **state)
 		{ "app.example.eu:443", "port" },
 		{ "https://app.example.eu", "scheme" },
 		{ "app.example.eu/path", "path" },
-		{ "b\xc3\xbc" "cher.example", "xn--" },
+		{ "b\xc3\xbc"
+		  "cher.example",
+		  "xn--" },
 		{ "app example.eu", "only letters" },
 		{ "app.example.eu ", "only letters" },
 		{ "app\texample.eu", "only letters" },
@@ -80,14 +86,15 @@ static void bad_names_are_refused_with_the_reason(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		assert_int_equal(tow_hostname_parse(tow_slice_of(cases[i].in), TOW_HOSTNAME_PATTERN, out,
-		                                    &err),
+		assert_int_equal(tow_hostname_parse(tow_slice_of(cases[i].in), TOW_HOSTNAME_PATTERN,
+		                                    out, &err),
 		                 TOW_EPARSE);
 		if (!strstr(err.text, cases[i].why))
 			fail_msg("%s", err.text);
 	}
-	assert_int_equal(tow_hostname_parse(tow_slice_make("a\0b.eu", 6), TOW_HOSTNAME_EXACT, out, NULL),
-	                 TOW_EPARSE);
+	assert_int_equal(
+		tow_hostname_parse(tow_slice_make("a\0b.eu", 6), TOW_HOSTNAME_EXACT, out, NULL),
+		TOW_EPARSE);
 	assert_int_equal(tow_hostname_parse(tow_slice_make(NULL, 0), TOW_HOSTNAME_EXACT, out, &err),
 	                 TOW_EPARSE);
 	assert_string_equal(out, "unchanged");
@@ -104,8 +111,8 @@ static void the_longest_name_has_253_bytes(void **state)
 				text[i] = i % 31 == 30 && i + 1 < len ? '.' : 'a';
 			memcpy(text + len, ".", 2);
 			text[len + (size_t)dot] = '\0';
-			assert_int_equal(tow_hostname_parse(tow_slice_of(text), TOW_HOSTNAME_PATTERN, out,
-			                                    NULL),
+			assert_int_equal(tow_hostname_parse(tow_slice_of(text),
+			                                    TOW_HOSTNAME_PATTERN, out, NULL),
 			                 len <= 253 ? 0 : TOW_EPARSE);
 		}
 	}
@@ -127,12 +134,13 @@ static void enumerate(void)
 			snprintf(names[name_count++], 16, "%s.%s", labels[i], labels[j]);
 			snprintf(patterns[pattern_count++], 16, "*.%s.%s", labels[i], labels[j]);
 			for (size_t k = 0; k < n; k++) {
-				snprintf(names[name_count++], 16, "%s.%s.%s", labels[i], labels[j], labels[k]);
-				snprintf(patterns[pattern_count++], 16, "*.%s.%s.%s", labels[i], labels[j],
+				snprintf(names[name_count++], 16, "%s.%s.%s", labels[i], labels[j],
 				         labels[k]);
+				snprintf(patterns[pattern_count++], 16, "*.%s.%s.%s", labels[i],
+				         labels[j], labels[k]);
 				for (size_t l = 0; l < n; l++)
-					snprintf(names[name_count++], 16, "%s.%s.%s.%s", labels[i], labels[j],
-					         labels[k], labels[l]);
+					snprintf(names[name_count++], 16, "%s.%s.%s.%s", labels[i],
+					         labels[j], labels[k], labels[l]);
 			}
 		}
 	}
@@ -198,8 +206,9 @@ static void the_wildcard_of_a_name_matches_it(void **state)
 		}
 		assert_int_equal(tow_hostname_wildcard_of(names[i], out), 0);
 		assert_true(tow_hostname_matches(out, names[i]));
-		assert_int_equal(tow_hostname_parse(tow_slice_of(out), TOW_HOSTNAME_PATTERN, checked, NULL),
-		                 0);
+		assert_int_equal(
+			tow_hostname_parse(tow_slice_of(out), TOW_HOSTNAME_PATTERN, checked, NULL),
+			0);
 		assert_string_equal(out, checked);
 	}
 	assert_int_equal(tow_hostname_wildcard_of("*.a.b", out), TOW_ENOTFOUND);
@@ -222,10 +231,12 @@ static void mangled_names_do_no_harm(void **state)
 			for (unsigned c = 0; c < 256; c++) {
 				memcpy(at, text, len);
 				at[i] = (uint8_t)c;
-				if (tow_hostname_parse(tow_slice_make(at, len), TOW_HOSTNAME_PATTERN, out, NULL))
+				if (tow_hostname_parse(tow_slice_make(at, len),
+				                       TOW_HOSTNAME_PATTERN, out, NULL))
 					continue;
-				assert_int_equal(tow_hostname_parse(tow_slice_of(out), TOW_HOSTNAME_PATTERN,
-				                                    again, NULL),
+				assert_int_equal(tow_hostname_parse(tow_slice_of(out),
+				                                    TOW_HOSTNAME_PATTERN, again,
+				                                    NULL),
 				                 0);
 				assert_string_equal(out, again);
 			}

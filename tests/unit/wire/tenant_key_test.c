@@ -68,7 +68,8 @@ static void seeds_give_the_published_keys(void **state)
 
 	(void)state;
 	assert_true(json_array_size(json_object_get(vectors, "keys")) > 25);
-	json_array_foreach (json_object_get(vectors, "keys"), i, item) {
+	json_array_foreach(json_object_get(vectors, "keys"), i, item)
+	{
 		uint8_t *seed = bytes_of(item, "seed", &len);
 		struct tow_tenant_key *key;
 		struct tow_id id;
@@ -91,10 +92,12 @@ static void signatures_verify_as_published(void **state)
 	size_t i, j, len, good = 0, bad = 0;
 
 	(void)state;
-	json_array_foreach (json_object_get(vectors, "groups"), i, group) {
+	json_array_foreach(json_object_get(vectors, "groups"), i, group)
+	{
 		uint8_t *public_key = bytes_of(group, "public_key", &len);
 		assert_int_equal(len, TOW_MLDSA_PUBLIC_SIZE);
-		json_array_foreach (json_object_get(group, "tests"), j, item) {
+		json_array_foreach(json_object_get(group, "tests"), j, item)
+		{
 			size_t msg_len, sig_len;
 			uint8_t *msg = bytes_of(item, "msg", &msg_len);
 			uint8_t *sig = bytes_of(item, "sig", &sig_len);
@@ -104,7 +107,8 @@ static void signatures_verify_as_published(void **state)
 			int r = tow_tenant_verify(public_key, tow_slice_make(msg, msg_len),
 			                          tow_slice_make(sig, sig_len));
 			if (r != (valid ? 0 : TOW_ESIGNATURE))
-				fail_msg("%d: %s", (int)json_integer_value(json_object_get(item, "id")),
+				fail_msg("%d: %s",
+				         (int)json_integer_value(json_object_get(item, "id")),
 				         json_string_value(json_object_get(item, "comment")));
 			good += valid;
 			bad += !valid;
@@ -118,7 +122,8 @@ static void signatures_verify_as_published(void **state)
 
 static void what_is_signed_verifies_and_nothing_else(void **state)
 {
-	static uint8_t message[5000], sig[TOW_MLDSA_SIGNATURE_SIZE], again[TOW_MLDSA_SIGNATURE_SIZE];
+	static uint8_t message[5000], sig[TOW_MLDSA_SIGNATURE_SIZE],
+		again[TOW_MLDSA_SIGNATURE_SIZE];
 	static const size_t lens[] = { 0, 1, 31, 135, 136, 137, sizeof message };
 	struct tow_tenant_key *key = key_of(7), *other = key_of(8);
 	const uint8_t *public_key = tow_tenant_key_public(key);
@@ -131,7 +136,8 @@ static void what_is_signed_verifies_and_nothing_else(void **state)
 
 		assert_int_equal(tow_tenant_key_sign(key, m, sig), 0);
 		assert_int_equal(tow_tenant_verify(public_key, m, s), 0);
-		assert_int_equal(tow_tenant_verify(tow_tenant_key_public(other), m, s), TOW_ESIGNATURE);
+		assert_int_equal(tow_tenant_verify(tow_tenant_key_public(other), m, s),
+		                 TOW_ESIGNATURE);
 		m.base = message;
 		m.len = lens[i] + 1 <= sizeof message ? lens[i] + 1 : lens[i] - 1;
 		assert_int_equal(tow_tenant_verify(public_key, m, s), TOW_ESIGNATURE);
@@ -142,13 +148,15 @@ static void what_is_signed_verifies_and_nothing_else(void **state)
 	}
 	for (size_t at = 0; at < sizeof sig; at += 97) {
 		sig[at] ^= 0x10;
-		assert_int_equal(tow_tenant_verify(public_key, tow_slice_make(message, sizeof message),
+		assert_int_equal(tow_tenant_verify(public_key,
+		                                   tow_slice_make(message, sizeof message),
 		                                   tow_slice_make(sig, sizeof sig)),
 		                 TOW_ESIGNATURE);
 		sig[at] ^= 0x10;
 	}
 	for (size_t len = 0; len < sizeof sig; len += 331)
-		assert_int_equal(tow_tenant_verify(public_key, tow_slice_make(message, sizeof message),
+		assert_int_equal(tow_tenant_verify(public_key,
+		                                   tow_slice_make(message, sizeof message),
 		                                   tow_slice_make(sig, len)),
 		                 TOW_ESIGNATURE);
 	assert_int_equal(tow_tenant_verify(public_key, tow_slice_make(message, sizeof message),
@@ -159,7 +167,8 @@ static void what_is_signed_verifies_and_nothing_else(void **state)
 	tow_tenant_key_free(NULL);
 }
 
-/* Any bytes of the right size are a public key of sorts (FIPS 204 section 5.3 has no way to fail). */
+/* Any bytes of the right size are a public key of sorts (FIPS 204 section 5.3 has no way to fail).
+ */
 static void any_public_key_is_survived(void **state)
 {
 	static uint8_t public_key[TOW_MLDSA_PUBLIC_SIZE], sig[TOW_MLDSA_SIGNATURE_SIZE];
