@@ -5,6 +5,10 @@ SYSTEM := libuv libsodium
 BUILT := wolfssl libngtcp2 libngtcp2_crypto_wolfssl libcurl libnghttp3 libllhttp
 TEXT := Moving bytes for towonel: event loop, QUIC, TLS, HTTP, pipes
 SOURCES := \
+	src/loop/io.c \
+	src/loop/loop.c \
+	src/loop/task.c \
+	src/loop/timer.c \
 	src/tls/identity_cert.c
 
 include mk/library.mk

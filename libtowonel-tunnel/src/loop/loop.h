@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TOW__LOOP_H
+#define TOW__LOOP_H
+
+#include <towonel/tunnel/loop.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <uv.h>
+
+struct posted {
+	void (*fn)(void *user);
+	void *user;
+	struct posted *next;
+};
+
+struct tow_loop {
+	uv_loop_t uv;
+	uv_prepare_t before_sleep;
+	uv_check_t after_poll;
+	uv_idle_t hurry; /* active while tasks are left over: keeps the loop from sleeping */
+	uv_async_t wake;
+	uv_poll_t clock;
+
+	int turning;     /* inside uv_run */
+	uint64_t now_ns; /* 0: to be read */
+	int unseen;      /* watches have changed since the poller last heard of them */
+
+	struct tow_task *tasks, **tasks_end;
+	struct tow_task *round; /* of tasks that are being run */
+
+	struct tow_timer **heap; /* a binary heap by deadline */
+	size_t heap_len, heap_cap;
+	int clock_fd;
+	uint64_t armed_ns; /* what the timerfd waits for; TOW_NEVER: nothing */
+
+	pthread_mutex_t posts_lock;
+	struct posted *posts, **posts_end;
+	atomic_int stop;
+};
+
+void tow__tasks_init(struct tow_loop *loop);
+/* Runs tasks until there are none or there seems no end. Returns 1 when some are left. */
+int tow__tasks_run(struct tow_loop *loop);
+
+int tow__timers_init(struct tow_loop *loop); /* 0, TOW_EIO */
+void tow__timers_close(struct tow_loop *loop);
+void tow__timers_deinit(struct tow_loop *loop);
+void tow__timers_run(struct tow_loop *loop);
+void tow__timers_arm(struct tow_loop *loop);
+
+#endif
