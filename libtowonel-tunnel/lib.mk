@@ -9,6 +9,7 @@ SOURCES := \
 	src/loop/loop.c \
 	src/loop/task.c \
 	src/loop/timer.c \
+	src/runtime/log.c \
 	src/tls/identity_cert.c
 
 include mk/library.mk
