@@ -79,10 +79,12 @@ unit: unit-programs | test-packages
 	@CMOCKA_MESSAGE_OUTPUT=TAP prove -j$(JOBS) --timer -e "" \
 		$(unit_programs) $(fuzz_seeded)
 
-# pytest's code 5: there is no test yet
-run_pytest = TOWONEL_BUILD=$(abspath $(BUILD)) CC=$(CC) $(PYTHON) -m pytest -p no:cacheprovider -q \
+run_pytest = TOWONEL_BUILD=$(abspath $(BUILD)) CC=$(CC) TOWONEL_SANITIZE="$(sanitize)" \
+	$(PYTHON) -m pytest -p no:cacheprovider -q \
 	$(PYTEST) $(1)
 house: all | test-packages
+	@rm -rf $(BUILD)/installed
+	@$(MAKE) --no-print-directory install PREFIX=$(abspath $(BUILD))/installed >/dev/null
 	@$(call run_pytest,tests/house)
 e2e: all | test-packages
 	@$(call run_pytest,tests/e2e)
