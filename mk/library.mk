@@ -34,7 +34,7 @@ $($(LIB)_objects): $(BUILD)/obj/%.o: %.c $(flags_file) | packages $(deps_ready)
 	$(call compile,-I$($(name)_dir)/src $($(name)_includes) \
 		$(if $($(name)_built),$(call built_cflags,$($(name)_built))))
 
-$($(LIB)_archive): $($(LIB)_objects) $($(LIB)_dir)/lib.mk
+$($(LIB)_archive): $($(LIB)_objects) $($(LIB)_dir)/lib.mk | packages
 	$(say) AR $@
 	@rm -f $@
 	$(run)$(AR) rcs $@ $(filter %.o,$^)

@@ -37,7 +37,8 @@ static double aes_gcm_mb_per_second(void)
 	double start;
 	Aes aes;
 
-	if (wc_AesInit(&aes, NULL, INVALID_DEVID) != 0 || wc_AesGcmSetKey(&aes, key, sizeof(key)) != 0)
+	if (wc_AesInit(&aes, NULL, INVALID_DEVID) != 0 ||
+	    wc_AesGcmSetKey(&aes, key, sizeof(key)) != 0)
 		return 0;
 	start = seconds();
 	for (int i = 0; i < ROUNDS; i++) {
@@ -86,7 +87,8 @@ static int has_tunnel_tls(void)
 	ok = ngtcp2_crypto_wolfssl_configure_server_context(ctx) == 0 &&
 	     wolfSSL_CTX_set_groups(ctx, groups, 2) == WOLFSSL_SUCCESS &&
 	     wolfSSL_CTX_set_cipher_list(
-		     ctx, "TLS13-AES128-GCM-SHA256:TLS13-CHACHA20-POLY1305-SHA256") == WOLFSSL_SUCCESS;
+		     ctx, "TLS13-AES128-GCM-SHA256:TLS13-CHACHA20-POLY1305-SHA256") ==
+	             WOLFSSL_SUCCESS;
 	wolfSSL_CTX_free(ctx);
 	return ok;
 }
@@ -115,7 +117,8 @@ int main(void)
 	ok &= claim((curl->features & CURL_VERSION_ASYNCHDNS) != 0, "libcurl's threaded resolver");
 	ok &= claim(nghttp3_version(0) != NULL && ngtcp2_version(0) != NULL, "ngtcp2 or nghttp3");
 	speed = aes_gcm_mb_per_second();
-	printf("probe: wolfSSL %s, ngtcp2 %s, curl %s, nghttp3 %s, llhttp %d.%d; AES-128-GCM %.0f MB/s\n",
+	printf("probe: wolfSSL %s, ngtcp2 %s, curl %s, nghttp3 %s, llhttp %d.%d; AES-128-GCM %.0f "
+	       "MB/s\n",
 	       LIBWOLFSSL_VERSION_STRING, ngtcp2_version(0)->version_str, curl->version,
 	       nghttp3_version(0)->version_str, LLHTTP_VERSION_MAJOR, LLHTTP_VERSION_MINOR, speed);
 	if (speed < ENOUGH_MB_PER_SECOND)

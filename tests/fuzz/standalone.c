@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Runs a fuzz target without a fuzzer, in the ordinary tests. The arguments are seed files or
- * directories of them; without any it is the directory of seeds named like the program. For each seed it runs the seed, every prefix of it, and the seed with
- * each single bit flipped; of a long seed an even sample of those, so that the time stays
- * bounded. Speaks TAP; a crash or a sanitizer's report ends the program and so the test.
+ * directories of them; without any it is the directory of seeds named like the program. For each
+ * seed it runs the seed, every prefix of it, and the seed with each single bit flipped; of a long
+ * seed an even sample of those, so that the time stays bounded. Speaks TAP; a crash or a
+ * sanitizer's report ends the program and so the test.
  */
 #include <assert.h>
 #include <dirent.h>
@@ -91,7 +92,8 @@ int main(int argc, char **argv)
 	int number = 0, failures = 0;
 
 	if (argc < 2) {
-		assert(asprintf(&own_seeds, "tests/fuzz/seeds/%s", program_invocation_short_name) > 0);
+		assert(asprintf(&own_seeds, "tests/fuzz/seeds/%s", program_invocation_short_name) >
+		       0);
 		none[1] = own_seeds;
 		argv = none;
 		argc = 2;

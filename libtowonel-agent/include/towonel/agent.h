@@ -3,9 +3,9 @@
 #define TOWONEL_AGENT_H
 
 /*
- * libtowonel-agent: expose services of this machine through a towonel hub and its edges, from any C or C++
- * program. The agent needs one secret, the invite token, and a list of services; it keeps a connection to
- * every edge and reconnects by itself after anything.
+ * libtowonel-agent: expose services of this machine through a towonel hub and its edges, from any C
+ * or C++ program. The agent needs one secret, the invite token, and a list of services; it keeps a
+ * connection to every edge and reconnects by itself after anything.
  *
  *     struct tow_agent_config config = {
  *             .invite_token = token,
@@ -17,10 +17,10 @@
  *     tow_agent_run(agent);            // blocks, until tow_agent_stop or a fatal event
  *     tow_agent_free(agent);
  *
- * Or from a loop of your own: wait until tow_agent_fd is readable or tow_agent_timeout_ms has passed, call
- * tow_agent_dispatch, then take events until there are none. All calls on one agent come from one thread at a
- * time, except tow_agent_stop. Several agents in one process are fine. The library installs no signal handler,
- * never calls exit, and prints nothing.
+ * Or from a loop of your own: wait until tow_agent_fd is readable or tow_agent_timeout_ms has
+ * passed, call tow_agent_dispatch, then take events until there are none. All calls on one agent
+ * come from one thread at a time, except tow_agent_stop. Several agents in one process are fine.
+ * The library installs no signal handler, never calls exit, and prints nothing.
  */
 
 #include <stddef.h>
@@ -43,15 +43,16 @@ enum tow_agent_log_level {
 /* All-zero but for invite_token is valid. Everything is copied by tow_agent_new. */
 struct tow_agent_config {
 	const char *invite_token;       /* tt_inv_2_...; required; never logged */
-	const char *services;           /* JSON arrays as in TOWONEL_AGENT_SERVICES, ... ; NULL or "": none */
+	const char *services; /* JSON arrays as in TOWONEL_AGENT_SERVICES, ... ; NULL or "": none */
 	const char *tcp_services;
 	const char *udp_services;
-	const char *const *trusted_edges; /* node ids (64 hex digits) that override the hub's list */
+	const char *const
+		*trusted_edges; /* node ids (64 hex digits) that override the hub's list */
 	size_t trusted_edge_count;
 	const char *health_listen;      /* "127.0.0.1:9092"; NULL: no health listener */
 	uint64_t drain_ms;              /* how long open streams may finish; 0: 25000 */
-	/* Finished log lines (logfmt, or JSON objects when log_json), without newline. NULL: no log. Called on the
-	 * thread that drives the agent. */
+	/* Finished log lines (logfmt, or JSON objects when log_json), without newline. NULL: no
+	 * log. Called on the thread that drives the agent. */
 	void (*log)(void *user, enum tow_agent_log_level level, const char *line);
 	void *log_user;
 	enum tow_agent_log_level log_level; /* zero is ERROR */
@@ -59,17 +60,19 @@ struct tow_agent_config {
 };
 
 enum tow_agent_event_kind {
-	TOW_AGENT_REGISTERED,    /* the hub has the services */
-	TOW_AGENT_CONNECTED,     /* a tunnel is up */
-	TOW_AGENT_LOST,          /* a tunnel is gone; the agent dials again */
-	TOW_AGENT_SERVING,       /* first tunnel up: visitors can come */
-	TOW_AGENT_NOT_SERVING,   /* last tunnel gone */
-	TOW_AGENT_REFUSED,       /* the hub or an edge refuses a service or the agent; text says why */
-	TOW_AGENT_SUPERSEDED,    /* an agent with another service list took over; streams finish, then STOPPED */
-	TOW_AGENT_STOPPED,       /* nothing is left; the last event. code is 0, or why it had to stop */
+	TOW_AGENT_REGISTERED,  /* the hub has the services */
+	TOW_AGENT_CONNECTED,   /* a tunnel is up */
+	TOW_AGENT_LOST,        /* a tunnel is gone; the agent dials again */
+	TOW_AGENT_SERVING,     /* first tunnel up: visitors can come */
+	TOW_AGENT_NOT_SERVING, /* last tunnel gone */
+	TOW_AGENT_REFUSED,    /* the hub or an edge refuses a service or the agent; text says why */
+	TOW_AGENT_SUPERSEDED, /* an agent with another service list took over; streams finish, then
+	                         STOPPED */
+	TOW_AGENT_STOPPED, /* nothing is left; the last event. code is 0, or why it had to stop */
 };
 
-/* One struct for all kinds; what does not apply is zero. Strings are valid until the next call on the agent. */
+/* One struct for all kinds; what does not apply is zero. Strings are valid until the next call on
+ * the agent. */
 struct tow_agent_event {
 	enum tow_agent_event_kind kind;
 	char edge_id[65];        /* CONNECTED, LOST, REFUSED by an edge */
@@ -79,28 +82,31 @@ struct tow_agent_event {
 	int code;                /* STOPPED: 0 or negative (see tow_agent_strerror) */
 };
 
-/* Checks the token and the services and makes an agent that has not dialled anybody yet. Returns 0; negative
- * when the configuration is bad or memory is short: error (may be NULL) gets one line of at most error_size
- * bytes that says what is wrong, without secrets. */
+/* Checks the token and the services and makes an agent that has not dialled anybody yet. Returns 0;
+ * negative when the configuration is bad or memory is short: error (may be NULL) gets one line of
+ * at most error_size bytes that says what is wrong, without secrets. */
 int tow_agent_new(const struct tow_agent_config *config, struct tow_agent **out, char *error,
                   size_t error_size);
 /* Drops everything at once. Takes NULL. */
 void tow_agent_free(struct tow_agent *agent);
 
-/* Blocks until the agent has stopped; returns the code of STOPPED. Events are passed to on_event (may be NULL). */
+/* Blocks until the agent has stopped; returns the code of STOPPED. Events are passed to on_event
+ * (may be NULL). */
 int tow_agent_run(struct tow_agent *agent,
                   void (*on_event)(void *user, const struct tow_agent_event *event), void *user);
 
 int tow_agent_fd(struct tow_agent *agent);         /* poll for reading */
 int tow_agent_timeout_ms(struct tow_agent *agent); /* -1: none */
 void tow_agent_dispatch(struct tow_agent *agent);  /* never blocks */
-int tow_agent_next_event(struct tow_agent *agent, struct tow_agent_event *event); /* 1: one, 0: none */
+int tow_agent_next_event(struct tow_agent *agent,
+                         struct tow_agent_event *event); /* 1: one, 0: none */
 
-/* Takes a new service list and reconciles the hub with it, without dropping a stream. As _new: on failure the old
- * list stays. The token cannot change. */
+/* Takes a new service list and reconciles the hub with it, without dropping a stream. As _new: on
+ * failure the old list stays. The token cannot change. */
 int tow_agent_reload(struct tow_agent *agent, const struct tow_agent_config *config, char *error,
                      size_t error_size);
-/* Takes no new streams, finishes the open ones within drain_ms, then STOPPED. A second call stops at once. */
+/* Takes no new streams, finishes the open ones within drain_ms, then STOPPED. A second call stops
+ * at once. */
 void tow_agent_drain(struct tow_agent *agent);
 /* The same, from any thread or a signal handler. */
 void tow_agent_stop(struct tow_agent *agent);

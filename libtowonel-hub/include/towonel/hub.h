@@ -3,11 +3,11 @@
 #define TOWONEL_HUB_H
 
 /*
- * libtowonel-hub: the control plane. It keeps invites, tenants, signed entries and edges in a database,
- * serves the HTTP API, and tells edges which routes there are.
+ * libtowonel-hub: the control plane. It keeps invites, tenants, signed entries and edges in a
+ * database, serves the HTTP API, and tells edges which routes there are.
  *
- * Everything here is for the loop's thread. Database calls run on threads of the hub's own and never hold up
- * the loop; what was acknowledged to a client is on disk.
+ * Everything here is for the loop's thread. Database calls run on threads of the hub's own and
+ * never hold up the loop; what was acknowledged to a client is on disk.
  */
 
 #include <towonel/tunnel/log.h>
@@ -16,14 +16,19 @@
 #include <towonel/wire/route_feed.h>
 #include <towonel/wire/token.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct tow_hub;
 
 struct tow_hub_config {
 	struct tow_loop *loop;
 	struct tow_log *log;
 	struct tow_metrics *metrics;
-	const struct tow_node_key *key;     /* the node's identity; copied, as is all that follows */
-	const uint8_t *invite_hash_key;     /* TOW_SECRET_SIZE bytes: invite secrets are stored as a keyed hash */
+	const struct tow_node_key *key; /* the node's identity; copied, as is all that follows */
+	const uint8_t *invite_hash_key; /* TOW_SECRET_SIZE bytes: invite secrets are stored as a
+	                                   keyed hash */
 	const char *operator_key;           /* bearer token of operators, base64url */
 	struct tow_addr listen;             /* API, HTTPS */
 	int dual_stack;
@@ -37,24 +42,29 @@ struct tow_hub_config {
 	const char *version;                /* of the program, for /v1/health */
 };
 
-/* Opens the database and brings its schema up to date (this blocks), then listens. Returns 0; TOW_EADDRINUSE,
- * TOW_EDENIED, TOW_EIO, TOW_EDB (err says what to do), TOW_ECONFIG, TOW_ENOMEM. */
+/* Opens the database and brings its schema up to date (this blocks), then listens. Returns 0;
+ * TOW_EADDRINUSE, TOW_EDENIED, TOW_EIO, TOW_EDB (err says what to do), TOW_ECONFIG, TOW_ENOMEM. */
 int tow_hub_new(const struct tow_hub_config *config, struct tow_hub **out, struct tow_error *err);
-/* Stops taking requests, lets those under way finish for at most grace_ns, closes the store, frees, calls done. */
+/* Stops taking requests, lets those under way finish for at most grace_ns, closes the store, frees,
+ * calls done. */
 void tow_hub_close(struct tow_hub *hub, uint64_t grace_ns, void (*done)(void *user), void *user);
 const struct tow_addr *tow_hub_addr(const struct tow_hub *hub);
 
-/* The route feed, for an edge in the same process: a snapshot soon, then deltas, on the loop's thread. A sink
- * that returns TOW_ECONFLICT gets a snapshot. Returns 0, TOW_ENOMEM. */
+/* The route feed, for an edge in the same process: a snapshot soon, then deltas, on the loop's
+ * thread. A sink that returns TOW_ECONFLICT gets a snapshot. Returns 0, TOW_ENOMEM. */
 struct tow_hub_subscription;
 int tow_hub_subscribe(struct tow_hub *hub, tow_route_sink sink, void *user,
                       struct tow_hub_subscription **out);
 void tow_hub_unsubscribe(struct tow_hub_subscription *subscription);
 
-/* What the edge in the same process says of itself; copied. The hub lists it as long as the hub runs. */
+/* What the edge in the same process says of itself; copied. The hub lists it as long as the hub
+ * runs. */
 void tow_hub_edge_report(struct tow_hub *hub, const struct tow_edge_report *report);
 
 /* Appends one line per reason for not being ready (store, edges). */
 void tow_hub_not_ready(void *hub, struct tow_buf *reasons);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

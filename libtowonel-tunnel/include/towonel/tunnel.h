@@ -3,8 +3,9 @@
 #define TOWONEL_TUNNEL_H
 
 /*
- * libtowonel-tunnel: moving bytes. The loop, UDP, QUIC, TLS, HTTP and the pipe between a socket and a stream,
- * and what a long-running program needs around them: log, metrics, settings, key files, health.
+ * libtowonel-tunnel: moving bytes. The loop, UDP, QUIC, TLS, HTTP and the pipe between a socket and
+ * a stream, and what a long-running program needs around them: log, metrics, settings, key files,
+ * health.
  */
 
 #include "tunnel/health.h"

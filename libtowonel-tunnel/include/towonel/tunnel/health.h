@@ -3,12 +3,16 @@
 #define TOWONEL_TUNNEL_HEALTH_H
 
 /*
- * The health listener of a program part: GET /healthz (the loop answers), /readyz (200, or 503 and the reasons,
- * as JSON), /metrics (Prometheus text).
+ * The health listener of a program part: GET /healthz (the loop answers), /readyz (200, or 503 and
+ * the reasons, as JSON), /metrics (Prometheus text).
  */
 
 #include <towonel/tunnel/http_server.h>
 #include <towonel/tunnel/metrics.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 struct tow_health;
 
@@ -24,8 +28,12 @@ struct tow_health_config {
 };
 
 /* Returns 0; TOW_EADDRINUSE, TOW_EDENIED, TOW_EIO, TOW_ENOMEM. */
-int tow_health_new(const struct tow_health_config *config, struct tow_health **out, struct tow_error *err);
+int tow_health_new(const struct tow_health_config *config, struct tow_health **out,
+                   struct tow_error *err);
 void tow_health_free(struct tow_health *health);
 const struct tow_addr *tow_health_addr(const struct tow_health *health);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

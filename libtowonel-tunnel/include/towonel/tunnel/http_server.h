@@ -3,12 +3,13 @@
 #define TOWONEL_TUNNEL_HTTP_SERVER_H
 
 /*
- * HTTP/1.1 (RFC 9110, 9112), with or without TLS, for the hub API, health and metrics: small requests and
- * answers, kept-alive connections, pipelining, event streams. A server has a table of routes; a row is
- * method, path pattern and handler. The head and the body are bounded (limits.h), slow clients time out.
+ * HTTP/1.1 (RFC 9110, 9112), with or without TLS, for the hub API, health and metrics: small
+ * requests and answers, kept-alive connections, pipelining, event streams. A server has a table of
+ * routes; a row is method, path pattern and handler. The head and the body are bounded (limits.h),
+ * slow clients time out.
  *
- * A handler answers at once or later, from the loop's thread, exactly once. A request stays valid until it is
- * answered, also when the client has gone (the answer is then dropped).
+ * A handler answers at once or later, from the loop's thread, exactly once. A request stays valid
+ * until it is answered, also when the client has gone (the answer is then dropped).
  */
 
 #include <jansson.h>
@@ -17,6 +18,10 @@
 #include <towonel/tunnel/tls.h>
 #include <towonel/wire/addr.h>
 #include <towonel/wire/buf.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 struct tow_http_server;
 struct tow_http_request;
@@ -37,9 +42,11 @@ struct tow_http_server_config {
 	struct tow_tls_context *tls;         /* NULL: plain HTTP; borrowed for the server's life */
 	const struct tow_http_route *routes; /* borrowed for the server's life */
 	size_t route_count;
-	/* Called with the whole request before the handler; non-zero when it has answered itself. May be NULL. */
+	/* Called with the whole request before the handler; non-zero when it has answered itself.
+	 * May be NULL. */
 	int (*before)(void *user, struct tow_http_request *request);
-	/* Called after an answer of any kind was given, errors of the server's own included. May be NULL. */
+	/* Called after an answer of any kind was given, errors of the server's own included. May be
+	 * NULL. */
 	void (*after)(void *user, const struct tow_http_request *request, int status);
 	void *user;
 };
@@ -47,9 +54,10 @@ struct tow_http_server_config {
 /* Returns 0; TOW_EADDRINUSE, TOW_EDENIED, TOW_EIO, TOW_ENOMEM. */
 int tow_http_server_new(const struct tow_http_server_config *config, struct tow_http_server **out,
                         struct tow_error *err);
-/* Stops listening, lets answers that are under way finish for at most grace_ns, then closes. done may be NULL. */
-void tow_http_server_close(struct tow_http_server *server, uint64_t grace_ns, void (*done)(void *user),
-                           void *user);
+/* Stops listening, lets answers that are under way finish for at most grace_ns, then closes. done
+ * may be NULL. */
+void tow_http_server_close(struct tow_http_server *server, uint64_t grace_ns,
+                           void (*done)(void *user), void *user);
 const struct tow_addr *tow_http_server_addr(const struct tow_http_server *server);
 /* Serves a connection that somebody else accepted. fd is taken. */
 void tow_http_server_adopt(struct tow_http_server *server, int fd, const struct tow_addr *peer);
@@ -57,25 +65,32 @@ void tow_http_server_adopt(struct tow_http_server *server, int fd, const struct 
 /* What was asked. Pointers live as long as the request. */
 const char *tow_http_method(const struct tow_http_request *request);
 const char *tow_http_path(const struct tow_http_request *request); /* as sent, without the query */
-const struct tow_http_route *tow_http_route_of(const struct tow_http_request *request); /* NULL: none matched */
+const struct tow_http_route *
+tow_http_route_of(const struct tow_http_request *request); /* NULL: none matched */
 struct tow_slice tow_http_body(const struct tow_http_request *request);
-const char *tow_http_header(const struct tow_http_request *request, const char *name); /* NULL: absent */
-const char *tow_http_param(const struct tow_http_request *request, const char *name);  /* {id}, percent-decoded */
-const char *tow_http_query(const struct tow_http_request *request, const char *name);  /* percent-decoded; NULL */
+const char *tow_http_header(const struct tow_http_request *request,
+                            const char *name); /* NULL: absent */
+const char *tow_http_param(const struct tow_http_request *request,
+                           const char *name); /* {id}, percent-decoded */
+const char *tow_http_query(const struct tow_http_request *request,
+                           const char *name); /* percent-decoded; NULL */
 const struct tow_addr *tow_http_peer(const struct tow_http_request *request);
-const char *tow_http_request_id(const struct tow_http_request *request); /* X-Request-Id, taken over or made */
+const char *
+tow_http_request_id(const struct tow_http_request *request); /* X-Request-Id, taken over or made */
 void *tow_http_server_user(const struct tow_http_request *request);
 
 /* Answers. */
 void tow_http_set_header(struct tow_http_request *request, const char *name, const char *value);
 void tow_http_respond(struct tow_http_request *request, int status, const char *content_type,
                       struct tow_slice body);
-void tow_http_respond_json(struct tow_http_request *request, int status, json_t *body); /* takes body */
+void tow_http_respond_json(struct tow_http_request *request, int status,
+                           json_t *body); /* takes body */
 /* {"error":{"code":code,"message":...}} */
 void tow_http_respond_error(struct tow_http_request *request, int status, const char *code,
                             const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* An answer without end: text/event-stream. closed is called once, when the client goes or _end was called. */
+/* An answer without end: text/event-stream. closed is called once, when the client goes or _end was
+ * called. */
 struct tow_http_event_stream;
 struct tow_http_event_stream *tow_http_event_stream_start(struct tow_http_request *request,
                                                           void (*closed)(void *user), void *user);
@@ -87,4 +102,7 @@ int tow_http_event_stream_comment(struct tow_http_event_stream *stream, const ch
 size_t tow_http_event_stream_queued(const struct tow_http_event_stream *stream);
 void tow_http_event_stream_end(struct tow_http_event_stream *stream);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -3,13 +3,18 @@
 #define TOWONEL_TUNNEL_HUB_CLIENT_H
 
 /*
- * The hub's HTTP API from the caller's side, for the agent, a remote edge and the command line: where the hub
- * is, whose key it has, who is calling, and answers as JSON or as the error that the hub reported.
+ * The hub's HTTP API from the caller's side, for the agent, a remote edge and the command line:
+ * where the hub is, whose key it has, who is calling, and answers as JSON or as the error that the
+ * hub reported.
  */
 
 #include <jansson.h>
 #include <towonel/tunnel/http_client.h>
 #include <towonel/wire/limits.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 struct tow_hub_client;
 
@@ -38,13 +43,18 @@ struct tow_hub_answer {
 };
 typedef void (*tow_hub_answered)(void *user, const struct tow_hub_answer *answer);
 
-struct tow_hub_client *tow_hub_client_new(const struct tow_hub_client_config *config); /* NULL: no memory */
-void tow_hub_client_free(struct tow_hub_client *client); /* wipes keys; calls under way are cancelled */
+struct tow_hub_client *
+tow_hub_client_new(const struct tow_hub_client_config *config); /* NULL: no memory */
+void tow_hub_client_free(
+	struct tow_hub_client *client); /* wipes keys; calls under way are cancelled */
 
-/* body is taken (NULL: none). domain: of the signature, for TOW_HUB_SIGNED. *out may be cancelled until done was
- * called. Returns 0, TOW_ENOMEM. */
+/* body is taken (NULL: none). domain: of the signature, for TOW_HUB_SIGNED. *out may be cancelled
+ * until done was called. Returns 0, TOW_ENOMEM. */
 int tow_hub_call(struct tow_hub_client *client, const char *method, const char *path, json_t *body,
                  enum tow_hub_auth auth, const char *domain, tow_hub_answered done, void *user,
                  struct tow_http_call **out);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

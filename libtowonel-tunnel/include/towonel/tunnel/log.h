@@ -80,12 +80,12 @@ int tow_log_enabled(const struct tow_log *log, enum tow_log_level level); /* NUL
 void tow_log_write(struct tow_log *log, enum tow_log_level level, const char *message,
                    const struct tow_field *fields);
 
-#define tow_log_at(log, level, message, ...)                                                   \
-	do {                                                                                   \
-		if (tow_log_enabled((log), (level)))                                           \
-			tow_log_write((log), (level), (message),                               \
-			              (const struct tow_field[]){ __VA_ARGS__ __VA_OPT__(, )   \
-			                                          { TOW_FIELD_END, NULL, { .u = 0 } } }); \
+#define tow_log_at(log, level, message, ...)                                                       \
+	do {                                                                                       \
+		if (tow_log_enabled((log), (level)))                                               \
+			tow_log_write((log), (level), (message),                                   \
+			              (const struct tow_field[]){ __VA_ARGS__ __VA_OPT__(, ){      \
+					      TOW_FIELD_END, NULL, { .u = 0 } } });                \
 	} while (0)
 #define tow_log_error(log, ...) tow_log_at((log), TOW_LOG_ERROR, __VA_ARGS__)
 #define tow_log_warn(log, ...) tow_log_at((log), TOW_LOG_WARN, __VA_ARGS__)
@@ -93,8 +93,8 @@ void tow_log_write(struct tow_log *log, enum tow_log_level level, const char *me
 #define tow_log_debug(log, ...) tow_log_at((log), TOW_LOG_DEBUG, __VA_ARGS__)
 #define tow_log_trace(log, ...) tow_log_at((log), TOW_LOG_TRACE, __VA_ARGS__)
 
-/* For lines that a flood could repeat: true at most once a second per gate; *suppressed gets how many
- * were held back since the last one. All-zero is valid. */
+/* For lines that a flood could repeat: true at most once a second per gate; *suppressed gets how
+ * many were held back since the last one. All-zero is valid. */
 struct tow_log_gate {
 	uint64_t next_ns;
 	uint64_t suppressed;

@@ -3,15 +3,19 @@
 #define TOWONEL_TUNNEL_LOOP_H
 
 /*
- * One event loop, on libuv, and what the rest needs of it: timers with nanosecond deadlines, tasks that
- * run once at the end of a turn (so that everything a turn produced leaves in one system call), watchers
- * on descriptors, and calls posted from other threads. Everything but tow_loop_post and tow_loop_stop is
- * for the loop's own thread.
+ * One event loop, on libuv, and what the rest needs of it: timers with nanosecond deadlines, tasks
+ * that run once at the end of a turn (so that everything a turn produced leaves in one system
+ * call), watchers on descriptors, and calls posted from other threads. Everything but tow_loop_post
+ * and tow_loop_stop is for the loop's own thread.
  */
 
 #include <stddef.h>
 #include <stdint.h>
 #include <towonel/wire/error.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 struct tow_loop;
 struct uv_loop_s;
@@ -28,7 +32,8 @@ void tow_loop_free(struct tow_loop *loop);
 void tow_loop_run(struct tow_loop *loop);
 void tow_loop_stop(struct tow_loop *loop); /* from any thread; ends tow_loop_run soon */
 
-/* For a host that has its own loop: poll fd for reading, with this timeout (-1: none), then dispatch. */
+/* For a host that has its own loop: poll fd for reading, with this timeout (-1: none), then
+ * dispatch. */
 int tow_loop_fd(const struct tow_loop *loop);
 int tow_loop_timeout_ms(struct tow_loop *loop);
 void tow_loop_dispatch(struct tow_loop *loop); /* never blocks */
@@ -40,18 +45,21 @@ uint64_t tow_loop_now_ns(const struct tow_loop *loop);
 uint64_t tow_now_ns(void);
 uint64_t tow_wall_ms(void); /* Unix time */
 
-/* Runs fn on the loop's thread, soon, in the order posted. From any thread. Returns 0, TOW_ENOMEM. */
+/* Runs fn on the loop's thread, soon, in the order posted. From any thread. Returns 0, TOW_ENOMEM.
+ */
 int tow_loop_post(struct tow_loop *loop, void (*fn)(void *user), void *user);
 
-/* A task: scheduled any number of times in a turn, it runs once, after the turn's events and before the
- * loop sleeps. A task scheduled by a task runs in the same turn, with a bound against endless turns. */
+/* A task: scheduled any number of times in a turn, it runs once, after the turn's events and before
+ * the loop sleeps. A task scheduled by a task runs in the same turn, with a bound against endless
+ * turns. */
 struct tow_task {
 	struct tow_loop *loop;
 	void (*run)(void *user);
 	void *user;
 	struct tow_task *next, **link; /* NULL link: not scheduled */
 };
-void tow_task_init(struct tow_task *task, struct tow_loop *loop, void (*run)(void *user), void *user);
+void tow_task_init(struct tow_task *task, struct tow_loop *loop, void (*run)(void *user),
+                   void *user);
 void tow_task_schedule(struct tow_task *task);
 void tow_task_cancel(struct tow_task *task); /* nothing when not scheduled */
 
@@ -63,26 +71,32 @@ struct tow_timer {
 	uint64_t deadline_ns; /* TOW_NEVER when stopped */
 	size_t heap_index;
 };
-void tow_timer_init(struct tow_timer *timer, struct tow_loop *loop, void (*fire)(void *user), void *user);
+void tow_timer_init(struct tow_timer *timer, struct tow_loop *loop, void (*fire)(void *user),
+                    void *user);
 /* deadline on the monotonic clock; replaces an earlier one. Returns 0, TOW_ENOMEM. */
 int tow_timer_start(struct tow_timer *timer, uint64_t deadline_ns);
 int tow_timer_start_in(struct tow_timer *timer, uint64_t delay_ns); /* from now */
 void tow_timer_stop(struct tow_timer *timer);
 
-/* Watches a descriptor, level-triggered. events: bits below. The owner closes fd after _free, which takes
- * effect at once (no callback follows it). */
+/* Watches a descriptor, level-triggered. events: bits below. The owner closes fd after _free, which
+ * takes effect at once (no callback follows it). */
 enum {
 	TOW_IO_READ = 1,
 	TOW_IO_WRITE = 2,
 	TOW_IO_ERROR = 4, /* only reported, together with READ and WRITE as watched */
 };
 struct tow_io;
-struct tow_io *tow_io_new(struct tow_loop *loop, int fd, void (*ready)(void *user, int events), void *user);
+struct tow_io *tow_io_new(struct tow_loop *loop, int fd, void (*ready)(void *user, int events),
+                          void *user);
 /* Changes what is watched; 0 pauses. Cheap when nothing changes. */
 void tow_io_watch(struct tow_io *io, int events);
 void tow_io_free(struct tow_io *io);
 
 /* Runs work on a thread of libuv's pool, then done on the loop's. Returns 0, TOW_ENOMEM. */
-int tow_loop_work(struct tow_loop *loop, void (*work)(void *user), void (*done)(void *user), void *user);
+int tow_loop_work(struct tow_loop *loop, void (*work)(void *user), void (*done)(void *user),
+                  void *user);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -8,9 +8,10 @@
  *      socket ──read──►  stream send queue (bounded by unsent)  ──►  peer
  *      socket ◄─write──  bytes the socket did not take          ◄──  peer (bounded by flow control)
  *
- * A FIN on one side becomes a FIN on the other, a reset a reset. Reading stops when the bound is reached;
- * flow-control credit is given for what the socket took. Memory is held only while bytes wait. The writes of a loop
- * turn are gathered, so a stream's packets of one batch become one system call.
+ * A FIN on one side becomes a FIN on the other, a reset a reset. Reading stops when the bound is
+ * reached; flow-control credit is given for what the socket took. Memory is held only while bytes
+ * wait. The writes of a loop turn are gathered, so a stream's packets of one batch become one
+ * system call.
  */
 
 #include <towonel/tunnel/loop.h>
@@ -18,6 +19,10 @@
 #include <towonel/tunnel/quic.h>
 #include <towonel/tunnel/tls.h>
 #include <towonel/wire/buf.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 struct tow_pipe;
 
@@ -43,19 +48,25 @@ struct tow_pipe_config {
 	struct tow_tls *tls;            /* taken; NULL: the socket carries the bytes as they are */
 	struct tow_quic_stream *stream; /* taken: the pipe sets its events */
 	struct tow_buf to_socket;       /* taken: goes to the socket first */
-	size_t to_socket_credit;        /* how many bytes of to_socket came from the stream, and are to be consumed */
+	size_t to_socket_credit; /* how many bytes of to_socket came from the stream, and are to be
+	                            consumed */
 	int stream_finished;            /* the stream's FIN has been seen already */
 	uint64_t idle_timeout_ns;       /* no byte either way; 0: none */
 	struct tow_metric *to_stream;   /* byte counters, added to as it goes; may be NULL */
 	struct tow_metric *to_socket_count;
-	/* Once, when all is over; socket, session and stream have been let go of, the pipe is freed on return. */
+	/* Once, when all is over; socket, session and stream have been let go of, the pipe is freed
+	 * on return. */
 	void (*done)(void *user, const struct tow_pipe_result *result);
 	void *user;
 };
 
-/* Takes what the config says is taken, on failure too (then it is closed, with reset). Returns 0, TOW_ENOMEM. */
+/* Takes what the config says is taken, on failure too (then it is closed, with reset). Returns 0,
+ * TOW_ENOMEM. */
 int tow_pipe_start(const struct tow_pipe_config *config, struct tow_pipe **out);
 /* Resets both sides; done follows before this returns. */
 void tow_pipe_abort(struct tow_pipe *pipe, uint64_t code);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -3,20 +3,22 @@
 #define TOWONEL_TUNNEL_QUIC_H
 
 /*
- * QUIC v1 (RFC 9000, 9001, 9002) with DATAGRAM frames (RFC 9221): an endpoint is a UDP socket and its
- * connections, for either role. Both sides authenticate with self-signed Ed25519 certificates; a peer is
- * known by its public key, never by a CA. Session resumption is off: it would skip that check.
+ * QUIC v1 (RFC 9000, 9001, 9002) with DATAGRAM frames (RFC 9221): an endpoint is a UDP socket and
+ * its connections, for either role. Both sides authenticate with self-signed Ed25519 certificates;
+ * a peer is known by its public key, never by a CA. Session resumption is off: it would skip that
+ * check.
  *
- * All callbacks run on the loop's thread. Inside a callback everything may be called; what it makes go away
- * goes away after the callback. `closed` is the last call for a connection or a stream, and the pointer is
- * dead when it returns.
+ * All callbacks run on the loop's thread. Inside a callback everything may be called; what it makes
+ * go away goes away after the callback. `closed` is the last call for a connection or a stream, and
+ * the pointer is dead when it returns.
  *
  *        endpoint 1 ── n connection 1 ── n stream
  *
- * Sending: bytes are queued on a stream (see _reserve and _commit), leave when congestion and flow control let
- * them, and their memory is kept until the peer acknowledged it. Packets leave at the end of the loop's
- * turn, so that one turn's writes share packets and system calls. A writer watches _unsent and waits for
- * `writable`. Receiving: `data` hands bytes over; the peer may send more only as _consume is called.
+ * Sending: bytes are queued on a stream (see _reserve and _commit), leave when congestion and flow
+ * control let them, and their memory is kept until the peer acknowledged it. Packets leave at the
+ * end of the loop's turn, so that one turn's writes share packets and system calls. A writer
+ * watches _unsent and waits for `writable`. Receiving: `data` hands bytes over; the peer may send
+ * more only as _consume is called.
  */
 
 #include <towonel/tunnel/log.h>
@@ -24,6 +26,10 @@
 #include <towonel/tunnel/metrics.h>
 #include <towonel/tunnel/udp.h>
 #include <towonel/wire/identity.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 struct tow_quic_endpoint;
 struct tow_quic_conn;
@@ -35,20 +41,24 @@ enum tow_quic_congestion {
 };
 
 struct tow_quic_stream_events {
-	/* In order, without gaps; bytes borrowed for the call; fin with the last (then bytes may be empty). */
+	/* In order, without gaps; bytes borrowed for the call; fin with the last (then bytes may be
+	 * empty). */
 	void (*data)(void *user, struct tow_slice bytes, int fin);
 	/* _unsent has fallen to half of the queue's bound after a writer met it. */
 	void (*writable)(void *user);
 	/* The peer gave up sending (RESET_STREAM): no more data follows. */
 	void (*reset)(void *user, uint64_t code);
-	/* The peer does not want what is sent (STOP_SENDING); sending has been reset with the same code. */
+	/* The peer does not want what is sent (STOP_SENDING); sending has been reset with the same
+	 * code. */
 	void (*stopped)(void *user, uint64_t code);
-	/* Both directions have ended and everything sent is acknowledged, or the connection is gone. */
+	/* Both directions have ended and everything sent is acknowledged, or the connection is
+	 * gone. */
 	void (*closed)(void *user);
 };
 
 struct tow_quic_close_reason {
-	int status;         /* 0: closed in order; TOW_ETIMEDOUT idle, TOW_EAUTH key, TOW_EQUIC, TOW_ECLOSED */
+	int status; /* 0: closed in order; TOW_ETIMEDOUT idle, TOW_EAUTH key, TOW_EQUIC, TOW_ECLOSED
+	             */
 	int by_peer;
 	int application;    /* code is an application error code */
 	uint64_t code;      /* RFC 9000 section 20 */
@@ -79,13 +89,15 @@ struct tow_quic_config {
 	uint64_t keep_alive_ns;           /* 15 s when 0; sent by the client */
 	uint64_t handshake_timeout_ns;    /* 10 s when 0 */
 	size_t max_udp_payload;           /* bound of path MTU discovery; 0: 65507; 1200 and more */
-	uint64_t max_streams;             /* that the peer may have open at once; 0: TOW_STREAMS_PER_AGENT */
-	size_t max_connections;           /* server; 0: 65536; beyond it Initials are answered with CONNECTION_REFUSED */
-	size_t retry_above;               /* server: handshakes open before Retry is asked for; 0: 64 */
-	uint64_t stream_window;           /* flow control, per stream and per connection, as it may grow; 0: 6 and 24 MiB */
+	uint64_t max_streams;   /* that the peer may have open at once; 0: TOW_STREAMS_PER_AGENT */
+	size_t max_connections; /* server; 0: 65536; beyond it Initials are answered with
+	                           CONNECTION_REFUSED */
+	size_t retry_above;     /* server: handshakes open before Retry is asked for; 0: 64 */
+	uint64_t stream_window; /* flow control, per stream and per connection, as it may grow; 0: 6
+	                           and 24 MiB */
 	uint64_t connection_window;
-	/* Server: a connection has been established; call tow_quic_conn_set_events before returning. NULL: client
-	 * only, Initials from strangers are dropped. */
+	/* Server: a connection has been established; call tow_quic_conn_set_events before
+	 * returning. NULL: client only, Initials from strangers are dropped. */
 	void (*accepted)(void *user, struct tow_quic_conn *conn);
 	void *user;
 };
@@ -96,21 +108,23 @@ int tow_quic_endpoint_new(const struct tow_quic_config *config, struct tow_quic_
 /* Closes all connections at once (their `closed` is called), sends what says so, and frees. */
 void tow_quic_endpoint_free(struct tow_quic_endpoint *endpoint, uint64_t code);
 const struct tow_addr *tow_quic_endpoint_addr(const struct tow_quic_endpoint *endpoint);
-/* Moves a client endpoint to a new local socket: its connections migrate (RFC 9000 section 9). Returns 0, TOW_EIO. */
+/* Moves a client endpoint to a new local socket: its connections migrate (RFC 9000 section 9).
+ * Returns 0, TOW_EIO. */
 int tow_quic_endpoint_rebind(struct tow_quic_endpoint *endpoint, struct tow_error *err);
 size_t tow_quic_endpoint_connections(const struct tow_quic_endpoint *endpoint);
 
 /* Starts a connection to the peer with that node id. `established` or `closed` follows. Returns 0,
  * TOW_ENOMEM, TOW_ECRYPTO, TOW_EIO. */
 int tow_quic_connect(struct tow_quic_endpoint *endpoint, const struct tow_addr *remote,
-                     const struct tow_id *peer, const struct tow_quic_conn_events *events, void *user,
-                     struct tow_quic_conn **out);
+                     const struct tow_id *peer, const struct tow_quic_conn_events *events,
+                     void *user, struct tow_quic_conn **out);
 void tow_quic_conn_set_events(struct tow_quic_conn *conn, const struct tow_quic_conn_events *events,
                               void *user);
 /* The peer's key, once established. */
 const struct tow_id *tow_quic_conn_peer(const struct tow_quic_conn *conn);
 const struct tow_addr *tow_quic_conn_remote(const struct tow_quic_conn *conn);
-/* Sends CONNECTION_CLOSE with an application code; `closed` is called before the next turn. text is cut to fit. */
+/* Sends CONNECTION_CLOSE with an application code; `closed` is called before the next turn. text is
+ * cut to fit. */
 void tow_quic_conn_close(struct tow_quic_conn *conn, uint64_t code, const char *text);
 
 struct tow_quic_stats {
@@ -123,7 +137,8 @@ struct tow_quic_stats {
 };
 void tow_quic_conn_stats(const struct tow_quic_conn *conn, struct tow_quic_stats *out);
 
-/* Opens a bidirectional stream. Returns 0, TOW_BLOCKED (no stream credit), TOW_ECLOSED, TOW_ENOMEM. */
+/* Opens a bidirectional stream. Returns 0, TOW_BLOCKED (no stream credit), TOW_ECLOSED, TOW_ENOMEM.
+ */
 int tow_quic_open_stream(struct tow_quic_conn *conn, const struct tow_quic_stream_events *events,
                          void *user, struct tow_quic_stream **out);
 void tow_quic_stream_set_events(struct tow_quic_stream *stream,
@@ -131,8 +146,8 @@ void tow_quic_stream_set_events(struct tow_quic_stream *stream,
 struct tow_quic_conn *tow_quic_stream_conn(const struct tow_quic_stream *stream);
 uint64_t tow_quic_stream_id(const struct tow_quic_stream *stream);
 
-/* Room at the tail of the send queue, to read into; *len is how much (at least 4096). Follow with _commit of
- * what was used, 0 too. NULL when out of memory. */
+/* Room at the tail of the send queue, to read into; *len is how much (at least 4096). Follow with
+ * _commit of what was used, 0 too. NULL when out of memory. */
 uint8_t *tow_quic_stream_reserve(struct tow_quic_stream *stream, size_t *len);
 void tow_quic_stream_commit(struct tow_quic_stream *stream, size_t len);
 /* Queues a copy. Not bounded: the caller looks at _unsent. Returns 0, TOW_ENOMEM, TOW_ECLOSED. */
@@ -141,19 +156,24 @@ int tow_quic_stream_write(struct tow_quic_stream *stream, struct tow_slice bytes
 size_t tow_quic_stream_unsent(const struct tow_quic_stream *stream);
 /* Ask for `writable` once _unsent <= TOW_PIPE_UNSENT_MAX / 2. */
 void tow_quic_stream_want_writable(struct tow_quic_stream *stream);
-void tow_quic_stream_finish(struct tow_quic_stream *stream);              /* FIN after what is queued */
-void tow_quic_stream_reset(struct tow_quic_stream *stream, uint64_t code); /* drops what is queued */
+void tow_quic_stream_finish(struct tow_quic_stream *stream); /* FIN after what is queued */
+void tow_quic_stream_reset(struct tow_quic_stream *stream,
+                           uint64_t code); /* drops what is queued */
 void tow_quic_stream_stop(struct tow_quic_stream *stream, uint64_t code);  /* STOP_SENDING */
 /* Allows the peer to send len bytes more; len sums up to what `data` delivered. */
 void tow_quic_stream_consume(struct tow_quic_stream *stream, size_t len);
-/* No more callbacks to this user; resets both directions with code if they are open. The stream is dead to
- * the caller. */
+/* No more callbacks to this user; resets both directions with code if they are open. The stream is
+ * dead to the caller. */
 void tow_quic_stream_abandon(struct tow_quic_stream *stream, uint64_t code);
 
 /* The largest payload that a DATAGRAM frame can carry now; 0 when the peer takes none. */
 size_t tow_quic_datagram_max(const struct tow_quic_conn *conn);
-/* Queues a DATAGRAM frame made of two pieces. Returns 0; TOW_ETOOBIG; TOW_BLOCKED when the queue is full (it is
- * dropped, as loss is); TOW_ECLOSED. */
-int tow_quic_send_datagram(struct tow_quic_conn *conn, struct tow_slice prefix, struct tow_slice payload);
+/* Queues a DATAGRAM frame made of two pieces. Returns 0; TOW_ETOOBIG; TOW_BLOCKED when the queue is
+ * full (it is dropped, as loss is); TOW_ECLOSED. */
+int tow_quic_send_datagram(struct tow_quic_conn *conn, struct tow_slice prefix,
+                           struct tow_slice payload);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

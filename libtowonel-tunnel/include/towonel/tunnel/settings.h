@@ -3,15 +3,20 @@
 #define TOWONEL_TUNNEL_SETTINGS_H
 
 /*
- * Settings from the environment, by a table: one row per variable, with its type, default and one line of help,
- * so that reading, checking, `--help` and the manual page come from the same place. A bad value names its
- * variable. A TOWONEL_* variable that no row knows is warned about, with the nearest known name.
+ * Settings from the environment, by a table: one row per variable, with its type, default and one
+ * line of help, so that reading, checking, `--help` and the manual page come from the same place. A
+ * bad value names its variable. A TOWONEL_* variable that no row knows is warned about, with the
+ * nearest known name.
  */
 
 #include <stddef.h>
 #include <towonel/tunnel/log.h>
 #include <towonel/wire/addr.h>
 #include <towonel/wire/error.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 enum tow_setting_type {
 	TOW_SETTING_STRING,  /* char *; NULL when unset and without default */
@@ -40,13 +45,15 @@ struct tow_setting {
 	const char *deprecated_by; /* the name that replaces this one; a warning says so */
 };
 
-/* Fills the struct (all-zero before) from environment, a NULL-terminated array of "NAME=value" (environ).
- * data_dir is the value of the row named TOWONEL_DATA_DIR. Empty values count as unset. Returns 0; TOW_ECONFIG. */
+/* Fills the struct (all-zero before) from environment, a NULL-terminated array of "NAME=value"
+ * (environ). data_dir is the value of the row named TOWONEL_DATA_DIR. Empty values count as unset.
+ * Returns 0; TOW_ECONFIG. */
 int tow_settings_read(const struct tow_setting *table, size_t count, char **environment, void *out,
                       struct tow_error *err);
 /* Frees what _read put into the struct; wipes secrets. */
 void tow_settings_deinit(const struct tow_setting *table, size_t count, void *out);
-/* Was the variable set to something in the environment that was read? (A default that means "IPv6 too" asks.) */
+/* Was the variable set to something in the environment that was read? (A default that means "IPv6
+ * too" asks.) */
 int tow_settings_is_set(char **environment, const char *name);
 /* Warns about TOWONEL_* variables that none of the tables knows. */
 void tow_settings_warn_unknown(const struct tow_setting *const *tables, const size_t *counts,
@@ -54,4 +61,7 @@ void tow_settings_warn_unknown(const struct tow_setting *const *tables, const si
 /* The rows as text for --help, one or two lines each. Returns 0, TOW_ENOMEM. */
 int tow_settings_help(const struct tow_setting *table, size_t count, struct tow_buf *out);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -3,8 +3,8 @@
 #define TOWONEL_TUNNEL_TCP_H
 
 /*
- * TCP sockets as file descriptors: listening, accepting, dialling. All are non-blocking and close-on-exec;
- * accepted and dialled ones have TCP_NODELAY set.
+ * TCP sockets as file descriptors: listening, accepting, dialling. All are non-blocking and
+ * close-on-exec; accepted and dialled ones have TCP_NODELAY set.
  */
 
 #include <sys/socket.h>
@@ -12,12 +12,16 @@
 #include <towonel/tunnel/loop.h>
 #include <towonel/wire/addr.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Address conversions. _to returns the length. IPv4-mapped addresses come out as IPv4. */
 socklen_t tow_addr_to_sockaddr(const struct tow_addr *addr, struct sockaddr_storage *out);
 int tow_addr_from_sockaddr(const struct sockaddr *sa, struct tow_addr *out); /* 0, TOW_EINVAL */
 
-/* Accepts connections. A shortage of descriptors stops accepting for a moment and is logged at most once
- * a second; it never spins. */
+/* Accepts connections. A shortage of descriptors stops accepting for a moment and is logged at most
+ * once a second; it never spins. */
 struct tow_tcp_listener;
 typedef void (*tow_tcp_accepted)(void *user, int fd, const struct tow_addr *peer,
                                  const struct tow_addr *local); /* fd is the callee's */
@@ -28,10 +32,11 @@ int tow_tcp_listener_new(struct tow_loop *loop, struct tow_log *log, const struc
                          struct tow_tcp_listener **out, struct tow_error *err);
 void tow_tcp_listener_free(struct tow_tcp_listener *listener);
 void tow_tcp_listener_pause(struct tow_tcp_listener *listener, int paused);
-const struct tow_addr *tow_tcp_listener_addr(const struct tow_tcp_listener *listener); /* as bound */
+const struct tow_addr *
+tow_tcp_listener_addr(const struct tow_tcp_listener *listener); /* as bound */
 
-/* Dials host:port. A literal address is tried at once; a name is resolved on a worker thread, its addresses
- * are tried in turn, the next one starting 250 ms after the last (RFC 8305). */
+/* Dials host:port. A literal address is tried at once; a name is resolved on a worker thread, its
+ * addresses are tried in turn, the next one starting 250 ms after the last (RFC 8305). */
 struct tow_tcp_dial;
 /* status: 0 and fd (the callee's), or TOW_EREFUSED, TOW_ETIMEDOUT, TOW_ENOTFOUND (name), TOW_EIO.
  * Called once, never from within tow_tcp_dial_start. */
@@ -40,7 +45,8 @@ int tow_tcp_dial_start(struct tow_loop *loop, const char *host, uint16_t port, u
                        tow_tcp_dialled done, void *user, struct tow_tcp_dial **out);
 void tow_tcp_dial_cancel(struct tow_tcp_dial *dial); /* done is not called */
 
-/* Resolves host:port to at most cap addresses, literal or by name. done is never called from within. */
+/* Resolves host:port to at most cap addresses, literal or by name. done is never called from
+ * within. */
 #define TOW_RESOLVE_MAX 16
 struct tow_resolve;
 typedef void (*tow_resolved)(void *user, int status, const struct tow_addr *addrs, size_t count,
@@ -56,4 +62,7 @@ int tow_default_route_addr(int family, struct tow_addr *out);
 /* A reset instead of a FIN when fd is closed next. */
 void tow_tcp_set_reset(int fd);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

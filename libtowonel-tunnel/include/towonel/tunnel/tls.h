@@ -3,12 +3,17 @@
 #define TOWONEL_TUNNEL_TLS_H
 
 /*
- * TLS over a non-blocking socket (wolfSSL): the hub API's server side, and the agent's client side towards an
- * origin that wants TLS. A context is shared by many sessions; a session is one connection.
+ * TLS over a non-blocking socket (wolfSSL): the hub API's server side, and the agent's client side
+ * towards an origin that wants TLS. A context is shared by many sessions; a session is one
+ * connection.
  */
 
 #include <towonel/wire/error.h>
 #include <towonel/wire/identity.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 struct tow_tls_context;
 struct tow_tls;
@@ -17,23 +22,31 @@ struct tow_tls;
  * Returns 0; TOW_ECRYPTO, TOW_ENOMEM. */
 int tow_tls_context_new_identity(const struct tow_node_key *key, const char *alpn,
                                  struct tow_tls_context **out, struct tow_error *err);
-/* Client that verifies a certificate chain for the server name; ca_file adds trust, NULL for the system's.
- * insecure: any certificate (an origin on the same host, known by its address). */
+/* Client that verifies a certificate chain for the server name; ca_file adds trust, NULL for the
+ * system's. insecure: any certificate (an origin on the same host, known by its address). */
 int tow_tls_context_new_client(const char *ca_file, int insecure, const char *alpn,
                                struct tow_tls_context **out, struct tow_error *err);
 void tow_tls_context_free(struct tow_tls_context *context);
 
-/* fd stays the caller's. server_name: SNI and name to verify (client), else NULL. Returns 0, TOW_ENOMEM. */
-int tow_tls_new(struct tow_tls_context *context, int fd, const char *server_name, struct tow_tls **out);
+/* fd stays the caller's. server_name: SNI and name to verify (client), else NULL. Returns 0,
+ * TOW_ENOMEM. */
+int tow_tls_new(struct tow_tls_context *context, int fd, const char *server_name,
+                struct tow_tls **out);
 void tow_tls_free(struct tow_tls *tls);
 
-/* All return 0; TOW_BLOCKED (wait for tow_tls_events, then call again with the same arguments); TOW_ETLS, TOW_ERESET.
- * read also TOW_EOF after the peer's close_notify or FIN. *n is written on 0 only. */
+/* All return 0; TOW_BLOCKED (wait for tow_tls_events, then call again with the same arguments);
+ * TOW_ETLS, TOW_ERESET. read also TOW_EOF after the peer's close_notify or FIN. *n is written on 0
+ * only. */
 int tow_tls_handshake(struct tow_tls *tls, struct tow_error *err);
 int tow_tls_read(struct tow_tls *tls, void *out, size_t cap, size_t *n);
 int tow_tls_write(struct tow_tls *tls, const void *bytes, size_t len, size_t *n);
 int tow_tls_shutdown(struct tow_tls *tls); /* sends close_notify */
-int tow_tls_events(const struct tow_tls *tls); /* TOW_IO_READ or TOW_IO_WRITE: what the last call waits for */
-int tow_tls_pending(const struct tow_tls *tls); /* decrypted bytes wait inside: read before polling */
+int tow_tls_events(
+	const struct tow_tls *tls); /* TOW_IO_READ or TOW_IO_WRITE: what the last call waits for */
+int tow_tls_pending(
+	const struct tow_tls *tls); /* decrypted bytes wait inside: read before polling */
 
+#ifdef __cplusplus
+}
+#endif
 #endif

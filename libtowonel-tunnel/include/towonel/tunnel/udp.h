@@ -3,15 +3,20 @@
 #define TOWONEL_TUNNEL_UDP_H
 
 /*
- * A UDP socket with everything QUIC and the UDP services need: batches in both directions (recvmmsg with
- * UDP_GRO, sendmsg with UDP_SEGMENT), the local address each datagram came to and leaves from (PKTINFO,
- * also on hosts with many addresses), ECN bits, the don't-fragment bit for path MTU discovery. What the
- * kernel or a NIC refuses is given up without a word, for good or for the packet.
+ * A UDP socket with everything QUIC and the UDP services need: batches in both directions (recvmmsg
+ * with UDP_GRO, sendmsg with UDP_SEGMENT), the local address each datagram came to and leaves from
+ * (PKTINFO, also on hosts with many addresses), ECN bits, the don't-fragment bit for path MTU
+ * discovery. What the kernel or a NIC refuses is given up without a word, for good or for the
+ * packet.
  */
 
 #include <towonel/tunnel/loop.h>
 #include <towonel/wire/addr.h>
 #include <towonel/wire/buf.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 struct tow_udp_socket;
 
@@ -22,8 +27,8 @@ struct tow_udp_packet {
 	uint8_t ecn;             /* two bits, RFC 3168 */
 };
 
-/* Packets in order of arrival, GRO already split. batch_end is called after each batch of system calls, so
- * that answers can be coalesced. */
+/* Packets in order of arrival, GRO already split. batch_end is called after each batch of system
+ * calls, so that answers can be coalesced. */
 struct tow_udp_events {
 	void (*packet)(void *user, const struct tow_udp_packet *packet);
 	void (*batch_end)(void *user);
@@ -47,11 +52,16 @@ void tow_udp_socket_free(struct tow_udp_socket *socket);
 const struct tow_addr *tow_udp_socket_addr(const struct tow_udp_socket *socket);
 int tow_udp_socket_fd(const struct tow_udp_socket *socket);
 
-/* Sends len bytes as datagrams of segment bytes each, the last one may be shorter (at most 64 segments; one
- * datagram when segment is 0 or >= len). local with family 0 lets the kernel choose. Returns 0 when the
- * kernel took all; TOW_BLOCKED with *sent the bytes that it took (whole segments); TOW_ETOOBIG when the path
- * does not take that size (EMSGSIZE); TOW_EIO. Other errors of the path are swallowed, as loss is. */
-int tow_udp_send(struct tow_udp_socket *socket, const struct tow_addr *remote, const struct tow_addr *local,
-                 uint8_t ecn, const uint8_t *bytes, size_t len, size_t segment, size_t *sent);
+/* Sends len bytes as datagrams of segment bytes each, the last one may be shorter (at most 64
+ * segments; one datagram when segment is 0 or >= len). local with family 0 lets the kernel choose.
+ * Returns 0 when the kernel took all; TOW_BLOCKED with *sent the bytes that it took (whole
+ * segments); TOW_ETOOBIG when the path does not take that size (EMSGSIZE); TOW_EIO. Other errors of
+ * the path are swallowed, as loss is. */
+int tow_udp_send(struct tow_udp_socket *socket, const struct tow_addr *remote,
+                 const struct tow_addr *local, uint8_t ecn, const uint8_t *bytes, size_t len,
+                 size_t segment, size_t *sent);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -28,10 +28,12 @@ struct tow_addr {
 void tow_addr_unmap(struct tow_addr *addr);
 int tow_addr_equal(const struct tow_addr *a, const struct tow_addr *b);      /* with port */
 int tow_addr_same_host(const struct tow_addr *a, const struct tow_addr *b);  /* without */
-int tow_addr_is_private(const struct tow_addr *a); /* RFC 1918, 4193, 6598, link-local, loopback, any */
+int tow_addr_is_private(
+	const struct tow_addr *a); /* RFC 1918, 4193, 6598, link-local, loopback, any */
 int tow_addr_is_loopback(const struct tow_addr *a);
 
-/* "192.0.2.1:443", "[2001:db8::1]:443" (RFC 5952). text has TOW_ADDR_TEXT_SIZE bytes. Returns text. */
+/* "192.0.2.1:443", "[2001:db8::1]:443" (RFC 5952). text has TOW_ADDR_TEXT_SIZE bytes. Returns text.
+ */
 char *tow_addr_format(const struct tow_addr *addr, char *text);
 char *tow_addr_format_host(const struct tow_addr *addr, char *text); /* no port, no brackets */
 
@@ -42,7 +44,8 @@ int tow_addr_parse_host(struct tow_slice text, struct tow_addr *out);
 
 /* Splits "host:port" or "[v6]:port", host being a name or a literal; host gets at most 254 bytes
  * with the NUL. Port 1 to 65535. Returns 0, TOW_EPARSE with the reason in err. */
-int tow_host_port_split(struct tow_slice text, char host[254], uint16_t *port, struct tow_error *err);
+int tow_host_port_split(struct tow_slice text, char host[254], uint16_t *port,
+                        struct tow_error *err);
 
 #ifdef __cplusplus
 }

@@ -34,8 +34,8 @@ struct tow_client_hello_parser {
 	int done;               /* something else than TOW_MORE was returned */
 };
 
-/* Takes the next bytes. Returns 0 when the hello is complete (bytes after it are not looked at, *out
- * is filled, and valid until the parser is freed); TOW_MORE; TOW_EPARSE when it is not a TLS
+/* Takes the next bytes. Returns 0 when the hello is complete (bytes after it are not looked at,
+ * *out is filled, and valid until the parser is freed); TOW_MORE; TOW_EPARSE when it is not a TLS
  * ClientHello; TOW_ETOOBIG past TOW_CLIENT_HELLO_MAX; TOW_ENOMEM. After anything but TOW_MORE the
  * parser takes no more bytes: TOW_EINVAL. A server name that is no valid hostname is TOW_EPARSE. */
 int tow_client_hello_feed(struct tow_client_hello_parser *parser, struct tow_slice bytes,

@@ -76,9 +76,9 @@ struct tow_control_message {
 /* Appends prefix and JSON. Texts that are no UTF-8 count as out of memory, numbers end at 2^63 - 1.
  * Returns 0, TOW_ENOMEM, TOW_ETOOBIG, TOW_EINVAL (no such type). */
 int tow_control_write(const struct tow_control_message *message, struct tow_buf *out);
-/* The message at the start of bytes; *len is its whole length. Free it with _deinit. Of a hello of another
- * version only the version is read. software and text come cut to fit, with '?' for anything but
- * printable ASCII. Returns 0; TOW_MORE; TOW_EPARSE; TOW_ETOOBIG; TOW_ENOMEM. */
+/* The message at the start of bytes; *len is its whole length. Free it with _deinit. Of a hello of
+ * another version only the version is read. software and text come cut to fit, with '?' for
+ * anything but printable ASCII. Returns 0; TOW_MORE; TOW_EPARSE; TOW_ETOOBIG; TOW_ENOMEM. */
 int tow_control_read(struct tow_slice bytes, struct tow_control_message *out, size_t *len);
 void tow_control_message_deinit(struct tow_control_message *message);
 

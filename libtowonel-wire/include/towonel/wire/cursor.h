@@ -27,7 +27,8 @@ static inline struct tow_reader tow_reader_of(struct tow_slice bytes)
 	return r;
 }
 
-/* The next len bytes, borrowed from what is read; empty, and the reader failed, when fewer are left. */
+/* The next len bytes, borrowed from what is read; empty, and the reader failed, when fewer are
+ * left. */
 static inline struct tow_slice tow_read_bytes(struct tow_reader *r, size_t len)
 {
 	struct tow_slice s = { NULL, 0 };

@@ -55,11 +55,13 @@ int tow_node_id_verify(const struct tow_id *id, struct tow_slice message,
 /* ML-DSA-65, pure, empty context string. */
 struct tow_tenant_key;
 
-/* Derives the key pair (FIPS 204 algorithm 6 with xi = seed). Returns 0, TOW_ENOMEM, TOW_ECRYPTO. */
+/* Derives the key pair (FIPS 204 algorithm 6 with xi = seed). Returns 0, TOW_ENOMEM, TOW_ECRYPTO.
+ */
 int tow_tenant_key_new(const uint8_t seed[TOW_SEED_SIZE], struct tow_tenant_key **out);
 void tow_tenant_key_free(struct tow_tenant_key *key); /* wipes; takes NULL */
 const struct tow_id *tow_tenant_key_id(const struct tow_tenant_key *key);
-const uint8_t *tow_tenant_key_public(const struct tow_tenant_key *key); /* TOW_MLDSA_PUBLIC_SIZE bytes */
+const uint8_t *
+tow_tenant_key_public(const struct tow_tenant_key *key); /* TOW_MLDSA_PUBLIC_SIZE bytes */
 /* Hedged signing. Returns 0, TOW_ECRYPTO, TOW_ENOMEM. */
 int tow_tenant_key_sign(const struct tow_tenant_key *key, struct tow_slice message,
                         uint8_t signature[TOW_MLDSA_SIGNATURE_SIZE]);
@@ -86,7 +88,8 @@ int tow_secret_equal(const void *a, const void *b, size_t len);
 void tow_wipe(void *bytes, size_t len);
 void tow_random(void *bytes, size_t len);
 /* BLAKE2b-256 (RFC 7693), keyed when key_len is not 0 (at most 64). */
-void tow_hash(struct tow_slice message, const void *key, size_t key_len, uint8_t out[TOW_HASH_SIZE]);
+void tow_hash(struct tow_slice message, const void *key, size_t key_len,
+              uint8_t out[TOW_HASH_SIZE]);
 
 #ifdef __cplusplus
 }

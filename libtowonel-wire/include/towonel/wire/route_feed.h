@@ -3,9 +3,9 @@
 #define TOWONEL_WIRE_ROUTE_FEED_H
 
 /*
- * What a hub tells its edges, and what an edge tells its hub, as values: the hub's side builds events,
- * the edge's side applies them, and whether a function call or HTTPS lies between makes no difference to
- * either.
+ * What a hub tells its edges, and what an edge tells its hub, as values: the hub's side builds
+ * events, the edge's side applies them, and whether a function call or HTTPS lies between makes no
+ * difference to either.
  */
 
 #include "route_table.h"
@@ -30,17 +30,20 @@ typedef int (*tow_route_sink)(void *user, const struct tow_route_event *event);
 
 /* Builds the JSON of a snapshot or a delta piece by piece. from is 0 for a snapshot. */
 struct tow_route_writer;
-struct tow_route_writer *tow_route_writer_new(uint64_t from, uint64_t version); /* NULL: out of memory */
+struct tow_route_writer *tow_route_writer_new(uint64_t from,
+                                              uint64_t version); /* NULL: out of memory */
 void tow_route_writer_free(struct tow_route_writer *writer);
 /* Failures are sticky and come out of _finish. */
 void tow_route_write_tenant(struct tow_route_writer *w, const struct tow_route_tenant *tenant);
-void tow_route_write_hostname(struct tow_route_writer *w, const struct tow_route_hostname *hostname);
+void tow_route_write_hostname(struct tow_route_writer *w,
+                              const struct tow_route_hostname *hostname);
 void tow_route_write_port(struct tow_route_writer *w, const struct tow_route_port *port);
 void tow_route_write_revoked_agent(struct tow_route_writer *w, const struct tow_id *tenant,
                                    const struct tow_id *agent, uint64_t expires_at_ms);
 void tow_route_write_tenant_removed(struct tow_route_writer *w, const struct tow_id *tenant);
 void tow_route_write_hostname_removed(struct tow_route_writer *w, const char *pattern);
-void tow_route_write_port_removed(struct tow_route_writer *w, enum tow_protocol protocol, uint16_t port);
+void tow_route_write_port_removed(struct tow_route_writer *w, enum tow_protocol protocol,
+                                  uint16_t port);
 /* Appends the JSON. Returns 0, TOW_ENOMEM. */
 int tow_route_writer_finish(struct tow_route_writer *w, struct tow_buf *out);
 

@@ -3,10 +3,10 @@
 #define TOWONEL_WIRE_ROUTE_TABLE_H
 
 /*
- * What an edge knows: which tenant a hostname or a port belongs to, each tenant's public key, and the
- * agent ids that are no longer to be trusted. It starts from a snapshot and follows deltas; each
- * carries the version that it leads to. Lookups are one hash probe for the exact name and one for the
- * wildcard; applying a delta costs what changed.
+ * What an edge knows: which tenant a hostname or a port belongs to, each tenant's public key, and
+ * the agent ids that are no longer to be trusted. It starts from a snapshot and follows deltas;
+ * each carries the version that it leads to. Lookups are one hash probe for the exact name and one
+ * for the wildcard; applying a delta costs what changed.
  *
  * In JSON (the body of a snapshot or a delta):
  *
@@ -18,8 +18,9 @@
  *    "removed": {"tenants":["<id>"],"hostnames":["*.b.eu"],"ports":["tcp/2222"]}}
  *
  * A snapshot has no "from" and no "removed". Removing a tenant removes all that is its own.
- * An upsert replaces what has the same key, whoever owned it. What is both removed and brought by one delta
- * stays as brought. Versions start at 1. Unknown members are ignored: an edge may be older than its hub.
+ * An upsert replaces what has the same key, whoever owned it. What is both removed and brought by
+ * one delta stays as brought. Versions start at 1. Unknown members are ignored: an edge may be
+ * older than its hub.
  */
 
 #include "entry.h"
@@ -56,12 +57,13 @@ struct tow_route_table;
 
 struct tow_route_table *tow_route_table_new(void); /* NULL when out of memory */
 void tow_route_table_free(struct tow_route_table *table);
-uint64_t tow_route_table_version(const struct tow_route_table *table); /* 0 before the first snapshot */
+uint64_t
+tow_route_table_version(const struct tow_route_table *table); /* 0 before the first snapshot */
 
-/* What applying an event changed, so that the owner can bind ports and cut tunnels: each is called once
- * per thing that is there after the event and was not before, or the other way round. A port that only goes
- * to another tenant or service was there. Called after the whole event has been applied, removals first;
- * the table may be asked meanwhile, not changed. Any may be NULL. */
+/* What applying an event changed, so that the owner can bind ports and cut tunnels: each is called
+ * once per thing that is there after the event and was not before, or the other way round. A port
+ * that only goes to another tenant or service was there. Called after the whole event has been
+ * applied, removals first; the table may be asked meanwhile, not changed. Any may be NULL. */
 struct tow_route_observer {
 	void (*port_added)(void *user, const struct tow_route_port *port);
 	void (*port_removed)(void *user, enum tow_protocol protocol, uint16_t port);
@@ -69,19 +71,20 @@ struct tow_route_observer {
 	void (*agent_revoked)(void *user, const struct tow_id *tenant, const struct tow_id *agent);
 };
 
-/* Applies a snapshot (everything else goes) or a delta, whole or not at all. Returns 0; TOW_ECONFLICT for
- * a delta whose "from" is not the table's version (ask for a snapshot); TOW_EPARSE, TOW_ENOMEM, TOW_ETOOBIG
- * for more than TOW_ROUTE_EVENT_MAX. */
+/* Applies a snapshot (everything else goes) or a delta, whole or not at all. Returns 0;
+ * TOW_ECONFLICT for a delta whose "from" is not the table's version (ask for a snapshot);
+ * TOW_EPARSE, TOW_ENOMEM, TOW_ETOOBIG for more than TOW_ROUTE_EVENT_MAX. */
 int tow_route_table_apply(struct tow_route_table *table, struct tow_slice json,
                           const struct tow_route_observer *observer, void *user,
                           struct tow_error *err);
-/* Forgets the revocations whose expires_at_ms has come (0: never): the entry of such an agent has expired
- * by itself. Costs the number of revocations. */
+/* Forgets the revocations whose expires_at_ms has come (0: never): the entry of such an agent has
+ * expired by itself. Costs the number of revocations. */
 void tow_route_table_expire(struct tow_route_table *table, uint64_t now_ms);
 /* Appends a snapshot of the table as JSON. Returns 0, TOW_ENOMEM. */
 int tow_route_table_dump(const struct tow_route_table *table, struct tow_buf *out);
 
-/* Pointers are valid until the next apply. NULL when there is none. An exact name wins over a wildcard. */
+/* Pointers are valid until the next apply. NULL when there is none. An exact name wins over a
+ * wildcard. */
 const struct tow_route_hostname *tow_route_lookup(const struct tow_route_table *table,
                                                   const char *server_name);
 const struct tow_route_port *tow_route_lookup_port(const struct tow_route_table *table,
@@ -93,7 +96,8 @@ int tow_route_agent_revoked(const struct tow_route_table *table, const struct to
 size_t tow_route_table_hostname_count(const struct tow_route_table *table);
 /* Calls visit for each port, in no order. */
 void tow_route_table_each_port(const struct tow_route_table *table,
-                               void (*visit)(void *user, const struct tow_route_port *port), void *user);
+                               void (*visit)(void *user, const struct tow_route_port *port),
+                               void *user);
 
 #ifdef __cplusplus
 }

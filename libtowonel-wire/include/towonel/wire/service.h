@@ -62,8 +62,8 @@ void tow_service_list_deinit(struct tow_service_list *list);
  * were written, give equal hashes. */
 void tow_service_list_hash(const struct tow_service_list *list, uint8_t out[TOW_HASH_SIZE]);
 
-/* The service that answers to an authority ("app.example.eu", "tcp:NAME", "udp:NAME"); an exact name
- * before a wildcard. NULL when there is none. Borrowed from the list. */
+/* The service that answers to an authority ("app.example.eu", "tcp:NAME", "udp:NAME"); an exact
+ * name before a wildcard. NULL when there is none. Borrowed from the list. */
 const struct tow_service *tow_service_list_find(const struct tow_service_list *list,
                                                 const char *authority);
 /* "tcp:NAME", "udp:NAME" or the hostname pattern. */

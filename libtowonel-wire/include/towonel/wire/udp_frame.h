@@ -4,7 +4,8 @@
 
 /*
  * Datagrams in the tunnel. On a session's stream: u16 length, payload. As a QUIC DATAGRAM frame
- * (RFC 9221): the session's stream id / 4 as a variable-length integer (RFC 9000 section 16), payload.
+ * (RFC 9221): the session's stream id / 4 as a variable-length integer (RFC 9000 section 16),
+ * payload.
  */
 
 #include "buf.h"
@@ -20,10 +21,12 @@ extern "C" {
 
 /* Appends one frame. payload.len <= TOW_DATAGRAM_MAX. Returns 0, TOW_ENOMEM, TOW_ETOOBIG. */
 int tow_udp_frame_append(struct tow_buf *buf, struct tow_slice payload);
-/* The frame at the start of bytes: payload borrowed, *len the frame's whole length. Returns 0, TOW_MORE. */
+/* The frame at the start of bytes: payload borrowed, *len the frame's whole length. Returns 0,
+ * TOW_MORE. */
 int tow_udp_frame_read(struct tow_slice bytes, struct tow_slice *payload, size_t *len);
 
-/* Returns the bytes written (1, 2, 4, 8), or TOW_ETOOBIG for a value of 2^62 or more, or no room. */
+/* Returns the bytes written (1, 2, 4, 8), or TOW_ETOOBIG for a value of 2^62 or more, or no room.
+ */
 int tow_varint_write(uint64_t value, uint8_t *out, size_t cap);
 /* Returns the bytes read, or TOW_EPARSE when they are not all there. */
 int tow_varint_read(struct tow_slice bytes, uint64_t *value);
