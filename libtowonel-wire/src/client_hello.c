@@ -189,12 +189,13 @@ static int message_complete(struct tow_slice message, size_t *len)
 /* One step: some bytes of a record's header or fragment go from *bytes into the parser. */
 static int take(struct tow_client_hello_parser *p, struct tow_slice *bytes, size_t *message_len)
 {
-	size_t n;
+	size_t n = TOW_CLIENT_HELLO_MAX - p->total;
 	int rc = TOW_MORE;
 
+	n = n < bytes->len ? n : bytes->len;
 	if (p->record_left == 0) {
-		n = sizeof(p->header) - p->header_len;
-		n = n < bytes->len ? n : bytes->len;
+		if (n > sizeof(p->header) - p->header_len)
+			n = sizeof(p->header) - p->header_len;
 		memcpy(p->header + p->header_len, bytes->base, n);
 		p->header_len = (uint8_t)(p->header_len + n);
 		if (check_record_header(p->header, p->header_len) != 0)
@@ -204,7 +205,8 @@ static int take(struct tow_client_hello_parser *p, struct tow_slice *bytes, size
 			p->header_len = 0;
 		}
 	} else {
-		n = p->record_left < bytes->len ? p->record_left : bytes->len;
+		if (n > p->record_left)
+			n = p->record_left;
 		if (tow_buf_append(&p->message, bytes->base, n) != 0)
 			return TOW_ENOMEM;
 		p->record_left = (uint16_t)(p->record_left - n);
