@@ -10,11 +10,14 @@ SOURCES := \
 	src/client_hello.c \
 	src/control_message.c \
 	src/error.c \
+	src/host_port.c \
 	src/hostname.c \
 	src/identity.c \
 	src/proxy_header.c \
+	src/request_signature.c \
 	src/tenant_key.c \
 	src/text_coding.c \
+	src/token.c \
 	src/udp_frame.c \
 	src/utf8.c
 

@@ -44,6 +44,10 @@ int tow_base64url_decode(struct tow_slice text, void *out, size_t cap)
 
 	if (text.len % 4 == 1)
 		return TOW_EPARSE;
+	/* libsodium 1.0.18 takes bytes from 0x80 for digits where char is signed. */
+	for (size_t i = 0; i < text.len; i++)
+		if (text.base[i] >= 0x80)
+			return TOW_EPARSE;
 	if (len > cap || len > INT_MAX)
 		return TOW_ETOOBIG;
 	if (!text.len)
