@@ -10,6 +10,7 @@ SOURCES := \
 	src/loop/task.c \
 	src/loop/timer.c \
 	src/runtime/log.c \
+	src/runtime/settings.c \
 	src/tls/identity_cert.c
 
 include mk/library.mk
