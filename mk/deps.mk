@@ -8,8 +8,8 @@ built_all := wolfssl libngtcp2 libngtcp2_crypto_wolfssl libcurl libnghttp3 libll
 # Each before what it needs itself: the order of linking.
 built_order := libcurl libngtcp2_crypto_wolfssl libngtcp2 libnghttp3 libllhttp wolfssl
 
-.PHONY: packages test-packages lint-packages bench-packages
-packages test-packages lint-packages bench-packages:
+.PHONY: packages test-packages lint-packages bench-packages demo-packages
+packages test-packages lint-packages bench-packages demo-packages:
 	@[ -n "$(NO_PACKAGES)" ] || scripts/packages build $(filter-out packages,$(@:-packages=))
 
 ifeq ($(DEPS),system)

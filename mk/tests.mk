@@ -90,5 +90,5 @@ e2e: all | test-packages
 	@$(call run_pytest,tests/e2e)
 bench: all | bench-packages
 	@TOWONEL_BUILD=$(abspath $(BUILD)) tests/bench/run
-demo: all | test-packages
+demo: all | demo-packages
 	@TOWONEL_BUILD=$(abspath $(BUILD)) scripts/demo
