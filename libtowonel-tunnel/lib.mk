@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 LIB := tunnel
 BELOW := wire
-SYSTEM := libuv libsodium
+SYSTEM := libuv libsodium jansson
 BUILT := wolfssl libngtcp2 libngtcp2_crypto_wolfssl libcurl libnghttp3 libllhttp
 TEXT := Moving bytes for towonel: event loop, QUIC, TLS, HTTP, pipes
 SOURCES := \
