@@ -9,7 +9,6 @@
 #   install.mk  install and uninstall
 
 VERSION := 0.1.0
-ABI := 0
 
 all:
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 LIB := hub
+ABI := 0
 BELOW := tunnel wire
 SYSTEM := sqlite3 libpq jansson
 BUILT :=

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 LIB := tunnel
+ABI := 0
 BELOW := wire
 SYSTEM := libuv libsodium jansson
 BUILT := wolfssl libngtcp2 libngtcp2_crypto_wolfssl libcurl libnghttp3 libllhttp

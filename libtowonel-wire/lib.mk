@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 LIB := wire
+ABI := 0
 BELOW :=
 SYSTEM := libsodium jansson
 BUILT := wolfssl

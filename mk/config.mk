@@ -59,9 +59,9 @@ ifneq ($(strip $(flags_now)),$(strip $(file <$(flags_file))))
   $(file >$(flags_file),$(flags_now))
 endif
 
-# Rules for one object: $(call compile,INCLUDE FLAGS)
+# The recipe for one object: $(call compile,INCLUDE FLAGS,FLAGS THAT OVERRIDE)
 define compile
 $(say) CC $<
 @mkdir -p $(@D)
-$(run)$(CC) $(1) $(all_cflags) -MMD -MP -c -o $@ $<
+$(run)$(CC) $(1) $(all_cflags) $(2) -MMD -MP -c -o $@ $<
 endef

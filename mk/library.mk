@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
 # One library. lib.mk sets these and includes this file:
-#   LIB      its name: libtowonel-LIB
+#   LIB      its name: libtowonel-LIB; ABI its number in the SONAME
 #   BELOW    our libraries it may use, nearest first
 #   SYSTEM   system libraries, BUILT built ones (see deps.mk), pkg-config names
 #   TEXT     what it is, one line, for the .pc file

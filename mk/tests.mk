@@ -43,7 +43,7 @@ fuzz_objects := $(patsubst %,$(BUILD)/obj/tests/fuzz/%.o,standalone $(fuzz_names
 
 $(fuzz_objects): $(BUILD)/obj/tests/fuzz/%.o: tests/fuzz/%.c $(flags_file) | test-packages $(deps_ready)
 	$(call compile,-Itests/fuzz $(foreach lib,$(all_libs),-Ilibtowonel-$(lib)/include \
-		-Ilibtowonel-$(lib)/src) $(call built_cflags,$(built_all)) -Wno-missing-prototypes)
+		-Ilibtowonel-$(lib)/src) $(call built_cflags,$(built_all)),-Wno-missing-prototypes)
 
 $(fuzz_seeded): $(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o \
 		$(BUILD)/obj/tests/fuzz/standalone.o $(foreach lib,$(all_libs),$($(lib)_archive))
