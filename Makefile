@@ -39,7 +39,7 @@ help:
 	@echo 'make unit        unit tests and fuzz seeds'
 	@echo 'make e2e         end-to-end tests (PYTEST="-k name" picks some)'
 	@echo 'make lint        clang-tidy, shellcheck'
-	@echo 'make fuzz        every fuzz target for FUZZ_SECONDS (300) each'
+	@echo 'make fuzz        every fuzz target for FUZZ_SECONDS (300) each; FUZZ_TARGETS picks some'
 	@echo 'make bench       speed and memory, next to other tunnels'
 	@echo 'make install     into PREFIX (/usr/local), below DESTDIR'
 	@echo 'make uninstall   what install put there'

@@ -60,11 +60,12 @@ $(fuzz_targets): $(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o \
 -include $(fuzz_objects:.o=.d)
 
 FUZZ_SECONDS ?= 300
+FUZZ_TARGETS ?= $(fuzz_names)
 .PHONY: fuzz fuzz-targets
 fuzz-targets: $(fuzz_targets)
 fuzz: | test-packages
 	@$(MAKE) --no-print-directory CC=clang FUZZ=1 BUILD=build-fuzz fuzz-targets
-	@scripts/fuzz build-fuzz/fuzz $(FUZZ_SECONDS) $(JOBS)
+	@scripts/fuzz build-fuzz/fuzz $(FUZZ_SECONDS) $(JOBS) $(FUZZ_TARGETS)
 
 # --- what people call ---------------------------------------------------------
 
