@@ -14,8 +14,11 @@ SOURCES := \
 	src/host_port.c \
 	src/hostname.c \
 	src/identity.c \
+	src/json.c \
+	src/nearest.c \
 	src/proxy_header.c \
 	src/request_signature.c \
+	src/service.c \
 	src/tenant_key.c \
 	src/text_coding.c \
 	src/token.c \

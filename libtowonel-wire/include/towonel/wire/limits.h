@@ -34,7 +34,10 @@
 #define TOW_ROUTE_EVENT_MAX 268435456 /* a snapshot of a million names */
 
 /* configuration and API */
+#define TOW_JSON_DEPTH_MAX 16       /* of services and entries, which need 3 */
+#define TOW_JSON_INTEGER_MAX 9007199254740991 /* 2^53 - 1: RFC 8259 section 6 */
 #define TOW_SERVICES_MAX 4096
+#define TOW_SERVICES_TEXT_MAX 1048576
 #define TOW_ENTRY_MAX 65536         /* one JWS in text form */
 #define TOW_ENTRIES_PER_BATCH 4096
 #define TOW_PORT_RANGE_MAX 512
