@@ -6,12 +6,14 @@ SYSTEM := libuv libsodium jansson
 BUILT := wolfssl libngtcp2 libngtcp2_crypto_wolfssl libcurl libnghttp3 libllhttp
 TEXT := Moving bytes for towonel: event loop, QUIC, TLS, HTTP, pipes
 SOURCES := \
+	src/http/request.c \
+	src/http/router.c \
 	src/loop/io.c \
 	src/loop/loop.c \
 	src/loop/task.c \
 	src/loop/timer.c \
 	src/runtime/log.c \
 	src/runtime/settings.c \
-	src/tls/identity_cert.c
+	src/tls/identity_cert.c \
 
 include mk/library.mk
