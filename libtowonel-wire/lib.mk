@@ -18,6 +18,9 @@ SOURCES := \
 	src/nearest.c \
 	src/proxy_header.c \
 	src/request_signature.c \
+	src/route_event.c \
+	src/route_feed.c \
+	src/route_table.c \
 	src/service.c \
 	src/tenant_key.c \
 	src/text_coding.c \
