@@ -14,6 +14,6 @@ SOURCES := \
 	src/loop/timer.c \
 	src/runtime/log.c \
 	src/runtime/settings.c \
-	src/tls/identity_cert.c \
+	src/tls/identity_cert.c
 
 include mk/library.mk

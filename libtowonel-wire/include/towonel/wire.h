@@ -17,6 +17,7 @@
 #include "wire/hostname.h"
 #include "wire/identity.h"
 #include "wire/limits.h"
+#include "wire/nearest.h"
 #include "wire/proxy_header.h"
 #include "wire/request_signature.h"
 #include "wire/route_feed.h"

@@ -30,11 +30,42 @@
 #define TOW_REPLAY_MAX 65536        /* bytes an edge keeps until the agent's status byte */
 #define TOW_PIPE_UNSENT_MAX 262144  /* read from a socket, not yet given to the peer */
 #define TOW_STREAMS_PER_AGENT 16384
+#define TOW_STREAMS_BY_AGENT 4      /* that it opens itself: the control stream */
 #define TOW_DATAGRAM_MAX 65535
 #define TOW_ROUTE_EVENT_MAX 268435456 /* a snapshot of a million names */
 
+/* edge: visitors */
+#define TOW_HELLO_READ_SIZE       4096 /* a hello in use today fits in one such read */
+#define TOW_DIAL_TIMEOUT_MS       12000 /* an agent's status byte; the next agent has as long again */
+#define TOW_DIAL_ATTEMPTS_MAX     8     /* agents tried for one visitor */
+#define TOW_VISITOR_IDLE_MS       3600000 /* no byte either way */
+#define TOW_ALERT_LINGER_MS       1000    /* for a refused visitor to read why */
+#define TOW_ALERT_DRAIN_MAX       65536   /* read from it meanwhile, and thrown away */
+#define TOW_KEEPALIVE_IDLE_S      120     /* TCP keep-alive towards visitors: a dead one is */
+#define TOW_KEEPALIVE_INTERVAL_S  30      /* found after idle + interval * probes */
+#define TOW_KEEPALIVE_PROBES      4
+#define TOW_PORT_RETRY_MIN_MS     1000 /* a service's port that could not be bound */
+#define TOW_PORT_RETRY_MAX_MS     30000
+#define TOW_ROUTES_CACHE_DELAY_MS 1000
+
+/* edge: agents */
+#define TOW_AGENT_HELLO_TIMEOUT_MS 10000
+#define TOW_AGENT_TENANT_WAIT_MS   5000     /* the route table may be a moment behind the hub */
+#define TOW_AGENT_CLOSE_DELAY_MS   500      /* for a refused agent to read why */
+#define TOW_AGENTS_PENDING_MAX     1024     /* that have not been accepted yet */
+#define TOW_AGENTS_PENDING_BYTES   33554432 /* of all their hellos together */
+#define TOW_AGENTS_PER_TENANT      64
+#define TOW_PING_INTERVAL_MS       15000
+#define TOW_PING_TIMEOUT_MS        45000
+#define TOW_PING_LATE_MS           5000  /* others are preferred to an agent that is so late */
+#define TOW_CONTROL_UNSENT_MAX     65536 /* for an agent that asks but does not listen */
+#define TOW_REPORT_INTERVAL_MS     1000  /* at most one report in that time */
+
 /* configuration and API */
+#define TOW_JSON_DEPTH_MAX 16       /* of services and entries, which need 3 */
+#define TOW_JSON_INTEGER_MAX 9007199254740991 /* 2^53 - 1: RFC 8259 section 6 */
 #define TOW_SERVICES_MAX 4096
+#define TOW_SERVICES_TEXT_MAX 1048576
 #define TOW_ENTRY_MAX 65536         /* one JWS in text form */
 #define TOW_ENTRIES_PER_BATCH 4096
 #define TOW_PORT_RANGE_MAX 512
