@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+#include "store/private.h"
+
+static void check(struct tow__store *store, const struct tow_id *tenant, const struct tow_id *agent,
+                  uint64_t now_ms, struct tow__fault *fault)
+{
+	struct tow__db_rows rows = tow__db_query(
+		store->db,
+		"SELECT revoked, expires_ms FROM agents WHERE tenant_id = $1 AND id = $2",
+		TOW__ARGS(tow__db_id(tenant), tow__db_id(agent)));
+
+	if (!tow__db_next(&rows))
+		tow__fault_set(fault, TOW__TENANT_NOT_ALLOWED,
+		               "the tenant has no such agent: submit its upsert_agent entry");
+	else if (tow__db_get_int(&rows, 0))
+		tow__fault_set(fault, TOW__TENANT_NOT_ALLOWED, "the agent was revoked");
+	else if (tow__db_get_int(&rows, 1) <= now_ms)
+		tow__fault_set(fault, TOW__TENANT_NOT_ALLOWED,
+		               "the agent's entry has expired: submit a new upsert_agent entry");
+	tow__db_end(&rows);
+}
+
+int tow__store_agent_check(struct tow__store *store, const struct tow_id *tenant,
+                           const struct tow_id *agent, uint64_t now_ms, struct tow__fault *fault)
+{
+	tow__store_begin(store, TOW__DB_READ);
+	check(store, tenant, agent, now_ms, fault);
+	return tow__store_finish(store, fault);
+}
+
+int tow__store_agent_superseded(struct tow__store *store, const struct tow_id *tenant,
+                                const struct tow__agent *agent, uint64_t now_ms, int *superseded,
+                                struct tow__fault *fault)
+{
+	struct tow__db_rows rows;
+	int newer;
+
+	tow__store_begin(store, TOW__DB_READ);
+	check(store, tenant, &agent->id, now_ms, fault);
+	rows = tow__db_query(
+		store->db,
+		"SELECT 1 FROM agents WHERE tenant_id = $1 AND services_hash <> $2 "
+		"AND generation > $3 AND expires_ms > $4 AND revoked = 0 LIMIT 1",
+		TOW__ARGS(tow__db_id(tenant),
+	                  tow__db_blob(agent->services_hash, sizeof agent->services_hash),
+	                  tow__db_int(agent->generation), tow__db_int(now_ms)));
+	newer = tow__db_next(&rows);
+	tow__db_end(&rows);
+	if (!tow__store_finish(store, fault))
+		*superseded = newer;
+	return fault->kind;
+}
+
+#define EXPIRED                                                                                    \
+	"SELECT a.id FROM agents a WHERE a.tenant_id = entries.tenant_id AND a.expires_ms <= $1"
+
+int tow__store_sweep(struct tow__store *store, uint64_t now_ms, struct tow__fault *fault)
+{
+	struct tow__db *db = store->db;
+
+	/* edges forget revocations by their own clocks, so the routes have not changed */
+	tow__store_begin(store, TOW__DB_WRITE);
+	tow__db_run(
+		db,
+		"UPDATE tenants SET pruned_sequence = (SELECT max(entries.sequence) FROM entries "
+		"WHERE entries.tenant_id = tenants.id AND entries.agent_id IN (" EXPIRED ")) "
+		"WHERE pruned_sequence < (SELECT max(entries.sequence) FROM entries "
+		"WHERE entries.tenant_id = tenants.id AND entries.agent_id IN (" EXPIRED "))",
+		TOW__ARGS(tow__db_int(now_ms)));
+	tow__db_run(db, "DELETE FROM entries WHERE agent_id IN (" EXPIRED ")",
+	            TOW__ARGS(tow__db_int(now_ms)));
+	tow__db_run(db, "DELETE FROM agents WHERE expires_ms <= $1",
+	            TOW__ARGS(tow__db_int(now_ms)));
+	return tow__store_finish(store, fault);
+}

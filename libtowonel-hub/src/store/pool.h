@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TOWONEL_HUB_STORE_POOL_H
+#define TOWONEL_HUB_STORE_POOL_H
+
+/*
+ * The store's threads, each with a connection of its own. A job is done by one of them and comes
+ * back to the loop's thread. Writes are for the first thread alone, in the order they came; reads
+ * are for the others, so that they do not wait behind a write's fsync. (With one thread, it does
+ * both.)
+ */
+
+#include <towonel/tunnel/loop.h>
+
+#include "store/db.h"
+#include "store/store.h"
+
+/* Jobs that wait, at most. */
+#define TOW__POOL_QUEUE_MAX 1024
+
+struct tow__pool;
+
+/* Embedded in what the work is about. */
+struct tow__job {
+	void (*work)(struct tow__job *job,
+	             struct tow__store *store); /* on a thread of the store's */
+	void (*done)(struct tow__job *job);     /* on the loop's */
+	/* the pool's */
+	struct tow__job *next;
+	struct tow__pool *pool;
+	uint64_t version;
+};
+
+struct tow__pool_config {
+	struct tow_loop *loop;
+	struct tow__store_config store;
+	size_t threads;
+	/* on the loop's thread, before the job's done: the routes have this version now */
+	void (*changed)(void *user, uint64_t version);
+	void *user;
+};
+
+/* Opens the connections and brings the schema up to date, which blocks. Returns as tow__store_open.
+ */
+int tow__pool_new(const struct tow__pool_config *config, struct tow__pool **out,
+                  struct tow_error *err);
+/* Returns 0, TOW_EUNAVAILABLE when too many wait. */
+int tow__pool_submit(struct tow__pool *pool, enum tow__db_access access, struct tow__job *job);
+/* Lets the jobs finish; then closes the connections, frees the pool, and calls done from the loop.
+ * Blocks while they are at work. */
+void tow__pool_close(struct tow__pool *pool, void (*done)(void *user), void *user);
+
+#endif

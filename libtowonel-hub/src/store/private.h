@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TOWONEL_HUB_STORE_PRIVATE_H
+#define TOWONEL_HUB_STORE_PRIVATE_H
+
+/* What the files of the store share. */
+
+#include "store/db.h"
+#include "store/store.h"
+
+struct tow__store {
+	struct tow__db *db;
+	struct tow__store_config config;
+	uint64_t version; /* of the last commit */
+	uint64_t next;    /* of the transaction under way; 0 until something has changed */
+};
+
+void tow__store_begin(struct tow__store *store, enum tow__db_access access);
+/* Commits, or rolls back when there is a fault already or the database failed. Returns as every
+ * operation. */
+int tow__store_finish(struct tow__store *store, struct tow__fault *fault);
+
+/* Notes that something of the routes has changed in this transaction. */
+void tow__store_changed_tenant(struct tow__store *store, const struct tow_id *tenant);
+void tow__store_changed_agent(struct tow__store *store, const struct tow_id *tenant,
+                              const struct tow_id *agent);
+void tow__store_changed_hostname(struct tow__store *store, const char *pattern);
+void tow__store_changed_port(struct tow__store *store, enum tow_protocol protocol, uint16_t port);
+/* The version that the transaction under way makes, which this call makes it do. */
+uint64_t tow__store_next_version(struct tow__store *store);
+
+/* Within a transaction: */
+void tow__store_read_patterns(struct tow__store *store, const struct tow_id *tenant,
+                              struct tow__names *out);
+/* Releases all it has, kills its invite. 1: it was there. */
+int tow__store_drop_tenant(struct tow__store *store, const struct tow_id *tenant, uint64_t now_ms);
+/* The wildcard that would match the pattern; "" when there is none. */
+void tow__store_zone(const char *pattern, char out[TOW_HOSTNAME_SIZE]);
+
+#endif

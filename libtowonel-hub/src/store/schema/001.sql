@@ -1,0 +1,90 @@
+-- The hub's state, for SQLite and PostgreSQL. Written in what both understand; a driver replaces the one
+-- word that differs (BLOB, which is BYTEA in PostgreSQL). Times are Unix milliseconds. The table meta is
+-- there already: key, value; its rows are 'schema' (the number of the newest file applied), 'version' (of the
+-- routes), 'pruned' (the change log has nothing up to and including this version any more).
+
+INSERT INTO meta (key, value) VALUES ('version', 1), ('pruned', 1);
+
+CREATE TABLE tenants (
+	id BLOB NOT NULL PRIMARY KEY,          -- SHA-256 of public_key
+	public_key BLOB NOT NULL,              -- ML-DSA-65
+	created_ms BIGINT NOT NULL,
+	last_sequence BIGINT NOT NULL,         -- the highest accepted
+	pruned_sequence BIGINT NOT NULL        -- entries up to here may have been dropped: none of these is free
+);
+
+-- An invite outlives its tenant, so that a dead token stays dead.
+CREATE TABLE invites (
+	id BLOB NOT NULL PRIMARY KEY,
+	tenant_id BLOB NOT NULL UNIQUE,
+	name TEXT NOT NULL,
+	secret_hash BLOB NOT NULL,
+	created_ms BIGINT NOT NULL,
+	expires_ms BIGINT,
+	revoked_ms BIGINT
+);
+CREATE INDEX invites_by_time ON invites (created_ms, id);
+
+-- What a tenant may use. zone is the wildcard that would match the pattern ('' for a wildcard), so that
+-- overlap of two tenants is one probe in either direction.
+CREATE TABLE patterns (
+	pattern TEXT NOT NULL PRIMARY KEY,
+	zone TEXT NOT NULL,
+	tenant_id BLOB NOT NULL REFERENCES tenants (id) ON DELETE CASCADE
+);
+CREATE INDEX patterns_by_zone ON patterns (zone);
+CREATE INDEX patterns_by_tenant ON patterns (tenant_id);
+
+-- What tenants said, as they signed it. agent_id is set for entries about an agent.
+CREATE TABLE entries (
+	tenant_id BLOB NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+	sequence BIGINT NOT NULL,
+	agent_id BLOB,
+	jws TEXT NOT NULL,
+	accepted_ms BIGINT NOT NULL,
+	PRIMARY KEY (tenant_id, sequence)
+);
+CREATE INDEX entries_by_agent ON entries (tenant_id, agent_id) WHERE agent_id IS NOT NULL;
+
+-- What follows from the entries.
+CREATE TABLE hostnames (
+	pattern TEXT NOT NULL PRIMARY KEY,
+	zone TEXT NOT NULL,
+	tenant_id BLOB NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+	tls_mode BIGINT NOT NULL,              -- 0 passthrough, 1 terminate
+	changed_ms BIGINT NOT NULL
+);
+CREATE INDEX hostnames_by_tenant ON hostnames (tenant_id);
+
+CREATE TABLE ports (
+	protocol BIGINT NOT NULL,              -- 0 tcp, 1 udp
+	port BIGINT NOT NULL,
+	tenant_id BLOB NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+	service TEXT NOT NULL,
+	claimed_ms BIGINT NOT NULL,
+	PRIMARY KEY (protocol, port),
+	UNIQUE (tenant_id, protocol, service)
+);
+
+CREATE TABLE agents (
+	tenant_id BLOB NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+	id BLOB NOT NULL,
+	generation BIGINT NOT NULL,
+	services_hash BLOB NOT NULL,
+	expires_ms BIGINT NOT NULL,
+	revoked BIGINT NOT NULL,               -- 0 or 1; final
+	PRIMARY KEY (tenant_id, id)
+);
+CREATE INDEX agents_by_expiry ON agents (expires_ms);
+
+-- Which things changed in which version of the routes; what they are now is in the tables above. One of:
+-- a tenant (tenant_id), an agent (tenant_id, agent_id), a hostname (pattern), a port (protocol, port).
+CREATE TABLE changes (
+	version BIGINT NOT NULL,
+	tenant_id BLOB,
+	agent_id BLOB,
+	pattern TEXT,
+	protocol BIGINT,
+	port BIGINT
+);
+CREATE INDEX changes_by_version ON changes (version);

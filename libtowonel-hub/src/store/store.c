@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+#include "store/private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/schema.h"
+
+int tow__store_open(const struct tow__store_config *config, int migrate, struct tow__store **out,
+                    struct tow_error *err)
+{
+	struct tow__store *store = calloc(1, sizeof *store);
+	int r;
+
+	if (!store)
+		return tow_error_set(err, TOW_ENOMEM, "out of memory");
+	store->config = *config;
+	if (!store->config.changes_kept)
+		store->config.changes_kept = TOW__CHANGES_KEPT;
+	r = tow__db_open(config->driver, config->dsn, &store->db, err);
+	if (!r && migrate) {
+		r = tow__schema_migrate(store->db, err);
+		if (r)
+			tow_error_prefix(err, "%s", config->dsn);
+	}
+	if (r) {
+		tow__store_close(store);
+		return r;
+	}
+	*out = store;
+	return 0;
+}
+
+void tow__store_close(struct tow__store *store)
+{
+	if (!store)
+		return;
+	tow__db_close(store->db);
+	free(store);
+}
+
+uint64_t tow__store_version(const struct tow__store *store)
+{
+	return store->version;
+}
+
+int tow__store_port_reserved(const struct tow__store *store, uint16_t port)
+{
+	for (size_t i = 0; i < store->config.reserved_port_count; i++)
+		if (store->config.reserved_ports[i] == port)
+			return 1;
+	return 0;
+}
+
+void tow__store_begin(struct tow__store *store, enum tow__db_access access)
+{
+	store->next = 0;
+	tow__db_begin(store->db, access);
+}
+
+int tow__store_finish(struct tow__store *store, struct tow__fault *fault)
+{
+	struct tow_error err;
+
+	/* a broken database gives empty answers, from which a fault may have been concluded */
+	if (fault->kind && !tow__db_failed(store->db)) {
+		tow__db_rollback(store->db);
+		return fault->kind;
+	}
+	switch (tow__db_commit(store->db, &err)) {
+	case 0:
+		if (store->next)
+			store->version = store->next;
+		return 0;
+	case TOW_EUNAVAILABLE:
+		return tow__fault_set(fault, TOW__UNAVAILABLE,
+		                      "the hub cannot use its database now, try again later: %s",
+		                      err.text);
+	case TOW_ENOMEM:
+		return tow__fault_set(fault, TOW__UNAVAILABLE,
+		                      "the hub is out of memory, try again later");
+	default:
+		return tow__fault_set(fault, TOW__INTERNAL, "the hub's database failed: %s",
+		                      err.text);
+	}
+}
+
+/* One version per transaction, however much it changes. */
+uint64_t tow__store_next_version(struct tow__store *store)
+{
+	struct tow__db *db = store->db;
+	struct tow__db_rows rows;
+	uint64_t kept = store->config.changes_kept;
+
+	if (store->next || tow__db_failed(db))
+		return store->next;
+	for (rows = tow__db_query(
+		     db, "UPDATE meta SET value = value + 1 WHERE key = 'version' RETURNING value",
+		     TOW__NO_ARGS);
+	     tow__db_next(&rows);)
+		store->next = tow__db_get_int(&rows, 0);
+	if (store->next > kept) {
+		uint64_t upto = store->next - kept;
+		if (tow__db_run(db, "DELETE FROM changes WHERE version <= $1",
+		                TOW__ARGS(tow__db_int(upto))))
+			tow__db_run(db, "UPDATE meta SET value = $1 WHERE key = 'pruned'",
+			            TOW__ARGS(tow__db_int(upto)));
+	}
+	return store->next;
+}
+
+void tow__store_changed_tenant(struct tow__store *store, const struct tow_id *tenant)
+{
+	uint64_t version = tow__store_next_version(store);
+
+	tow__db_run(store->db, "INSERT INTO changes (version, tenant_id) VALUES ($1, $2)",
+	            TOW__ARGS(tow__db_int(version), tow__db_id(tenant)));
+}
+
+void tow__store_changed_agent(struct tow__store *store, const struct tow_id *tenant,
+                              const struct tow_id *agent)
+{
+	uint64_t version = tow__store_next_version(store);
+
+	tow__db_run(store->db,
+	            "INSERT INTO changes (version, tenant_id, agent_id) VALUES ($1, $2, $3)",
+	            TOW__ARGS(tow__db_int(version), tow__db_id(tenant), tow__db_id(agent)));
+}
+
+void tow__store_changed_hostname(struct tow__store *store, const char *pattern)
+{
+	uint64_t version = tow__store_next_version(store);
+
+	tow__db_run(store->db, "INSERT INTO changes (version, pattern) VALUES ($1, $2)",
+	            TOW__ARGS(tow__db_int(version), tow__db_text(pattern)));
+}
+
+void tow__store_changed_port(struct tow__store *store, enum tow_protocol protocol, uint16_t port)
+{
+	uint64_t version = tow__store_next_version(store);
+
+	tow__db_run(store->db, "INSERT INTO changes (version, protocol, port) VALUES ($1, $2, $3)",
+	            TOW__ARGS(tow__db_int(version), tow__db_int(protocol), tow__db_int(port)));
+}
+
+void tow__store_zone(const char *pattern, char out[TOW_HOSTNAME_SIZE])
+{
+	if (tow_hostname_wildcard_of(pattern, out))
+		out[0] = '\0';
+}
+
+int tow__store_ping(struct tow__store *store, struct tow__fault *fault)
+{
+	struct tow__db_rows rows;
+
+	tow__store_begin(store, TOW__DB_READ);
+	rows = tow__db_query(store->db, "SELECT value FROM meta WHERE key = 'schema'",
+	                     TOW__NO_ARGS);
+	if (!tow__db_next(&rows))
+		tow__fault_set(fault, TOW__UNAVAILABLE, "the database has lost its tables");
+	tow__db_end(&rows);
+	return tow__store_finish(store, fault);
+}
+
+int tow__store_count_tenants(struct tow__store *store, uint64_t *count, struct tow__fault *fault)
+{
+	struct tow__db_rows rows;
+	uint64_t n = 0;
+	int r;
+
+	tow__store_begin(store, TOW__DB_READ);
+	for (rows = tow__db_query(store->db, "SELECT count(*) FROM tenants", TOW__NO_ARGS);
+	     tow__db_next(&rows);)
+		n = tow__db_get_int(&rows, 0);
+	r = tow__store_finish(store, fault);
+	if (!r)
+		*count = n;
+	return r;
+}

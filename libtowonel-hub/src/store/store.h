@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TOWONEL_HUB_STORE_STORE_H
+#define TOWONEL_HUB_STORE_STORE_H
+
+/*
+ * What the hub knows, on disk: invites, tenants and their patterns, the log of signed entries, and
+ * what follows from it (hostnames, ports, agents). Each operation is one transaction; an entry,
+ * what follows from it, and the new version of the routes are on disk together or not at all.
+ *
+ * A struct tow__store is one connection, for one thread at a time (pool.h keeps several).
+ * Operations block. They take the time as an argument and return 0 or the kind of *fault, which
+ * then says why; nothing has changed in that case. After a change of what edges know,
+ * tow__store_version is the version that it made.
+ */
+
+#include <towonel/wire/entry.h>
+#include <towonel/wire/route_feed.h>
+
+#include "fault.h"
+#include "names.h"
+
+/* Bounds on what one tenant can make the hub keep. */
+#define TOW__PATTERNS_PER_TENANT  1024
+#define TOW__HOSTNAMES_PER_TENANT 65536
+#define TOW__PORTS_PER_TENANT     4096
+#define TOW__AGENTS_PER_TENANT    4096 /* those revoked or expired but not yet swept included */
+/* How long an agent that the hub has never seen stays revoked. */
+#define TOW__REVOCATION_KEPT_MS (30ULL * 24 * 3600 * 1000)
+/* Versions that the change log goes back; a subscriber that is further behind gets a snapshot. */
+#define TOW__CHANGES_KEPT 4096
+
+struct tow__store;
+
+struct tow__store_config {
+	const char *driver; /* "sqlite" */
+	const char *dsn;
+	int allow_privileged_ports;
+	const uint16_t *reserved_ports; /* borrowed for the store's life */
+	size_t reserved_port_count;
+	uint64_t changes_kept; /* 0: TOW__CHANGES_KEPT */
+};
+
+/* Connects. migrate: bring the schema up to date, which the first of several connections does.
+ * Returns 0; TOW_ECONFIG, TOW_EDENIED, TOW_EIO, TOW_EDB, TOW_EUNAVAILABLE, TOW_ENOMEM. */
+int tow__store_open(const struct tow__store_config *config, int migrate, struct tow__store **out,
+                    struct tow_error *err);
+void tow__store_close(struct tow__store *store); /* takes NULL */
+int tow__store_ping(struct tow__store *store, struct tow__fault *fault);
+/* Of the routes, as this connection last made or saw it. */
+uint64_t tow__store_version(const struct tow__store *store);
+/* The rules that ports follow, apart from who holds them. */
+int tow__store_port_reserved(const struct tow__store *store, uint16_t port);
+/* Drops agents that have expired, and the entries about them. */
+int tow__store_sweep(struct tow__store *store, uint64_t now_ms, struct tow__fault *fault);
+int tow__store_count_tenants(struct tow__store *store, uint64_t *count, struct tow__fault *fault);
+
+/* --- invites ------------------------------------------------------------------------------ */
+
+struct tow__invite {
+	uint8_t id[TOW_INVITE_ID_SIZE];
+	struct tow_id tenant_id;
+	char name[TOW_TENANT_NAME_MAX + 1];
+	struct tow__names hostnames; /* the patterns; none when revoked */
+	uint64_t created_ms;
+	uint64_t expires_ms; /* 0: never */
+	uint64_t revoked_ms; /* 0: is not */
+};
+void tow__invite_deinit(struct tow__invite *invite);
+
+struct tow__page {
+	uint64_t limit, offset;
+};
+
+/* Makes the invite and its tenant. */
+int tow__store_invite_create(struct tow__store *store, const struct tow__invite *invite,
+                             const uint8_t secret_hash[TOW_HASH_SIZE],
+                             const uint8_t public_key[TOW_MLDSA_PUBLIC_SIZE],
+                             struct tow__fault *fault);
+int tow__store_invite_get(struct tow__store *store, const uint8_t id[TOW_INVITE_ID_SIZE],
+                          struct tow__invite *out, struct tow__fault *fault);
+/* Oldest first. visit returns 0, or TOW_ENOMEM to stop. */
+int tow__store_invite_list(struct tow__store *store, const struct tow__page *page,
+                           int (*visit)(void *user, const struct tow__invite *invite), void *user,
+                           uint64_t *total, struct tow__fault *fault);
+/* *hostnames: all of them, afterwards. A name that any tenant has is a conflict. */
+int tow__store_invite_add_hostnames(struct tow__store *store, const uint8_t id[TOW_INVITE_ID_SIZE],
+                                    const struct tow__names *add, struct tow__names *hostnames,
+                                    struct tow__fault *fault);
+/* Releases the hostnames that are in use under it, too. The last one stays. */
+int tow__store_invite_remove_hostname(struct tow__store *store,
+                                      const uint8_t id[TOW_INVITE_ID_SIZE], const char *pattern,
+                                      struct tow__names *hostnames, struct tow__fault *fault);
+/* Removes the tenant. */
+int tow__store_invite_revoke(struct tow__store *store, const uint8_t id[TOW_INVITE_ID_SIZE],
+                             uint64_t now_ms, struct tow__fault *fault);
+/* For bootstrap. The same TOW__UNAUTHORIZED whether the invite is unknown or revoked or the secret
+ * is another; TOW__INVITE_EXPIRED only with the right one. */
+int tow__store_invite_check(struct tow__store *store, const uint8_t id[TOW_INVITE_ID_SIZE],
+                            const uint8_t secret_hash[TOW_HASH_SIZE], uint64_t now_ms,
+                            struct tow__invite *out, struct tow__fault *fault);
+
+/* --- tenants ------------------------------------------------------------------------------ */
+
+struct tow__agent {
+	struct tow_id id;
+	uint64_t generation;
+	uint8_t services_hash[TOW_HASH_SIZE];
+	uint64_t expires_ms;
+};
+
+struct tow__tenant {
+	struct tow_id id;
+	char name[TOW_TENANT_NAME_MAX + 1];
+	uint64_t created_ms;
+	struct tow__names patterns;  /* may use */
+	struct tow__names hostnames; /* uses */
+	struct tow__agent *agents;   /* neither revoked nor expired */
+	size_t agent_count;
+	struct tow_route_port *ports;
+	size_t port_count;
+};
+
+/* Oldest first. */
+int tow__store_tenant_list(struct tow__store *store, const struct tow__page *page, uint64_t now_ms,
+                           int (*visit)(void *user, const struct tow__tenant *tenant), void *user,
+                           uint64_t *total, struct tow__fault *fault);
+int tow__store_tenant_remove(struct tow__store *store, const struct tow_id *id, uint64_t now_ms,
+                             struct tow__fault *fault);
+/* TOW__TENANT_NOT_ALLOWED for a tenant that is not there. */
+int tow__store_tenant_key(struct tow__store *store, const struct tow_id *id,
+                          uint8_t public_key[TOW_MLDSA_PUBLIC_SIZE], struct tow__fault *fault);
+
+/* --- entries ------------------------------------------------------------------------------ */
+
+struct tow__submission {
+	const struct tow_slice *jws; /* of one tenant; all are taken or none */
+	size_t count;
+	const struct tow_id *leave; /* the tenant that leaves; then jws is one entry, and it says
+	                               so. Else NULL */
+	uint64_t now_ms;
+};
+/* Checks in the order: tenant known, signature, version, ownership, sequence unused. *sequence: the
+ * highest that the tenant has used. */
+int tow__store_submit(struct tow__store *store, const struct tow__submission *submission,
+                      uint64_t *sequence, struct tow__fault *fault);
+/* By sequence. TOW__NOT_FOUND for a tenant that is not there. */
+int tow__store_entries(struct tow__store *store, const struct tow_id *tenant,
+                       int (*visit)(void *user, struct tow_slice jws), void *user, uint64_t *latest,
+                       struct tow__fault *fault);
+
+/* --- agents ------------------------------------------------------------------------------- */
+
+/* Is this an agent of the tenant, neither revoked nor expired? TOW__TENANT_NOT_ALLOWED when not. */
+int tow__store_agent_check(struct tow__store *store, const struct tow_id *tenant,
+                           const struct tow_id *agent, uint64_t now_ms, struct tow__fault *fault);
+/* The same; and whether another one, with other services, has come after it. */
+int tow__store_agent_superseded(struct tow__store *store, const struct tow_id *tenant,
+                                const struct tow__agent *agent, uint64_t now_ms, int *superseded,
+                                struct tow__fault *fault);
+
+/* --- ports -------------------------------------------------------------------------------- */
+
+int tow__store_port_list(struct tow__store *store,
+                         int (*visit)(void *user, const struct tow_route_port *port,
+                                      uint64_t claimed_ms),
+                         void *user, struct tow__fault *fault);
+/* The first `count` ports that nobody holds and the host does not need, within TOW__PORTS_FIRST to
+ * _LAST. */
+#define TOW__PORTS_FIRST 20000
+#define TOW__PORTS_LAST  32767 /* outgoing connections take theirs from above */
+int tow__store_port_available(struct tow__store *store, enum tow_protocol protocol, size_t count,
+                              uint16_t *ports, size_t *found, struct tow__fault *fault);
+
+/* --- routes ------------------------------------------------------------------------------- */
+
+/* What leads from a version (0: from nothing) to the newest one: appends a snapshot or a delta.
+ * *version: the newest; equal to from when there is nothing to say, and json is then untouched. */
+int tow__store_routes_since(struct tow__store *store, uint64_t from, uint64_t now_ms,
+                            enum tow_route_event_kind *kind, uint64_t *version,
+                            struct tow_buf *json, struct tow__fault *fault);
+
+#endif

@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: MIT */
+#include "fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include <jansson.h>
+
+static struct tow_entry port_entry(struct tenant *t, enum tow_entry_op op, const char *name,
+                                   uint16_t port)
+{
+	struct tow_entry e = entry_of(t, op, name);
+
+	e.listen_port = port;
+	return e;
+}
+
+#define TCP(t, name, port) port_entry((t), TOW_ENTRY_UPSERT_TCP_SERVICE, (name), (port))
+#define UDP(t, name, port) port_entry((t), TOW_ENTRY_UPSERT_UDP_SERVICE, (name), (port))
+
+static int show_port(void *user, const struct tow_route_port *port, uint64_t claimed_ms)
+{
+	assert_int_equal(claimed_ms, NOW);
+	return tow_buf_printf(user, "%s/%u=%s ", tow_protocol_name(port->protocol), port->port,
+	                      port->service);
+}
+
+static void expect_ports(struct fixture *f, const char *want)
+{
+	struct tow_buf text = { 0 };
+	struct tow__fault fault = { 0 };
+
+	assert_int_equal(tow__store_port_list(f->store, show_port, &text, &fault), 0);
+	assert_int_equal(tow_buf_append(&text, "", 1), 0);
+	assert_string_equal((const char *)tow_buf_peek(&text).base, want);
+	tow_buf_deinit(&text);
+}
+
+static int show_tenant(void *user, const struct tow__tenant *tenant)
+{
+	for (size_t i = 0; i < tenant->hostnames.count; i++)
+		tow_buf_printf(user, "%s ", tenant->hostnames.items[i]);
+	for (size_t i = 0; i < tenant->agent_count; i++)
+		tow_buf_printf(user, "agent%u@%llu ", tenant->agents[i].id.bytes[0],
+		               (unsigned long long)tenant->agents[i].generation);
+	for (size_t i = 0; i < tenant->port_count; i++)
+		tow_buf_printf(user, "%u ", tenant->ports[i].port);
+	return 0;
+}
+
+/* Of the only tenant. */
+static void expect_state(struct fixture *f, uint64_t now_ms, const char *want)
+{
+	struct tow_buf text = { 0 };
+	struct tow__fault fault = { 0 };
+	struct tow__page page = { 10, 0 };
+	uint64_t total;
+
+	assert_int_equal(
+		tow__store_tenant_list(f->store, &page, now_ms, show_tenant, &text, &total, &fault),
+		0);
+	assert_int_equal(tow_buf_append(&text, "", 1), 0);
+	assert_string_equal((const char *)tow_buf_peek(&text).base, want);
+	tow_buf_deinit(&text);
+}
+
+static int count_entry(void *user, struct tow_slice jws)
+{
+	assert_true(jws.len > 0);
+	++*(uint64_t *)user;
+	return 0;
+}
+
+static void expect_log(struct fixture *f, struct tenant *t, uint64_t count, uint64_t latest)
+{
+	struct tow__fault fault = { 0 };
+	uint64_t seen = 0, last = 0;
+
+	assert_int_equal(tow__store_entries(f->store, &t->invite.tenant_id, count_entry, &seen,
+	                                    &last, &fault),
+	                 0);
+	assert_int_equal(seen, count);
+	assert_int_equal(last, latest);
+}
+
+static void hostnames_stay_within_the_patterns(void **state)
+{
+	static const struct {
+		const char *name;
+		int allowed;
+	} cases[] = {
+		{ "app.a.eu", 1 },   { "x.wild.eu", 1 },   { "*.wild.eu", 1 },
+		{ "other.a.eu", 0 }, { "x.y.wild.eu", 0 }, { "wild.eu", 0 },
+		{ "*.a.eu", 0 },     { "*.app.a.eu", 0 },  { "*.x.wild.eu", 0 },
+	};
+	static const enum tow_entry_op ops[] = { TOW_ENTRY_UPSERT_HOSTNAME,
+		                                 TOW_ENTRY_SET_HOSTNAME_TLS,
+		                                 TOW_ENTRY_DELETE_HOSTNAME };
+	struct fixture *f = *state;
+	struct tenant t;
+
+	tenant_make_ok(f, &t, "t", "app.a.eu,*.wild.eu");
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		for (size_t j = 0; j < sizeof ops / sizeof *ops; j++) {
+			struct tow_entry e = entry_of(&t, ops[j], cases[i].name);
+			if (cases[i].allowed)
+				submit_ok(f, &t, e);
+			else
+				submit_refused(f, &t, e, TOW__HOSTNAME_NOT_OWNED, cases[i].name);
+		}
+	expect_state(f, NOW, "");
+	submit_refused(f, &t, entry_of(&t, TOW_ENTRY_SET_HOSTNAME_TLS, "app.a.eu"), TOW__NOT_FOUND,
+	               "not in use");
+	/* deleting what is not there is what was wanted */
+	submit_ok(f, &t, entry_of(&t, TOW_ENTRY_DELETE_HOSTNAME, "app.a.eu"));
+	tenant_deinit(&t);
+}
+
+static void a_port_belongs_to_one_service_of_one_tenant(void **state)
+{
+	struct fixture *f = *state;
+	struct tenant a, b;
+
+	tenant_make_ok(f, &a, "alice", "a.eu");
+	tenant_make_ok(f, &b, "bob", "b.eu");
+	submit_ok(f, &a, TCP(&a, "ssh", 2222));
+	submit_ok(f, &a, TCP(&a, "ssh", 2222));
+	submit_ok(f, &a, UDP(&a, "ssh", 2222));
+	submit_refused(f, &a, TCP(&a, "git", 2222), TOW__PORT_IN_USE,
+	               "port 2222/tcp is taken by your own service \"ssh\"");
+	submit_refused(f, &b, TCP(&b, "ssh", 2222), TOW__PORT_IN_USE,
+	               "port 2222/tcp is taken by service \"ssh\" of tenant \"alice\"");
+	submit_refused(f, &b, UDP(&b, "dns", 2222), TOW__PORT_IN_USE, "2222/udp");
+	submit_refused(f, &b, TCP(&b, "web", 8443), TOW__PORT_IN_USE, "host");
+	submit_refused(f, &b, UDP(&b, "dns", 53), TOW__TENANT_NOT_ALLOWED, "below 1024");
+	submit_ok(f, &b, UDP(&b, "dns", 5353));
+	submit_ok(f, &b, UDP(&b, "dns", 5354)); /* moves */
+	expect_ports(f, "tcp/2222=ssh udp/2222=ssh udp/5354=dns ");
+	submit_refused(f, &b, UDP(&b, "dns", 2222), TOW__PORT_IN_USE, "2222/udp");
+	expect_ports(f, "tcp/2222=ssh udp/2222=ssh udp/5354=dns ");
+	/* another tenant's service of that name is not touched */
+	submit_ok(f, &b, port_entry(&b, TOW_ENTRY_DELETE_TCP_SERVICE, "ssh", 0));
+	submit_ok(f, &a, port_entry(&a, TOW_ENTRY_DELETE_UDP_SERVICE, "ssh", 0));
+	expect_ports(f, "tcp/2222=ssh udp/5354=dns ");
+	submit_ok(f, &a, port_entry(&a, TOW_ENTRY_DELETE_TCP_SERVICE, "ssh", 0));
+	submit_ok(f, &b, TCP(&b, "ssh", 2222));
+	tenant_deinit(&a);
+	tenant_deinit(&b);
+}
+
+static void privileged_ports_are_allowed_by_setting(void **state)
+{
+	struct fixture *f = *state;
+	struct tenant t;
+
+	f->config.allow_privileged_ports = 1;
+	fixture_reopen(f);
+	tenant_make_ok(f, &t, "t", "t.eu");
+	submit_ok(f, &t, UDP(&t, "dns", 53));
+	expect_ports(f, "udp/53=dns ");
+	tenant_deinit(&t);
+}
+
+static void free_ports_leave_out_what_is_held_or_needed(void **state)
+{
+	struct fixture *f = *state;
+	struct tenant t;
+	struct tow__fault fault = { 0 };
+	static uint16_t ports[65536];
+	size_t found = 0;
+
+	tenant_make_ok(f, &t, "t", "t.eu");
+	submit_ok(f, &t, TCP(&t, "a", 20000));
+	submit_ok(f, &t, TCP(&t, "b", 20003));
+	submit_ok(f, &t, TCP(&t, "c", 40000));
+	submit_ok(f, &t, UDP(&t, "d", 20002));
+	assert_int_equal(
+		tow__store_port_available(f->store, TOW_PROTOCOL_TCP, 3, ports, &found, &fault), 0);
+	assert_int_equal(found, 3);
+	assert_int_equal(ports[0], 20002); /* 20001 is the host's */
+	assert_int_equal(ports[1], 20004);
+	assert_int_equal(ports[2], 20005);
+	assert_int_equal(
+		tow__store_port_available(f->store, TOW_PROTOCOL_TCP, 65536, ports, &found, &fault),
+		0);
+	assert_int_equal(found, TOW__PORTS_LAST - TOW__PORTS_FIRST + 1 - 3);
+	assert_int_equal(ports[found - 1], TOW__PORTS_LAST);
+	tenant_deinit(&t);
+}
+
+static void a_sequence_is_used_once(void **state)
+{
+	struct fixture *f = *state;
+	struct tenant t;
+	struct tow_entry first, e;
+
+	tenant_make_ok(f, &t, "t", "t.eu");
+	first = entry_of(&t, TOW_ENTRY_UPSERT_HOSTNAME, "t.eu");
+	submit_ok(f, &t, first);
+	submit_refused(f, &t, first, TOW__SEQUENCE_CONFLICT, "sequence 1");
+	e = entry_of(&t, TOW_ENTRY_DELETE_HOSTNAME, "t.eu");
+	e.sequence = 10;
+	submit_ok(f, &t, e);
+	e.sequence = 5; /* lower, but unused */
+	submit_ok(f, &t, e);
+	submit_refused(f, &t, first, TOW__SEQUENCE_CONFLICT, "the latest is 10");
+	expect_log(f, &t, 3, 10);
+	/* ownership comes before */
+	e = entry_of(&t, TOW_ENTRY_UPSERT_HOSTNAME, "not.mine.eu");
+	e.sequence = 1;
+	submit_refused(f, &t, e, TOW__HOSTNAME_NOT_OWNED, "not.mine.eu");
+	tenant_deinit(&t);
+}
+
+static void a_batch_is_taken_whole_or_not_at_all(void **state)
+{
+	struct fixture *f = *state;
+	struct tenant t, other;
+	struct tow_entry batch[4];
+	struct tow__fault fault;
+	uint64_t version;
+
+	tenant_make_ok(f, &t, "t", "*.t.eu");
+	tenant_make_ok(f, &other, "other", "o.eu");
+	version = tow__store_version(f->store);
+	batch[0] = entry_of(&t, TOW_ENTRY_UPSERT_HOSTNAME, "a.t.eu");
+	batch[1] = TCP(&t, "ssh", 2222);
+	batch[2] = agent_entry_of(&t, 1, 1, 1, NOW + 1000);
+	batch[3] = entry_of(&t, TOW_ENTRY_UPSERT_HOSTNAME, "b.eu");
+	assert_int_equal(submit(f, &t, batch, 4, &fault), TOW__HOSTNAME_NOT_OWNED);
+	assert_non_null(strstr(fault.text, "entry 4 of 4"));
+	expect_log(f, &t, 0, 0);
+	expect_ports(f, "");
+	assert_int_equal(tow__store_version(f->store), version);
+	batch[3] = batch[0];
+	assert_int_equal(submit(f, &t, batch, 4, &fault), TOW__SEQUENCE_CONFLICT);
+	expect_log(f, &t, 0, 0);
+	batch[3] = TCP(&t, "git", 2222); /* taken by the one before */
+	assert_int_equal(submit(f, &t, batch, 4, &fault), TOW__PORT_IN_USE);
+	expect_ports(f, "");
+	/* and it all was one version */
+	assert_int_equal(submit(f, &t, batch, 3, &fault), 0);
+	assert_int_equal(tow__store_version(f->store), version + 1);
+	expect_log(f, &t, 3, 3);
+	expect_ports(f, "tcp/2222=ssh ");
+	tenant_deinit(&t);
+	tenant_deinit(&other);
+}
+
+/* The JWS of one entry with the signature of another. */
+static void transplant(struct tow_slice entry, struct tow_slice signature, struct tow_buf *out)
+{
+	json_t *a = json_loadb((const char *)entry.base, entry.len, 0, NULL);
+	json_t *b = json_loadb((const char *)signature.base, signature.len, 0, NULL);
+	char *text;
+
+	assert_int_equal(json_object_set(a, "signature", json_object_get(b, "signature")), 0);
+	text = json_dumps(a, JSON_COMPACT);
+	assert_int_equal(tow_buf_append_text(out, text), 0);
+	free(text);
+	json_decref(a);
+	json_decref(b);
+}
+
+static void a_batch_is_of_one_tenant(void **state)
+{
+	struct fixture *f = *state;
+	struct tenant t, other;
+	struct tow_entry e;
+	struct tow_buf texts[2] = { { 0 } };
+	struct tow_slice jws[2];
+	struct tow__submission in = { jws, 2, NULL, NOW };
+	struct tow__fault fault = { 0 };
+	uint64_t sequence;
+
+	tenant_make_ok(f, &t, "t", "t.eu");
+	tenant_make_ok(f, &other, "other", "o.eu");
+	e = entry_of(&t, TOW_ENTRY_UPSERT_HOSTNAME, "t.eu");
+	assert_int_equal(tow_entry_sign(&e, t.key, &texts[0], NULL), 0);
+	e = entry_of(&other, TOW_ENTRY_UPSERT_HOSTNAME, "o.eu");
+	assert_int_equal(tow_entry_sign(&e, other.key, &texts[1], NULL), 0);
+	for (int i = 0; i < 2; i++)
+		jws[i] = tow_buf_peek(&texts[i]);
+	assert_int_equal(tow__store_submit(f->store, &in, &sequence, &fault), TOW__INVALID_REQUEST);
+	expect_log(f, &t, 0, 0);
+	for (int i = 0; i < 2; i++)
+		tow_buf_deinit(&texts[i]);
+	tenant_deinit(&t);
+	tenant_deinit(&other);
+}
+
+static void who_did_not_sign_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct tenant t, stranger;
+	struct tow__fault fault = { 0 };
+	struct tow_entry e;
+	struct tow_buf own = { 0 }, foreign = { 0 }, forged = { 0 };
+	struct tow_slice text;
+	struct tow__submission in = { &text, 1, NULL, NOW };
+	uint64_t sequence;
+
+	tenant_make_ok(f, &t, "t", "t.eu");
+	tenant_make_ok(f, &stranger, "stranger", "s.eu");
+	e = entry_of(&t, TOW_ENTRY_UPSERT_HOSTNAME, "not.mine.eu");
+	assert_int_equal(tow_entry_sign(&e, t.key, &own, NULL), 0);
+	e = entry_of(&stranger, TOW_ENTRY_UPSERT_HOSTNAME, "t.eu");
+	assert_int_equal(tow_entry_sign(&e, stranger.key, &foreign, NULL), 0);
+	/* the signature comes before ownership */
+	transplant(tow_buf_peek(&own), tow_buf_peek(&foreign), &forged);
+	text = tow_buf_peek(&forged);
+	assert_int_equal(tow__store_submit(f->store, &in, &sequence, &fault),
+	                 TOW__INVALID_SIGNATURE);
+	/* the tenant before the signature */
+	fault.kind = 0;
+	assert_int_equal(tow__store_tenant_remove(f->store, &t.invite.tenant_id, NOW, &fault), 0);
+	assert_int_equal(tow__store_submit(f->store, &in, &sequence, &fault),
+	                 TOW__TENANT_NOT_ALLOWED);
+	/* no entry at all */
+	fault.kind = 0;
+	text = tow_slice_of("{\"payload\":\"\"}");
+	assert_int_equal(tow__store_submit(f->store, &in, &sequence, &fault), TOW__INVALID_REQUEST);
+	fault.kind = 0;
+	in.count = 0;
+	assert_int_equal(tow__store_submit(f->store, &in, &sequence, &fault), TOW__INVALID_REQUEST);
+	expect_log(f, &stranger, 0, 0);
+	tow_buf_deinit(&own);
+	tow_buf_deinit(&foreign);
+	tow_buf_deinit(&forged);
+	tenant_deinit(&t);
+	tenant_deinit(&stranger);
+}
+
+static void agents_come_refresh_expire_and_are_revoked(void **state)
+{
+	struct fixture *f = *state;
+	struct tenant t;
+	struct tow__fault fault = { 0 };
+	struct tow_entry e, replay;
+
+	tenant_make_ok(f, &t, "t", "t.eu");
+	replay = agent_entry_of(&t, 1, 100, 1, NOW + 1000);
+	submit_ok(f, &t, replay);
+	submit_ok(f, &t, agent_entry_of(&t, 2, 200, 1, NOW + 5000));
+	expect_state(f, NOW, "agent1@100 agent2@200 ");
+	expect_state(f, NOW + 1000, "agent2@200 ");
+	for (int i = 0; i < 20; i++)
+		submit_ok(f, &t, agent_entry_of(&t, 1, 100, 1, NOW + 2000));
+	expect_state(f, NOW + 1000, "agent1@100 agent2@200 ");
+	/* only the last of them is kept, but none can be sent again */
+	expect_log(f, &t, 2, 22);
+	submit_refused(f, &t, replay, TOW__SEQUENCE_CONFLICT, "sequence 1 ");
+	submit_refused(f, &t, agent_entry_of(&t, 3, 1, 1, NOW), TOW__INVALID_REQUEST, "expired");
+	t.sequence--;
+	assert_int_equal(tow__store_agent_check(f->store, &t.invite.tenant_id, &replay.agent_id,
+	                                        NOW, &fault),
+	                 0);
+	assert_int_equal(tow__store_agent_check(f->store, &t.invite.tenant_id, &replay.agent_id,
+	                                        NOW + 2000, &fault),
+	                 TOW__TENANT_NOT_ALLOWED);
+	fault.kind = 0;
+
+	e = entry_of(&t, TOW_ENTRY_REVOKE_AGENT, NULL);
+	e.agent_id = replay.agent_id;
+	submit_ok(f, &t, e);
+	expect_state(f, NOW, "agent2@200 ");
+	assert_int_equal(
+		tow__store_agent_check(f->store, &t.invite.tenant_id, &e.agent_id, NOW, &fault),
+		TOW__TENANT_NOT_ALLOWED);
+	fault.kind = 0;
+	submit_refused(f, &t, agent_entry_of(&t, 1, 100, 1, NOW + 9000), TOW__TENANT_NOT_ALLOWED,
+	               "revoked");
+	t.sequence--;
+
+	assert_int_equal(tow__store_sweep(f->store, NOW + 5000, &fault), 0);
+	expect_state(f, NOW, "");
+	expect_log(f, &t, 0, 23);
+	e = agent_entry_of(&t, 2, 200, 1, NOW + 5000);
+	e.sequence = 2;
+	submit_refused(f, &t, e, TOW__SEQUENCE_CONFLICT, "sequence 2 ");
+	tenant_deinit(&t);
+}
+
+static void a_newer_agent_with_other_services_supersedes(void **state)
+{
+	static const struct {
+		uint64_t generation;
+		uint8_t hash;
+		int superseded;
+	} cases[] = {
+		{ 100, 1, 1 }, /* older, other services than agent 2 */
+		{ 100, 2, 0 }, /* a replica of it */
+		{ 200, 1, 0 }, /* as new */
+		{ 300, 1, 0 },
+	};
+	struct fixture *f = *state;
+	struct tenant t;
+	struct tow__fault fault = { 0 };
+	struct tow__agent agent = { .generation = 0 };
+	int superseded;
+
+	tenant_make_ok(f, &t, "t", "t.eu");
+	submit_ok(f, &t, agent_entry_of(&t, 1, 100, 1, NOW + 2000));
+	submit_ok(f, &t, agent_entry_of(&t, 2, 200, 2, NOW + 1000));
+	memset(agent.id.bytes, 1, sizeof agent.id.bytes);
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		agent.generation = cases[i].generation;
+		memset(agent.services_hash, cases[i].hash, sizeof agent.services_hash);
+		superseded = -1;
+		assert_int_equal(tow__store_agent_superseded(f->store, &t.invite.tenant_id, &agent,
+		                                             NOW, &superseded, &fault),
+		                 0);
+		assert_int_equal(superseded, cases[i].superseded);
+		/* not by one that has expired */
+		assert_int_equal(tow__store_agent_superseded(f->store, &t.invite.tenant_id, &agent,
+		                                             NOW + 1000, &superseded, &fault),
+		                 0);
+		assert_int_equal(superseded, 0);
+	}
+	agent.id.bytes[0] = 9;
+	assert_int_equal(tow__store_agent_superseded(f->store, &t.invite.tenant_id, &agent, NOW,
+	                                             &superseded, &fault),
+	                 TOW__TENANT_NOT_ALLOWED);
+	tenant_deinit(&t);
+}
+
+static void a_tenant_leaves_by_itself(void **state)
+{
+	struct fixture *f = *state;
+	struct tenant t;
+	struct tow_entry leave, batch[2];
+	struct tow__fault fault;
+
+	tenant_make_ok(f, &t, "t", "t.eu");
+	submit_ok(f, &t, entry_of(&t, TOW_ENTRY_UPSERT_HOSTNAME, "t.eu"));
+	leave = entry_of(&t, TOW_ENTRY_LEAVE, NULL);
+	/* only by itself, where leaving is asked for */
+	batch[0] = leave;
+	batch[1] = entry_of(&t, TOW_ENTRY_DELETE_HOSTNAME, "t.eu");
+	assert_int_equal(submit(f, &t, batch, 2, &fault), TOW__UNSUPPORTED_OP);
+	submit_ok(f, &t, leave);
+	submit_refused(f, &t, leave, TOW__TENANT_NOT_ALLOWED, "");
+	tenant_deinit(&t);
+	tenant_make_ok(f, &t, "again", "t.eu");
+	tenant_deinit(&t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+		T(hostnames_stay_within_the_patterns),
+		T(a_port_belongs_to_one_service_of_one_tenant),
+		T(privileged_ports_are_allowed_by_setting),
+		T(free_ports_leave_out_what_is_held_or_needed),
+		T(a_sequence_is_used_once),
+		T(a_batch_is_taken_whole_or_not_at_all),
+		T(a_batch_is_of_one_tenant),
+		T(who_did_not_sign_is_refused),
+		T(agents_come_refresh_expire_and_are_revoked),
+		T(a_newer_agent_with_other_services_supersedes),
+		T(a_tenant_leaves_by_itself),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
