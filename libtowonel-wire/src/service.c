@@ -409,13 +409,15 @@ const struct tow_service *tow_service_list_find(const struct tow_service_list *l
                                                 const char *authority)
 {
 	const struct tow_service *wildcard = NULL;
+	int is_hostname = !strchr(authority, ':');
 	char own[TOW_AUTHORITY_SIZE];
 
 	for (size_t i = 0; i < list->count; i++) {
 		const struct tow_service *s = &list->items[i];
 		if (!strcmp(tow_service_authority(s, own), authority))
 			return s;
-		if (s->kind == TOW_SERVICE_HTTPS && tow_hostname_matches(s->name, authority))
+		if (s->kind == TOW_SERVICE_HTTPS && is_hostname &&
+		    tow_hostname_matches(s->name, authority))
 			wildcard = s;
 	}
 	return wildcard;

@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: MIT */
+#include <towonel/wire/nearest.h>
+#include <towonel/wire/service.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define HTTPS TOW_SERVICE_HTTPS
+#define TCP   TOW_SERVICE_TCP
+#define UDP   TOW_SERVICE_UDP
+
+static struct tow_service_list list_of(enum tow_service_kind kind, const char *json)
+{
+	struct tow_service_list list = { 0 };
+	struct tow_error err;
+
+	if (tow_service_list_parse(&list, kind, tow_slice_of(json), &err))
+		fail_msg("%s: %s", json, err.text);
+	return list;
+}
+
+static void add(struct tow_service_list *list, enum tow_service_kind kind, const char *json)
+{
+	assert_int_equal(tow_service_list_parse(list, kind, tow_slice_of(json), NULL), 0);
+}
+
+static void services_are_read_whole(void **state)
+{
+	struct tow_service_list list = list_of(
+		HTTPS,
+		"[{\"hostname\":\"App.Alice.example.eu.\",\"origin\":\"127.0.0.1:8080\","
+		"\"origin_server_name\":\"Inner.lan\",\"tls_mode\":{\"mode\":\"terminate\"},"
+		"\"proxy_protocol\":\"v2\"},"
+		" {\"hostname\":\"*.alice.example.eu\",\"origin\":\"[2001:DB8:0::1]:443\"}]");
+	const struct tow_service *s;
+	char text[TOW_AUTHORITY_SIZE];
+
+	(void)state;
+	add(&list, TCP,
+	    "[{\"name\":\"forgejo-ssh\",\"origin\":\"Forgejo:22\",\"listen_port\":2222}]");
+	add(&list, UDP,
+	    "[{\"name\":\"d\xc3\xa9 ns\",\"origin\":\"127.0.0.1:5353\",\"listen_port\":65535,"
+	    "\"proxy_protocol\":\"v2\"}]");
+	assert_int_equal(list.count, 4);
+	s = &list.items[0];
+	assert_int_equal(s->kind, HTTPS);
+	assert_string_equal(s->name, "app.alice.example.eu");
+	assert_string_equal(s->origin_host, "127.0.0.1");
+	assert_int_equal(s->origin_port, 8080);
+	assert_string_equal(s->origin_server_name, "inner.lan");
+	assert_int_equal(s->tls_mode, TOW_TLS_TERMINATE);
+	assert_int_equal(s->proxy_protocol, TOW_PROXY_V2);
+	assert_int_equal(s->listen_port, 0);
+	assert_string_equal(tow_service_authority(s, text), "app.alice.example.eu");
+	s = &list.items[1];
+	assert_string_equal(s->origin_host, "2001:db8::1");
+	assert_string_equal(s->origin_server_name, "");
+	assert_int_equal(s->tls_mode, TOW_TLS_PASSTHROUGH);
+	assert_int_equal(s->proxy_protocol, TOW_PROXY_V2);
+	s = &list.items[2];
+	assert_int_equal(s->kind, TCP);
+	assert_string_equal(s->origin_host, "forgejo");
+	assert_int_equal(s->proxy_protocol, TOW_PROXY_NONE);
+	assert_int_equal(s->listen_port, 2222);
+	assert_string_equal(tow_service_authority(s, text), "tcp:forgejo-ssh");
+	s = &list.items[3];
+	assert_int_equal(s->kind, UDP);
+	assert_int_equal(s->proxy_protocol, TOW_PROXY_V2);
+	assert_int_equal(s->listen_port, 65535);
+	assert_string_equal(tow_service_authority(s, text), "udp:d\xc3\xa9 ns");
+	assert_int_equal(tow_service_list_check(&list, NULL), 0);
+	tow_service_list_deinit(&list);
+	assert_null(list.items);
+	list = list_of(HTTPS, "[{\"hostname\":\"a.b\",\"origin\":\"c:1\",\"tls_mode\":{\"mode\":"
+	                      "\"terminate\"}}]");
+	assert_int_equal(list.items[0].proxy_protocol, TOW_PROXY_NONE);
+	tow_service_list_deinit(&list);
+}
+
+static void empty_texts_are_empty_lists(void **state)
+{
+	static const char *const texts[] = { "", " ", "\r\n\t ", "[]", " [ ] " };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+		struct tow_service_list list = list_of(TCP, texts[i]);
+		assert_int_equal(list.count, 0);
+		tow_service_list_deinit(&list);
+	}
+}
+
+#define H "[{\"hostname\":\"a.b\",\"origin\":\"c:1\""
+#define T "[{\"name\":\"n\",\"origin\":\"c:1\""
+
+static void faults_name_element_and_key(void **state)
+{
+	static const struct {
+		enum tow_service_kind kind;
+		const char *json, *why;
+	} cases[] = {
+		{ HTTPS, "[", "not JSON: line 1" },
+		{ HTTPS, "x", "not JSON" },
+		{ HTTPS, "[]x", "not JSON" },
+		{ HTTPS, "{}", "must be a JSON array" },
+		{ HTTPS, "7", "not JSON" },
+		{ HTTPS, "[7]", "element 1: must be a JSON object" },
+		{ HTTPS, "[[]]", "element 1: must be a JSON object" },
+		{ HTTPS, "[{}]", "element 1: \"hostname\" is missing" },
+		{ HTTPS, H "},{\"hostname\":\"a.b\",\"orgin\":\"c:1\"}]",
+		  "element 2: unknown key \"orgin\" (did you mean \"origin\"?)" },
+		{ HTTPS, H ",\"listen_port\":1}]", "element 1: unknown key \"listen_port\"" },
+		{ HTTPS, H ",\"hostname\":\"d.e\"}]", "duplicate" },
+		{ HTTPS, H ",\"ports\":[1]}]", "unknown key \"ports\"" },
+		{ HTTPS, "[{\"hostname\":\"a.b\"}]", "\"origin\" is missing" },
+		{ HTTPS, "[{\"hostname\":7,\"origin\":\"c:1\"}]", "\"hostname\" must be a string" },
+		{ HTTPS, "[{\"hostname\":null,\"origin\":\"c:1\"}]",
+		  "\"hostname\" must be a string" },
+		{ HTTPS, "[{\"hostname\":\"a\",\"origin\":\"c:1\"}]", "two labels" },
+		{ HTTPS, "[{\"hostname\":\"a.b\\u0000c\",\"origin\":\"c:1\"}]", "not JSON" },
+		{ HTTPS, "[{\"hostname\":\"a.b\",\"origin\":\"http://c\"}]",
+		  "\"origin\" must be host:port" },
+		{ HTTPS, "[{\"hostname\":\"a.b\",\"origin\":\"c\"}]", "port is missing" },
+		{ HTTPS, "[{\"hostname\":\"a.b\",\"origin\":8080}]",
+		  "\"origin\" must be a string" },
+		{ HTTPS, H ",\"tls_mode\":\"terminate\"}]", "\"tls_mode\" must be {" },
+		{ HTTPS, H ",\"tls_mode\":{}}]", "\"tls_mode\": \"mode\" is missing" },
+		{ HTTPS, H ",\"tls_mode\":{\"mode\":\"x\"}}]",
+		  "\"tls_mode\": \"mode\" must be \"passthrough\" or \"terminate\"" },
+		{ HTTPS, H ",\"tls_mode\":{\"moed\":\"x\"}}]", "did you mean \"mode\"?" },
+		{ HTTPS, H ",\"proxy_protocol\":\"v1\"}]",
+		  "\"proxy_protocol\" must be \"none\" or \"v2\"" },
+		{ HTTPS, H ",\"proxy_protocol\":2}]", "\"proxy_protocol\" must be" },
+		{ HTTPS, H ",\"origin_server_name\":\"\"}]", "\"origin_server_name\"" },
+		{ HTTPS, H ",\"origin_server_name\":\"1.2.3.4\"}]", "address" },
+		{ HTTPS, H ",\"origin_server_name\":\"::1\"}]", "address" },
+		{ TCP, T "}]", "\"listen_port\" is missing" },
+		{ TCP, T ",\"listen_port\":0}]",
+		  "\"listen_port\" must be a whole number from 1 to 65535" },
+		{ TCP, T ",\"listen_port\":-1}]", "\"listen_port\" must be" },
+		{ TCP, T ",\"listen_port\":65536}]", "\"listen_port\" must be" },
+		{ TCP, T ",\"listen_port\":22.0}]", "\"listen_port\" must be" },
+		{ TCP, T ",\"listen_port\":\"22\"}]", "\"listen_port\" must be" },
+		{ TCP, T ",\"listen_port\":99999999999999999999}]", "not JSON" },
+		{ TCP, T ",\"tls_mode\":{}}]", "unknown key \"tls_mode\"" },
+		{ UDP, "[{\"name\":\"\",\"origin\":\"c:1\",\"listen_port\":1}]", "name is empty" },
+		{ UDP, "[{\"name\":\"a\\u007f\",\"origin\":\"c:1\",\"listen_port\":1}]",
+		  "control" },
+		{ UDP, "[{\"name\":\"a\\u0085\",\"origin\":\"c:1\",\"listen_port\":1}]",
+		  "control" },
+		{ UDP,
+		  "[{\"name\":"
+		  "\"0123456789012345678901234567890123456789012345678901234567890123x\","
+		  "\"origin\":\"c:1\",\"listen_port\":1}]",
+		  "longer than 64" },
+		{ TCP, "[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]", "deep" },
+	};
+	struct tow_service_list list = list_of(TCP, T ",\"listen_port\":1}]");
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct tow_error err = { 0 };
+		int r = tow_service_list_parse(&list, cases[i].kind, tow_slice_of(cases[i].json),
+		                               &err);
+		if (r != TOW_EPARSE || err.code != r || !strstr(err.text, cases[i].why))
+			fail_msg("%s: %d, %s", cases[i].json, r, err.text);
+		assert_int_equal(list.count, 1);
+	}
+	assert_string_equal(list.items[0].name, "n");
+	tow_service_list_deinit(&list);
+}
+
+static void there_are_limits(void **state)
+{
+	struct tow_buf json = { 0 };
+	struct tow_service_list list = { 0 };
+
+	(void)state;
+	assert_int_equal(tow_buf_append_text(&json, "["), 0);
+	for (int i = 0; i < TOW_SERVICES_MAX; i++)
+		assert_int_equal(
+			tow_buf_printf(&json,
+		                       "%s{\"name\":\"%d\",\"origin\":\"c:1\",\"listen_port\":%d}",
+		                       i ? "," : "", i, i + 1),
+			0);
+	assert_int_equal(tow_buf_append_text(&json, "]"), 0);
+	assert_int_equal(tow_service_list_parse(&list, TCP, tow_buf_peek(&json), NULL), 0);
+	assert_int_equal(list.count, TOW_SERVICES_MAX);
+	assert_int_equal(tow_service_list_check(&list, NULL), 0);
+	assert_int_equal(tow_service_list_parse(&list, HTTPS, tow_slice_of(H "}]"), NULL),
+	                 TOW_ETOOBIG);
+	tow_service_list_deinit(&list);
+	tow_buf_clear(&json);
+	for (int i = 0; i <= TOW_SERVICES_TEXT_MAX; i++)
+		assert_int_equal(tow_buf_append_text(&json, "["), 0);
+	assert_int_equal(tow_service_list_parse(&list, TCP, tow_buf_peek(&json), NULL),
+	                 TOW_ETOOBIG);
+	json.tail--;
+	assert_int_equal(tow_service_list_parse(&list, TCP, tow_buf_peek(&json), NULL), TOW_EPARSE);
+	tow_buf_deinit(&json);
+}
+
+static void conflicts_in_a_list_are_found(void **state)
+{
+	static const struct {
+		const char *https, *tcp, *udp, *why;
+	} cases[] = {
+		{ "[{\"hostname\":\"a.b\",\"origin\":\"c:1\"},{\"hostname\":\"A.b\",\"origin\":\"c:"
+		  "2\"}]",
+		  "", "", "\"a.b\" is declared twice" },
+		{ "",
+		  "[{\"name\":\"n\",\"origin\":\"c:1\",\"listen_port\":1},"
+		  "{\"name\":\"n\",\"origin\":\"c:1\",\"listen_port\":2}]",
+		  "", "\"n\" is declared twice" },
+		{ "",
+		  "[{\"name\":\"n\",\"origin\":\"c:1\",\"listen_port\":7},"
+		  "{\"name\":\"m\",\"origin\":\"c:1\",\"listen_port\":7}]",
+		  "", "\"n\" and \"m\" both want TCP port 7" },
+		{ "[{\"hostname\":\"a.b\",\"origin\":\"c:1\"}]", "",
+		  "[{\"name\":\"A.b\",\"origin\":\"c:1\",\"listen_port\":7}]",
+		  "is a hostname and the name of a UDP service" },
+		/* tcp and udp are apart; a wildcard and a name below it may stand together */
+		{ "[{\"hostname\":\"*.a.b\",\"origin\":\"c:1\"},{\"hostname\":\"x.a.b\",\"origin\":"
+		  "\"c:2\"}]",
+		  "[{\"name\":\"n\",\"origin\":\"c:1\",\"listen_port\":7}]",
+		  "[{\"name\":\"n\",\"origin\":\"c:1\",\"listen_port\":7}]", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct tow_service_list list = list_of(HTTPS, cases[i].https);
+		struct tow_error err = { 0 };
+		add(&list, TCP, cases[i].tcp);
+		add(&list, UDP, cases[i].udp);
+		assert_int_equal(tow_service_list_check(&list, &err),
+		                 cases[i].why ? TOW_ECONFLICT : 0);
+		if (cases[i].why && !strstr(err.text, cases[i].why))
+			fail_msg("%s", err.text);
+		tow_service_list_deinit(&list);
+	}
+}
+
+static void shuffle(struct tow_service_list *list, unsigned random)
+{
+	for (size_t i = list->count; i > 1; i--) {
+		struct tow_service tmp = list->items[i - 1];
+		size_t j = random % i;
+		list->items[i - 1] = list->items[j];
+		list->items[j] = tmp;
+		random = random * 1664525 + 1013904223;
+	}
+}
+
+static void the_hash_is_that_of_the_set(void **state)
+{
+	struct tow_service_list list = list_of(
+		HTTPS,
+		"[{\"hostname\":\"a.b\",\"origin\":\"c:1\"},{\"hostname\":\"*.a.b\",\"origin\":"
+		"\"[::1]:1\",\"origin_server_name\":\"x.y\"},{\"hostname\":\"c.b\",\"origin\":"
+		"\"c:1\",\"tls_mode\":{\"mode\":\"terminate\"}}]");
+	uint8_t hash[TOW_HASH_SIZE], again[TOW_HASH_SIZE], empty[TOW_HASH_SIZE];
+	struct tow_service_list copy;
+
+	(void)state;
+	tow_service_list_hash(&(struct tow_service_list){ 0 }, empty);
+	add(&list, TCP,
+	    T ",\"listen_port\":1},{\"name\":\"m\",\"origin\":\"c:1\",\"listen_port\":2}]");
+	add(&list, UDP, T ",\"listen_port\":1}]");
+	tow_service_list_hash(&list, hash);
+	assert_memory_not_equal(hash, empty, sizeof hash);
+	assert_int_equal(tow_service_list_copy(&list, &copy), 0);
+	for (unsigned i = 0; i < 50; i++) {
+		shuffle(&copy, i);
+		tow_service_list_hash(&copy, again);
+		assert_memory_equal(hash, again, sizeof hash);
+	}
+	/* every change of every member counts */
+	for (size_t i = 0; i < copy.count; i++) {
+		for (int member = 0; member < 9; member++) {
+			struct tow_service saved = copy.items[i], *s = &copy.items[i];
+			switch (member) {
+			case 0: s->kind = (s->kind + 1) % 3; break;
+			case 1: s->name[0] ^= 1; break;
+			case 2: s->origin_host[0] ^= 1; break;
+			case 3: s->origin_port ^= 256; break;
+			case 4: s->origin_server_name[0] ^= 1; break;
+			case 5: s->tls_mode ^= 1; break;
+			case 6: s->proxy_protocol ^= 1; break;
+			case 7: s->listen_port ^= 1; break;
+			case 8: copy.count--; break;
+			}
+			if (member == 8)
+				*s = copy.items[copy.count];
+			tow_service_list_hash(&copy, again);
+			assert_memory_not_equal(hash, again, sizeof hash);
+			if (member == 8)
+				copy.count++;
+			*s = saved;
+		}
+	}
+	tow_service_list_hash(&copy, again);
+	assert_memory_equal(hash, again, sizeof hash);
+	/* two of the same are not one */
+	copy.items[0] = copy.items[1];
+	tow_service_list_hash(&copy, hash);
+	copy.count--;
+	copy.items[0] = copy.items[copy.count];
+	tow_service_list_hash(&copy, again);
+	assert_memory_not_equal(hash, again, sizeof hash);
+	tow_service_list_deinit(&copy);
+	tow_service_list_deinit(&list);
+	assert_int_equal(tow_service_list_copy(&list, &copy), 0);
+	assert_null(copy.items);
+}
+
+static void spelling_does_not_change_the_hash(void **state)
+{
+	struct tow_service_list a = list_of(
+		HTTPS,
+		"[{\"hostname\":\"A.b.\",\"origin\":\"Localhost:1\"},"
+		"{\"hostname\":\"x.b\",\"origin\":\"[0:0::1]:1\",\"proxy_protocol\":\"v2\"}]");
+	struct tow_service_list b =
+		list_of(HTTPS, "[{\"origin\":\"[::1]:1\",\"hostname\":\"x.b\"},"
+	                       "{\"hostname\":\"a.b\",\"origin\":\"localhost:1\",\"tls_mode\":"
+	                       "{\"mode\":\"passthrough\"}}]");
+	uint8_t one[TOW_HASH_SIZE], other[TOW_HASH_SIZE];
+
+	(void)state;
+	tow_service_list_hash(&a, one);
+	tow_service_list_hash(&b, other);
+	assert_memory_equal(one, other, sizeof one);
+	tow_service_list_deinit(&a);
+	tow_service_list_deinit(&b);
+}
+
+static void authorities_find_their_service(void **state)
+{
+	static const struct {
+		const char *authority, *name;
+		enum tow_service_kind kind;
+	} cases[] = {
+		{ "x.a.b", "x.a.b", HTTPS }, { "y.a.b", "*.a.b", HTTPS }, { "a.b", NULL, HTTPS },
+		{ "z.y.a.b", NULL, HTTPS },  { "tcp:n", "n", TCP },       { "udp:n", "n", UDP },
+		{ "udp:m", NULL, UDP },      { "n", NULL, TCP },          { "", NULL, TCP },
+		{ "tcp:", NULL, TCP },       { "tcp:x.a.b", NULL, TCP },
+	};
+	struct tow_service_list list =
+		list_of(HTTPS, "[{\"hostname\":\"*.a.b\",\"origin\":\"c:1\"},"
+	                       "{\"hostname\":\"x.a.b\",\"origin\":\"c:2\"}]");
+
+	(void)state;
+	add(&list, TCP, T ",\"listen_port\":1}]");
+	add(&list, UDP, T ",\"listen_port\":1}]");
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		const struct tow_service *s = tow_service_list_find(&list, cases[i].authority);
+		assert_int_equal(s != NULL, cases[i].name != NULL);
+		if (s) {
+			assert_string_equal(s->name, cases[i].name);
+			assert_int_equal(s->kind, cases[i].kind);
+		}
+	}
+	tow_service_list_deinit(&list);
+}
+
+static void mangled_lists_do_no_harm(void **state)
+{
+	static const char text[] =
+		"[{\"hostname\":\"*.a.b\",\"origin\":\"[::1]:1\",\"origin_server_name\":\"x\","
+		"\"tls_mode\":{\"mode\":\"terminate\"},\"proxy_protocol\":\"none\"}]";
+	size_t len = sizeof text - 1;
+	char copy[sizeof text];
+	struct tow_service_list list = { 0 };
+
+	(void)state;
+	for (size_t cut = 1; cut < len; cut++) {
+		memcpy(copy + sizeof copy - cut, text, cut);
+		assert_int_equal(
+			tow_service_list_parse(&list, HTTPS,
+		                               tow_slice_make(copy + sizeof copy - cut, cut), NULL),
+			TOW_EPARSE);
+	}
+	for (size_t at = 0; at < len; at++) {
+		for (unsigned c = 0; c < 256; c++) {
+			memcpy(copy, text, len);
+			copy[at] = (char)c;
+			if (!tow_service_list_parse(&list, HTTPS, tow_slice_make(copy, len), NULL))
+				assert_int_equal(tow_service_list_check(&list, NULL), 0);
+			tow_service_list_deinit(&list);
+		}
+	}
+}
+
+static void names_and_modes(void **state)
+{
+	static const uint8_t bad_utf8[] = { 'a', 0xff };
+	enum tow_tls_mode mode = TOW_TLS_TERMINATE;
+
+	(void)state;
+	assert_int_equal(tow_tls_mode_parse("passthrough", &mode), 0);
+	assert_int_equal(mode, TOW_TLS_PASSTHROUGH);
+	assert_string_equal(tow_tls_mode_name(TOW_TLS_TERMINATE), "terminate");
+	assert_int_equal(tow_tls_mode_parse("Terminate", &mode), TOW_EPARSE);
+	assert_int_equal(tow_tls_mode_parse("", &mode), TOW_EPARSE);
+	assert_int_equal(tow_service_name_check(tow_slice_make("a\0b", 3), NULL), TOW_EPARSE);
+	assert_int_equal(tow_service_name_check(tow_slice_make(bad_utf8, 2), NULL), TOW_EPARSE);
+	assert_int_equal(tow_service_name_check(tow_slice_of("a\nb"), NULL), TOW_EPARSE);
+	assert_int_equal(
+		tow_service_name_check(tow_slice_of("Spiel-Server \xf0\x9f\x8e\xae"), NULL), 0);
+}
+
+static void the_nearest_name_is_found(void **state)
+{
+	static const char *const names[] = { "origin", "hostname", "tls_mode", "name" };
+	static const struct {
+		const char *word, *nearest;
+	} cases[] = {
+		{ "orgin", "origin" },
+		{ "oriign", "origin" },
+		{ "origins", "origin" },
+		{ "origim", "origin" },
+		{ "host_name", "hostname" },
+		{ "tlsmode", "tls_mode" },
+		{ "tls-mode", "tls_mode" },
+		{ "nmae", "name" },
+		{ "xyz", NULL },
+		{ "", NULL },
+		{ "hosts", NULL },
+		{ "ORIGIN", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		const char *found = tow_nearest(tow_slice_of(cases[i].word), names, 4);
+		assert_int_equal(found != NULL, cases[i].nearest != NULL);
+		if (found)
+			assert_string_equal(found, cases[i].nearest);
+	}
+	assert_null(tow_nearest(tow_slice_of("origin"), NULL, 0));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(services_are_read_whole),
+		cmocka_unit_test(empty_texts_are_empty_lists),
+		cmocka_unit_test(faults_name_element_and_key),
+		cmocka_unit_test(there_are_limits),
+		cmocka_unit_test(conflicts_in_a_list_are_found),
+		cmocka_unit_test(the_hash_is_that_of_the_set),
+		cmocka_unit_test(spelling_does_not_change_the_hash),
+		cmocka_unit_test(authorities_find_their_service),
+		cmocka_unit_test(mangled_lists_do_no_harm),
+		cmocka_unit_test(names_and_modes),
+		cmocka_unit_test(the_nearest_name_is_found),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
