@@ -14,6 +14,8 @@ SOURCES := \
 	src/loop/timer.c \
 	src/runtime/log.c \
 	src/runtime/settings.c \
-	src/tls/identity_cert.c
+	src/tcp/socket.c \
+	src/tls/identity_cert.c \
+	src/udp/socket.c
 
 include mk/library.mk

@@ -34,6 +34,8 @@ struct tow_loop {
 	int clock_fd;
 	uint64_t armed_ns; /* what the timerfd waits for; TOW_NEVER: nothing */
 
+	void *receive_area; /* of the UDP sockets; lives as long as the loop */
+
 	pthread_mutex_t posts_lock;
 	struct posted *posts, **posts_end;
 	atomic_int stop;

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+#include "tcp/socket.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <unistd.h>
+
+socklen_t tow_addr_to_sockaddr(const struct tow_addr *addr, struct sockaddr_storage *out)
+{
+	return tow__addr_to_sockaddr_for(addr->family == 6 ? AF_INET6 : AF_INET, addr, out);
+}
+
+socklen_t tow__addr_to_sockaddr_for(int family, const struct tow_addr *addr,
+                                    struct sockaddr_storage *out)
+{
+	struct sockaddr_in *in = (struct sockaddr_in *)out;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)out;
+
+	if (family == AF_INET) {
+		memset(in, 0, sizeof *in);
+		in->sin_family = AF_INET;
+		in->sin_port = htons(addr->port);
+		memcpy(&in->sin_addr, addr->bytes, 4);
+		return sizeof *in;
+	}
+	memset(in6, 0, sizeof *in6);
+	in6->sin6_family = AF_INET6;
+	in6->sin6_port = htons(addr->port);
+	if (addr->family == 4) {
+		in6->sin6_addr.s6_addr[10] = in6->sin6_addr.s6_addr[11] = 0xff;
+		memcpy(in6->sin6_addr.s6_addr + 12, addr->bytes, 4);
+	} else {
+		memcpy(&in6->sin6_addr, addr->bytes, 16);
+	}
+	return sizeof *in6;
+}
+
+int tow_addr_from_sockaddr(const struct sockaddr *sa, struct tow_addr *out)
+{
+	const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)sa;
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)sa;
+
+	if (sa->sa_family == AF_INET) {
+		*out = (struct tow_addr){ .family = 4, .port = ntohs(in->sin_port) };
+		memcpy(out->bytes, &in->sin_addr, 4);
+		return 0;
+	}
+	if (sa->sa_family != AF_INET6)
+		return TOW_EINVAL;
+	*out = (struct tow_addr){ .family = 6, .port = ntohs(in6->sin6_port) };
+	memcpy(out->bytes, &in6->sin6_addr, 16);
+	tow_addr_unmap(out);
+	return 0;
+}
+
+int tow__addr_is_any(const struct tow_addr *addr)
+{
+	static const uint8_t zero[16];
+
+	return !memcmp(addr->bytes, zero, addr->family == 4 ? 4 : 16);
+}
+
+int tow__socket_error(int error_number)
+{
+	switch (error_number) {
+	case EADDRINUSE: return TOW_EADDRINUSE;
+	case EACCES:
+	case EPERM: return TOW_EDENIED;
+	case ECONNREFUSED: return TOW_EREFUSED;
+	case ETIMEDOUT: return TOW_ETIMEDOUT;
+	case ECONNRESET:
+	case EPIPE: return TOW_ERESET;
+	case ENOMEM:
+	case ENOBUFS: return TOW_ENOMEM;
+	default: return TOW_EIO;
+	}
+}
+
+static int bind_family(const struct tow__bind *config, int family, const struct tow_addr *addr)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = tow__addr_to_sockaddr_for(family, addr, &sa);
+	int one = 1, only6 = !config->dual_stack, saved_errno;
+	int fd = socket(family, config->type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -1;
+	if (family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only6, sizeof only6);
+	/* A restarted server must not wait for its old connections to be forgotten. For UDP the
+	 * same option would let another process take the port over. */
+	if (config->type == SOCK_STREAM)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	if ((config->reuse_port && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one)) ||
+	    bind(fd, (struct sockaddr *)&sa, len)) {
+		saved_errno = errno;
+		close(fd);
+		errno = saved_errno;
+		return -1;
+	}
+	return fd;
+}
+
+int tow__socket_bind(const struct tow__bind *config, int *fd, int *family, struct tow_addr *bound,
+                     struct tow_error *err)
+{
+	const struct tow_addr any4 = { .family = 4, .port = config->addr.port };
+	char text[TOW_ADDR_TEXT_SIZE];
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof sa;
+
+	*family = config->addr.family == 6 ? AF_INET6 : AF_INET;
+	*fd = bind_family(config, *family, &config->addr);
+	if (*fd < 0 && errno == EAFNOSUPPORT && config->dual_stack && *family == AF_INET6 &&
+	    tow__addr_is_any(&config->addr)) {
+		*family = AF_INET;
+		*fd = bind_family(config, *family, &any4);
+	}
+	if (*fd < 0)
+		return tow_error_set(err, tow__socket_error(errno), "cannot listen on %s %s: %s",
+		                     config->type == SOCK_STREAM ? "TCP" : "UDP",
+		                     tow_addr_format(&config->addr, text), strerror(errno));
+	getsockname(*fd, (struct sockaddr *)&sa, &len);
+	tow_addr_from_sockaddr((struct sockaddr *)&sa, bound);
+	return 0;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TOW__SOCKET_H
+#define TOW__SOCKET_H
+
+/* What TCP and UDP sockets have in common. */
+
+#include <towonel/tunnel/tcp.h>
+
+/* As tow_addr_to_sockaddr, for a socket of that family: IPv4 is mapped for AF_INET6. */
+socklen_t tow__addr_to_sockaddr_for(int family, const struct tow_addr *addr,
+                                    struct sockaddr_storage *out);
+
+struct tow__bind {
+	int type; /* SOCK_STREAM, SOCK_DGRAM */
+	struct tow_addr addr;
+	int dual_stack;
+	int reuse_port;
+};
+
+/* A bound non-blocking socket. The IPv6 wildcard that is to take IPv4 as well becomes the IPv4
+ * wildcard where the kernel has no IPv6. Returns 0; TOW_EADDRINUSE, TOW_EDENIED, TOW_EIO. */
+int tow__socket_bind(const struct tow__bind *bind, int *fd, int *family, struct tow_addr *bound,
+                     struct tow_error *err);
+
+/* Translates errno of bind, listen, connect. */
+int tow__socket_error(int error_number);
+
+int tow__addr_is_any(const struct tow_addr *addr);
+
+#endif
