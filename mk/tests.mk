@@ -81,7 +81,7 @@ unit: unit-programs | test-packages
 		$(unit_programs) $(fuzz_seeded)
 
 run_pytest = TOWONEL_BUILD=$(abspath $(BUILD)) CC=$(CC) TOWONEL_SANITIZE="$(sanitize)" \
-	$(PYTHON) -m pytest -p no:cacheprovider -q \
+	$(PYTHON) -m pytest -p no:cacheprovider -q --timeout=300 \
 	$(PYTEST) $(1)
 house: all | test-packages
 	@rm -rf $(BUILD)/installed
