@@ -317,7 +317,8 @@ int tow_control_read(struct tow_slice bytes, struct tow_control_message *out, si
 		return TOW_MORE;
 	object = json_loadb((const char *)text.base, text.len, JSON_REJECT_DUPLICATES, &error);
 	if (!object)
-		return json_error_code(&error) == json_error_out_of_memory ? TOW_ENOMEM : TOW_EPARSE;
+		return json_error_code(&error) == json_error_out_of_memory ? TOW_ENOMEM
+		                                                           : TOW_EPARSE;
 	rc = read_object(object, &message);
 	json_decref(object);
 	if (rc != 0) {

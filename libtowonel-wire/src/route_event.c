@@ -31,7 +31,8 @@ static int read_number(const json_t *object, const char *name, uint64_t min, uin
 	return 0;
 }
 
-static int read_id(const json_t *object, const char *name, struct tow_id *out, struct tow_error *err)
+static int read_id(const json_t *object, const char *name, struct tow_id *out,
+                   struct tow_error *err)
 {
 	struct tow_slice text;
 	int rc = read_text(object, name, &text, err);
@@ -52,7 +53,8 @@ static int protocol_of(struct tow_slice text, enum tow_protocol *out)
 	return 0;
 }
 
-/* The elements of the lists. What else an object has is ignored: an edge may be older than its hub. */
+/* The elements of the lists. What else an object has is ignored: an edge may be older than its hub.
+ */
 
 static int read_tenant(const json_t *item, void *out, struct tow_error *err)
 {
@@ -116,7 +118,8 @@ static int read_revocation(const json_t *item, void *out, struct tow_error *err)
 	if (rc == 0)
 		rc = read_id(item, "agent_id", &revocation->agent_id, err);
 	if (rc == 0)
-		rc = read_number(item, "expires_at_ms", 0, INT64_MAX, &revocation->expires_at_ms, err);
+		rc = read_number(item, "expires_at_ms", 0, INT64_MAX, &revocation->expires_at_ms,
+		                 err);
 	return rc;
 }
 
@@ -141,7 +144,8 @@ static int read_removed_hostname(const json_t *item, void *out, struct tow_error
 static int read_removed_port(const json_t *item, void *out, struct tow_error *err)
 {
 	struct tow_route_port *port = out;
-	struct tow_reader r = tow_reader_of(tow_slice_of(json_is_string(item) ? json_string_value(item) : ""));
+	struct tow_reader r =
+		tow_reader_of(tow_slice_of(json_is_string(item) ? json_string_value(item) : ""));
 	struct tow_slice protocol = tow_read_bytes(&r, 3);
 	uint32_t number = 0;
 	int rc = tow_read_u8(&r) == '/' ? protocol_of(protocol, &port->protocol) : TOW_EPARSE;
@@ -165,8 +169,8 @@ struct section {
 	int (*read)(const json_t *item, void *out, struct tow_error *err);
 };
 
-static int read_list(const json_t *parent, const struct section *section, struct tow__route_list *out,
-                     struct tow_error *err)
+static int read_list(const json_t *parent, const struct section *section,
+                     struct tow__route_list *out, struct tow_error *err)
 {
 	const json_t *array = json_object_get(parent, section->name);
 	size_t count = json_array_size(array);
@@ -182,7 +186,8 @@ static int read_list(const json_t *parent, const struct section *section, struct
 	out->items = items;
 	out->count = count;
 	for (size_t i = 0; i < count; i++) {
-		int rc = section->read(json_array_get(array, i), items + i * section->item_size, err);
+		int rc = section->read(json_array_get(array, i), items + i * section->item_size,
+		                       err);
 
 		if (rc != 0) {
 			tow_error_prefix(err, "%s[%zu]", section->name, i);
@@ -213,17 +218,25 @@ static int read_event(const json_t *root, struct tow__route_event *event, struct
 		struct section section;
 		struct tow__route_list *list;
 	} sections[] = {
-		{ root, { "tenants", sizeof(struct tow_route_tenant), read_tenant }, &event->tenants },
-		{ root, { "hostnames", sizeof(struct tow_route_hostname), read_hostname }, &event->hostnames },
+		{ root,
+		  { "tenants", sizeof(struct tow_route_tenant), read_tenant },
+		  &event->tenants },
+		{ root,
+		  { "hostnames", sizeof(struct tow_route_hostname), read_hostname },
+		  &event->hostnames },
 		{ root, { "ports", sizeof(struct tow_route_port), read_port }, &event->ports },
 		{ root,
 		  { "revoked_agents", sizeof(struct tow__route_revocation), read_revocation },
 		  &event->revoked },
-		{ removed, { "tenants", sizeof(struct tow_id), read_removed_tenant }, &event->removed_tenants },
+		{ removed,
+		  { "tenants", sizeof(struct tow_id), read_removed_tenant },
+		  &event->removed_tenants },
 		{ removed,
 		  { "hostnames", sizeof(struct tow_route_hostname), read_removed_hostname },
 		  &event->removed_hostnames },
-		{ removed, { "ports", sizeof(struct tow_route_port), read_removed_port }, &event->removed_ports },
+		{ removed,
+		  { "ports", sizeof(struct tow_route_port), read_removed_port },
+		  &event->removed_ports },
 	};
 	int rc;
 
@@ -237,7 +250,8 @@ static int read_event(const json_t *root, struct tow__route_event *event, struct
 	return rc;
 }
 
-int tow__route_event_parse(struct tow_slice json, struct tow__route_event *out, struct tow_error *err)
+int tow__route_event_parse(struct tow_slice json, struct tow__route_event *out,
+                           struct tow_error *err)
 {
 	struct tow__route_event event = { .version = 0 };
 	json_error_t error;
@@ -250,8 +264,8 @@ int tow__route_event_parse(struct tow_slice json, struct tow__route_event *out, 
 	if (!root && json_error_code(&error) == json_error_out_of_memory)
 		return tow_error_set(err, TOW_ENOMEM, "out of memory");
 	if (!root)
-		return tow_error_set(err, TOW_EPARSE, "line %d column %d: %s", error.line, error.column,
-		                     error.text);
+		return tow_error_set(err, TOW_EPARSE, "line %d column %d: %s", error.line,
+		                     error.column, error.text);
 	rc = read_event(root, &event, err);
 	json_decref(root);
 	if (rc != 0)

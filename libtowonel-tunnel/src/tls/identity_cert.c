@@ -49,7 +49,8 @@ int tow__identity_cert_make(const struct tow_node_key *key, uint8_t *der, size_t
 	}
 	if (wc_InitCert(cert) != 0)
 		goto out;
-	/* A common name has 64 characters at most; half of the id is enough to tell nodes apart by eye. */
+	/* A common name has 64 characters at most; half of the id is enough to tell nodes apart by
+	 * eye. */
 	tow_id_format(&key->id, name);
 	name[32] = '\0';
 	memcpy(cert->subject.commonName, name, 33);
@@ -59,7 +60,8 @@ int tow__identity_cert_make(const struct tow_node_key *key, uint8_t *der, size_t
 	cert->daysValid = VALID_DAYS;
 	if (wc_MakeCert_ex(cert, der, (word32)cap, ED25519_TYPE, &pair, &rng) < 0)
 		goto out;
-	n = wc_SignCert_ex(cert->bodySz, cert->sigType, der, (word32)cap, ED25519_TYPE, &pair, &rng);
+	n = wc_SignCert_ex(cert->bodySz, cert->sigType, der, (word32)cap, ED25519_TYPE, &pair,
+	                   &rng);
 	if (n == BUFFER_E)
 		ret = TOW_ETOOBIG;
 	else if (n > 0)
@@ -72,7 +74,8 @@ out:
 	return ret;
 }
 
-int tow__identity_cert_install(WOLFSSL_CTX *ctx, const struct tow_node_key *key, struct tow_error *err)
+int tow__identity_cert_install(WOLFSSL_CTX *ctx, const struct tow_node_key *key,
+                               struct tow_error *err)
 {
 	ed25519_key pair;
 	uint8_t cert[TOW__IDENTITY_CERT_MAX];
@@ -109,7 +112,8 @@ int tow__identity_cert_parse(struct tow_slice der, struct tow_id *out)
 	if (!cert)
 		return TOW_ENOMEM;
 	wc_InitDecodedCert(cert, der.base, (word32)der.len, NULL);
-	/* The signature is not checked: the handshake shows possession of the key, and nothing else counts. */
+	/* The signature is not checked: the handshake shows possession of the key, and nothing else
+	 * counts. */
 	if (wc_ParseCert(cert, CERT_TYPE, NO_VERIFY, NULL) == 0 && cert->keyOID == ED25519k &&
 	    cert->pubKeySize == TOW_ID_SIZE) {
 		memcpy(out->bytes, cert->publicKey, TOW_ID_SIZE);
@@ -124,8 +128,8 @@ int tow__identity_cert_of_peer(const WOLFSSL_X509_STORE_CTX *store, struct tow_i
 {
 	if (store->totalCerts != 1 || !store->certs || store->error_depth != 0)
 		return TOW_EAUTH;
-	return tow__identity_cert_parse(tow_slice_make(store->certs[0].buffer, store->certs[0].length),
-	                                out) == 0
+	return tow__identity_cert_parse(
+		       tow_slice_make(store->certs[0].buffer, store->certs[0].length), out) == 0
 	               ? 0
 	               : TOW_EAUTH;
 }
