@@ -309,8 +309,8 @@ static void only_the_flattened_form_is_taken(void **state)
 		"{\"payload\":\"\",\"protected\":\"\",\"signature\":\"\",\"header\":{}}",
 		"{\"payload\":\"\",\"protected\":\"\",\"signature\":\"\"}",
 		"{\"payload\":{},\"protected\":\"eyJhbGciOiJNTC1EU0EtNjUifQ\",\"signature\":\"\"}",
-		"{\"payload\":\"\",\"protected\":\"eyJhbGciOiJNTC1EU0EtNjUifQ==\",\"signature\":"
-		"\"\"}",
+		("{\"payload\":\"\",\"protected\":\"eyJhbGciOiJNTC1EU0EtNjUifQ==\",\"signature\":"
+		 "\"\"}"),
 	};
 	struct tow_entry entry;
 	struct tow_error err;
