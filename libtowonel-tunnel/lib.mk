@@ -15,7 +15,10 @@ SOURCES := \
 	src/runtime/log.c \
 	src/runtime/settings.c \
 	src/tcp/socket.c \
+	src/tls/context.c \
 	src/tls/identity_cert.c \
+	src/tls/preferences.c \
+	src/tls/tls_stream.c \
 	src/udp/socket.c
 
 include mk/library.mk
