@@ -14,6 +14,9 @@ SOURCES := \
 	src/loop/timer.c \
 	src/runtime/log.c \
 	src/runtime/settings.c \
+	src/tcp/dial.c \
+	src/tcp/listener.c \
+	src/tcp/resolve.c \
 	src/tcp/socket.c \
 	src/tls/context.c \
 	src/tls/identity_cert.c \

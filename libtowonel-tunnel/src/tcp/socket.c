@@ -126,3 +126,39 @@ int tow__socket_bind(const struct tow__bind *config, int *fd, int *family, struc
 	tow_addr_from_sockaddr((struct sockaddr *)&sa, bound);
 	return 0;
 }
+
+int tow_default_route_addr(int family, struct tow_addr *out)
+{
+	/* Addresses for documentation (RFC 5737, RFC 3849): nobody's, so only a default route leads
+	 * there. */
+	static const struct tow_addr anywhere4 = { .family = 4,
+		                                   .port = 9,
+		                                   .bytes = { 192, 0, 2, 1 } };
+	static const struct tow_addr anywhere6 = { .family = 6,
+		                                   .port = 9,
+		                                   .bytes = { 0x20, 0x01, 0x0d, 0xb8, [15] = 1 } };
+	struct sockaddr_storage sa;
+	socklen_t len = tow_addr_to_sockaddr(family == 6 ? &anywhere6 : &anywhere4, &sa);
+	int fd = socket(sa.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int status = TOW_ENOTFOUND;
+
+	if (fd < 0)
+		return TOW_ENOTFOUND;
+	if (!connect(fd, (struct sockaddr *)&sa, len)) {
+		len = sizeof sa;
+		if (!getsockname(fd, (struct sockaddr *)&sa, &len) &&
+		    !tow_addr_from_sockaddr((struct sockaddr *)&sa, out)) {
+			out->port = 0;
+			status = 0;
+		}
+	}
+	close(fd);
+	return status;
+}
+
+void tow_tcp_set_reset(int fd)
+{
+	const struct linger linger = { .l_onoff = 1, .l_linger = 0 };
+
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+}

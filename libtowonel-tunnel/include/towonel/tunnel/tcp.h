@@ -55,7 +55,7 @@ int tow_resolve_start(struct tow_loop *loop, const char *host, uint16_t port, to
                       void *user, struct tow_resolve **out);
 void tow_resolve_cancel(struct tow_resolve *resolve);
 
-/* The local address that the default route would use, for IPv4 or IPv6; sends nothing.
+/* The local address that the default route would use, for family 4 or 6; port 0; sends nothing.
  * Returns 0, TOW_ENOTFOUND. */
 int tow_default_route_addr(int family, struct tow_addr *out);
 
