@@ -12,16 +12,20 @@ SOURCES := \
 	src/loop/loop.c \
 	src/loop/task.c \
 	src/loop/timer.c \
+	src/quic/cid_map.c \
+	src/quic/connection.c \
+	src/quic/crypto.c \
+	src/quic/endpoint.c \
+	src/quic/send_queue.c \
+	src/quic/stateless.c \
+	src/quic/stream.c \
 	src/runtime/log.c \
 	src/runtime/settings.c \
 	src/tcp/dial.c \
 	src/tcp/listener.c \
 	src/tcp/resolve.c \
 	src/tcp/socket.c \
-	src/tls/context.c \
 	src/tls/identity_cert.c \
-	src/tls/preferences.c \
-	src/tls/tls_stream.c \
 	src/udp/socket.c
 
 include mk/library.mk

@@ -21,7 +21,8 @@ static void test_round_trip(void **state)
 		tow_node_key_generate(&key);
 		len = tow__identity_cert_make(&key, der, sizeof(der));
 		assert_true(len > 0);
-		assert_int_equal(tow__identity_cert_parse(tow_slice_make(der, (size_t)len), &id), 0);
+		assert_int_equal(tow__identity_cert_parse(tow_slice_make(der, (size_t)len), &id),
+		                 0);
 		assert_true(tow_id_equal(&id, &key.id));
 	}
 }
@@ -38,8 +39,10 @@ static void test_prefixes_are_refused(void **state)
 	len = tow__identity_cert_make(&key, der, sizeof(der));
 	assert_true(len > 0);
 	for (i = 0; i < len; i++)
-		assert_int_equal(tow__identity_cert_parse(tow_slice_make(der, (size_t)i), &id), TOW_EPARSE);
-	/* whatever a flipped bit makes of it, it is no crash, and the key is never read from outside */
+		assert_int_equal(tow__identity_cert_parse(tow_slice_make(der, (size_t)i), &id),
+		                 TOW_EPARSE);
+	/* whatever a flipped bit makes of it, it is no crash, and the key is never read from
+	 * outside */
 	for (i = 0; i < len * 8; i++) {
 		memcpy(copy, der, (size_t)len);
 		copy[i / 8] ^= (uint8_t)(1u << (i % 8));

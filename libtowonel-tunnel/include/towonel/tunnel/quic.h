@@ -60,13 +60,14 @@ struct tow_quic_close_reason {
 	int status; /* 0: closed in order; TOW_ETIMEDOUT idle, TOW_EAUTH key, TOW_EQUIC, TOW_ECLOSED
 	             */
 	int by_peer;
-	int application;    /* code is an application error code */
-	uint64_t code;      /* RFC 9000 section 20 */
-	char text[128];     /* for the log */
+	int application; /* code is an application error code */
+	uint64_t code;   /* RFC 9000 section 20 */
+	char text[128];  /* for the log */
 };
 
 struct tow_quic_conn_events {
-	/* Handshake confirmed (RFC 9001 section 4.1.2): both sides have checked the other's key. */
+	/* Client: handshake confirmed (RFC 9001 section 4.1.2): both sides have checked the other's
+	 * key. A server's connection comes by `accepted` instead. */
 	void (*established)(void *user);
 	/* The peer opened a bidirectional stream; set its events before returning. */
 	void (*stream_opened)(void *user, struct tow_quic_stream *stream);
@@ -79,16 +80,16 @@ struct tow_quic_conn_events {
 struct tow_quic_config {
 	struct tow_loop *loop;
 	struct tow_log *log;
-	struct tow_metrics *metrics;      /* may be NULL */
-	const char *metrics_prefix;       /* "towonel_edge_quic" */
-	const struct tow_node_key *key;   /* copied */
-	const char *alpn;                 /* "towonel/1"; the only one offered and accepted */
+	struct tow_metrics *metrics;    /* may be NULL */
+	const char *metrics_prefix;     /* "towonel_edge_quic" */
+	const struct tow_node_key *key; /* copied */
+	const char *alpn;               /* "towonel/1"; the only one offered and accepted */
 	struct tow_udp_config udp;
 	enum tow_quic_congestion congestion;
-	uint64_t idle_timeout_ns;         /* 45 s when 0 */
-	uint64_t keep_alive_ns;           /* 15 s when 0; sent by the client */
-	uint64_t handshake_timeout_ns;    /* 10 s when 0 */
-	size_t max_udp_payload;           /* bound of path MTU discovery; 0: 65507; 1200 and more */
+	uint64_t idle_timeout_ns;      /* 45 s when 0 */
+	uint64_t keep_alive_ns;        /* 15 s when 0; sent by the client */
+	uint64_t handshake_timeout_ns; /* 10 s when 0 */
+	size_t max_udp_payload;        /* bound of path MTU discovery; 0: 65487; 1200 and more */
 	uint64_t max_streams;   /* that the peer may have open at once; 0: TOW_STREAMS_PER_AGENT */
 	size_t max_connections; /* server; 0: 65536; beyond it Initials are answered with
 	                           CONNECTION_REFUSED */
@@ -132,7 +133,7 @@ struct tow_quic_stats {
 	uint64_t packets_sent, packets_received, packets_lost;
 	uint64_t smoothed_rtt_ns, min_rtt_ns;
 	uint64_t congestion_window;
-	size_t max_udp_payload;              /* of the path, as found */
+	size_t max_udp_payload; /* of the path, as found */
 	size_t open_streams;
 };
 void tow_quic_conn_stats(const struct tow_quic_conn *conn, struct tow_quic_stats *out);
@@ -158,8 +159,8 @@ size_t tow_quic_stream_unsent(const struct tow_quic_stream *stream);
 void tow_quic_stream_want_writable(struct tow_quic_stream *stream);
 void tow_quic_stream_finish(struct tow_quic_stream *stream); /* FIN after what is queued */
 void tow_quic_stream_reset(struct tow_quic_stream *stream,
-                           uint64_t code); /* drops what is queued */
-void tow_quic_stream_stop(struct tow_quic_stream *stream, uint64_t code);  /* STOP_SENDING */
+                           uint64_t code);                                /* drops what is queued */
+void tow_quic_stream_stop(struct tow_quic_stream *stream, uint64_t code); /* STOP_SENDING */
 /* Allows the peer to send len bytes more; len sums up to what `data` delivered. */
 void tow_quic_stream_consume(struct tow_quic_stream *stream, size_t len);
 /* No more callbacks to this user; resets both directions with code if they are open. The stream is

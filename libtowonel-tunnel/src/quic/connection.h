@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TOW_QUIC_CONNECTION_H
+#define TOW_QUIC_CONNECTION_H
+
+/*
+ * One connection and its streams, without I/O and without a clock: packets go in with the addresses
+ * they came on and the time, packets come out into a buffer, and _deadline says when to come again.
+ * The endpoint does the I/O; a simulation does it in memory.
+ *
+ *      CONNECTING ──handshake confirmed──► UP ──failed, closed, peer closed──► ENDING ──_finish──►
+ * ENDED └──────────────────────────────────────────────────────────────────► ENDING
+ *
+ * ngtcp2 must not be entered again from its own callbacks to read or write packets. Nothing in the
+ * public interface does: sending only queues and wakes the owner, closing only changes the state.
+ * What has to happen after ngtcp2 returned (`writable`, `closed` of a stream) waits in the list of
+ * notes and is told by tow__quic_conn_settle.
+ */
+
+#include <ngtcp2/ngtcp2.h>
+
+#include <towonel/tunnel/quic.h>
+
+#include "quic/crypto.h"
+#include "quic/send_queue.h"
+
+/* Ours, of both roles. The first byte of a server's is its worker's index. */
+#define TOW__QUIC_CID_SIZE 16
+
+/* DATAGRAM frames that wait for a packet. When the queue is full the newest is dropped: the sender
+ * gets to know, and what waits is not yet old. */
+#define TOW__QUIC_DATAGRAMS_MAX      256
+#define TOW__QUIC_DATAGRAM_BYTES_MAX (512 * 1024)
+
+/* The largest batch: what one IPv6 packet carries is the most that GSO takes at once. */
+#define TOW__QUIC_PAYLOAD_MAX  65487
+#define TOW__QUIC_SEGMENTS_MAX 64
+
+/* What a connection asks of its owner. Called from anywhere, ngtcp2's callbacks included. */
+struct tow__quic_host {
+	struct tow_quic_config config; /* no field is 0 any more; key and alpn are gone */
+	struct tow__quic_crypto crypto;
+	struct tow__chunk_pool chunks;
+	uint8_t worker;
+	/* There is something to send, to tell, or to end. */
+	void (*wake)(void *owner);
+	/* Packets to this connection id are for this connection, from now on or no more. Returns 0,
+	 * TOW_ENOMEM. */
+	int (*cid_add)(void *owner, const uint8_t *cid, size_t len);
+	void (*cid_remove)(void *owner, const uint8_t *cid, size_t len);
+	/* A server's connection is established. */
+	void (*accepted)(void *owner);
+	/* NULL for the system's randomness. TLS always has that. */
+	void (*random)(void *random_user, uint8_t *out, size_t len);
+	void *random_user;
+};
+
+enum tow__quic_state {
+	TOW__QUIC_CONNECTING,
+	TOW__QUIC_UP,
+	TOW__QUIC_ENDING,
+	TOW__QUIC_ENDED,
+};
+
+enum tow__quic_farewell {
+	TOW__QUIC_SILENT, /* nothing, or no longer anything, to say */
+	TOW__QUIC_SAY_TRANSPORT,
+	TOW__QUIC_SAY_APPLICATION,
+};
+
+struct tow__quic_datagram {
+	struct tow__quic_datagram *next;
+	size_t len;
+	uint8_t bytes[];
+};
+
+struct tow_quic_conn {
+	ngtcp2_conn *quic;
+	WOLFSSL *
+		tls; /* NULL once the handshake is confirmed: nothing of TLS is needed afterwards */
+	ngtcp2_crypto_conn_ref ref;
+	struct tow__quic_host *host;
+	void *owner;
+	struct tow__quic_peer peer;
+	struct tow_quic_conn_events events;
+	void *user;
+	enum tow__quic_state state;
+	enum tow__quic_farewell farewell;
+	struct tow_quic_close_reason reason;
+	unsigned server : 1;
+	unsigned inside : 1;    /* ngtcp2 is on the stack */
+	unsigned announced : 1; /* established or accepted was called: closed is owed */
+	unsigned streams_short : 1;
+	unsigned confirmed : 1;
+	unsigned migrating : 1;
+	unsigned never_was : 1; /* server: forget it without a word; the client's next packet starts
+	                           anew */
+	unsigned wants_retry : 1; /* ... and is answered with a Retry first */
+	struct tow_addr remote, local;
+	struct tow_quic_stream *streams; /* all */
+	struct tow_quic_stream
+		*ready; /* a ring of those with something to send; the head is next */
+	struct tow_quic_stream *notes, **notes_end;
+	size_t open_streams;
+	struct tow__quic_datagram *datagrams, **datagrams_end;
+	size_t datagram_count, datagram_bytes;
+};
+
+struct tow_quic_stream {
+	struct tow_quic_conn *conn;
+	int64_t id;
+	struct tow_quic_stream_events events;
+	void *user;
+	struct tow_quic_stream *prev, *next;             /* of the connection */
+	struct tow_quic_stream *ready_prev, *ready_next; /* NULL: not ready */
+	struct tow_quic_stream *note_next;
+	struct tow__send_queue queue;
+	uint64_t delivered, consumed;
+	unsigned noted : 1;
+	unsigned want_writable : 1;
+	unsigned fin_wanted : 1;
+	unsigned fin_sent : 1;
+	unsigned sending_ended : 1; /* reset or stopped: what is written is dropped */
+	unsigned abandoned : 1;
+	unsigned gone : 1; /* ngtcp2 has closed it: `closed` is owed, then it is freed */
+};
+
+/* --- connection.c --- */
+
+struct tow__quic_conn_params {
+	struct tow__quic_host *host;
+	void *owner;
+	const struct tow_addr *local, *remote;
+	ngtcp2_cid scid; /* ours; the owner has put it in its map */
+	uint64_t now_ns;
+	/* client */
+	const struct tow_id *peer;
+	const struct tow_quic_conn_events *events;
+	void *user;
+	/* server: the Initial's header, and the id the client chose first, when a Retry came
+	 * between */
+	const ngtcp2_pkt_hd *initial;
+	const ngtcp2_cid *original_dcid;
+};
+/* Returns 0; TOW_ENOMEM, TOW_ECRYPTO. */
+int tow__quic_conn_new(const struct tow__quic_conn_params *params, struct tow_quic_conn **out);
+void tow__quic_conn_free(struct tow_quic_conn *conn);
+
+/* A datagram that came. */
+void tow__quic_conn_receive(struct tow_quic_conn *conn, const struct tow_addr *local,
+                            const struct tow_addr *remote, uint8_t ecn, struct tow_slice bytes,
+                            uint64_t now_ns);
+
+/* Packets to send: len bytes, each packet segment bytes long but the last, which may be shorter. */
+struct tow__quic_batch {
+	size_t len, segment;
+	struct tow_addr local, remote;
+	uint8_t ecn;
+};
+/* Writes at most one batch to buf, of TOW__QUIC_PAYLOAD_MAX bytes. Returns 1; 0 when there is
+ * nothing to send now. */
+int tow__quic_conn_write(struct tow_quic_conn *conn, uint8_t *buf, uint64_t now_ns,
+                         struct tow__quic_batch *batch);
+/* When to call _expire; TOW_NEVER when ending. */
+uint64_t tow__quic_conn_deadline(const struct tow_quic_conn *conn);
+void tow__quic_conn_expire(struct tow_quic_conn *conn, uint64_t now_ns);
+/* Tells what waited for ngtcp2 to return. Part of _receive, _write and _expire. */
+void tow__quic_conn_settle(struct tow_quic_conn *conn);
+
+/* For a client whose socket has changed. */
+void tow__quic_conn_migrate(struct tow_quic_conn *conn, const struct tow_addr *local);
+
+/* The end, when state is ENDING: first the packet that says so, if there is one to send (returns 1)
+ * ... */
+int tow__quic_conn_write_close(struct tow_quic_conn *conn, uint8_t *buf, uint64_t now_ns,
+                               struct tow__quic_batch *batch);
+/* ... then `closed` of all streams and of the connection. */
+void tow__quic_conn_finish(struct tow_quic_conn *conn);
+
+/* A connection id of ours. */
+void tow__quic_host_cid(struct tow__quic_host *host, ngtcp2_cid *out);
+
+/* How it ends; the first reason counts. text may be NULL. Wakes the owner. */
+void tow__quic_conn_end(struct tow_quic_conn *conn, int status, enum tow__quic_farewell farewell,
+                        uint64_t code, const char *text);
+
+/* --- stream.c --- */
+
+struct tow_quic_stream *tow__quic_stream_new(struct tow_quic_conn *conn,
+                                             int64_t id); /* NULL: no memory */
+void tow__quic_stream_free(struct tow_quic_stream *stream);
+void tow__quic_stream_note(struct tow_quic_stream *stream);  /* _settle will look at it */
+void tow__quic_stream_ready(struct tow_quic_stream *stream); /* has something to send */
+void tow__quic_stream_unready(struct tow_quic_stream *stream);
+/* Flow control credit for what was taken, here or for good. */
+void tow__quic_stream_credit(struct tow_quic_stream *stream, size_t len);
+
+#endif

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <towonel/wire/limits.h>
+
+#include "quic/connection.h"
+
+#define WRITABLE_BELOW (TOW_PIPE_UNSENT_MAX / 2)
+
+static void wake(struct tow_quic_stream *stream)
+{
+	stream->conn->host->wake(stream->conn->owner);
+}
+
+struct tow_quic_stream *tow__quic_stream_new(struct tow_quic_conn *conn, int64_t id)
+{
+	struct tow_quic_stream *stream = calloc(1, sizeof(*stream));
+
+	if (!stream)
+		return NULL;
+	stream->conn = conn;
+	stream->id = id;
+	stream->next = conn->streams;
+	if (conn->streams)
+		conn->streams->prev = stream;
+	conn->streams = stream;
+	conn->open_streams++;
+	return stream;
+}
+
+void tow__quic_stream_free(struct tow_quic_stream *stream)
+{
+	struct tow_quic_conn *conn = stream->conn;
+
+	assert(!stream->noted);
+	tow__quic_stream_unready(stream);
+	if (stream->prev)
+		stream->prev->next = stream->next;
+	else
+		conn->streams = stream->next;
+	if (stream->next)
+		stream->next->prev = stream->prev;
+	conn->open_streams--;
+	tow__send_queue_deinit(&stream->queue, &conn->host->chunks);
+	free(stream);
+}
+
+void tow__quic_stream_note(struct tow_quic_stream *stream)
+{
+	struct tow_quic_conn *conn = stream->conn;
+
+	if (stream->noted)
+		return;
+	stream->noted = 1;
+	stream->note_next = NULL;
+	*conn->notes_end = stream;
+	conn->notes_end = &stream->note_next;
+}
+
+void tow__quic_stream_ready(struct tow_quic_stream *stream)
+{
+	struct tow_quic_conn *conn = stream->conn;
+	struct tow_quic_stream *head = conn->ready;
+
+	if (stream->ready_next || stream->gone || stream->sending_ended ||
+	    conn->state >= TOW__QUIC_ENDING)
+		return;
+	if (!head) {
+		stream->ready_next = stream;
+		stream->ready_prev = stream;
+		conn->ready = stream;
+		return;
+	}
+	stream->ready_prev = head->ready_prev; /* before the head: at the ring's end */
+	stream->ready_next = head;
+	head->ready_prev->ready_next = stream;
+	head->ready_prev = stream;
+}
+
+void tow__quic_stream_unready(struct tow_quic_stream *stream)
+{
+	struct tow_quic_conn *conn = stream->conn;
+
+	if (!stream->ready_next)
+		return;
+	if (stream->ready_next == stream) {
+		conn->ready = NULL;
+	} else {
+		stream->ready_prev->ready_next = stream->ready_next;
+		stream->ready_next->ready_prev = stream->ready_prev;
+		if (conn->ready == stream)
+			conn->ready = stream->ready_next;
+	}
+	stream->ready_next = NULL;
+	stream->ready_prev = NULL;
+}
+
+void tow__quic_stream_credit(struct tow_quic_stream *stream, size_t len)
+{
+	ngtcp2_conn *quic = stream->conn->quic;
+
+	if (len == 0)
+		return;
+	stream->consumed += len;
+	if (!stream->gone)
+		(void)ngtcp2_conn_extend_max_stream_offset(quic, stream->id, len);
+	ngtcp2_conn_extend_max_offset(quic, len);
+}
+
+/* --- public
+ * ------------------------------------------------------------------------------------------------
+ */
+
+int tow_quic_open_stream(struct tow_quic_conn *conn, const struct tow_quic_stream_events *events,
+                         void *user, struct tow_quic_stream **out)
+{
+	struct tow_quic_stream *stream;
+	int rv;
+
+	if (conn->state >= TOW__QUIC_ENDING)
+		return TOW_ECLOSED;
+	if (ngtcp2_conn_get_streams_bidi_left2(conn->quic) == 0) {
+		conn->streams_short = 1;
+		return TOW_BLOCKED;
+	}
+	stream = tow__quic_stream_new(conn, -1);
+	if (!stream)
+		return TOW_ENOMEM;
+	rv = ngtcp2_conn_open_bidi_stream(conn->quic, &stream->id, stream);
+	if (rv != 0) {
+		tow__quic_stream_free(stream);
+		if (rv == NGTCP2_ERR_STREAM_ID_BLOCKED) {
+			conn->streams_short = 1;
+			return TOW_BLOCKED;
+		}
+		return TOW_ENOMEM;
+	}
+	tow_quic_stream_set_events(stream, events, user);
+	*out = stream;
+	return 0;
+}
+
+void tow_quic_stream_set_events(struct tow_quic_stream *stream,
+                                const struct tow_quic_stream_events *events, void *user)
+{
+	stream->events = *events;
+	stream->user = user;
+}
+
+struct tow_quic_conn *tow_quic_stream_conn(const struct tow_quic_stream *stream)
+{
+	return stream->conn;
+}
+
+uint64_t tow_quic_stream_id(const struct tow_quic_stream *stream)
+{
+	return (uint64_t)stream->id;
+}
+
+uint8_t *tow_quic_stream_reserve(struct tow_quic_stream *stream, size_t *len)
+{
+	return tow__send_queue_reserve(&stream->queue, &stream->conn->host->chunks, len);
+}
+
+void tow_quic_stream_commit(struct tow_quic_stream *stream, size_t len)
+{
+	if (stream->sending_ended || stream->fin_wanted || stream->gone)
+		len = 0; /* nobody wants it any more */
+	tow__send_queue_commit(&stream->queue, &stream->conn->host->chunks, len);
+	if (len == 0)
+		return;
+	tow__quic_stream_ready(stream);
+	wake(stream);
+}
+
+int tow_quic_stream_write(struct tow_quic_stream *stream, struct tow_slice bytes)
+{
+	int ret;
+
+	if (stream->sending_ended || stream->fin_wanted || stream->gone ||
+	    stream->conn->state >= TOW__QUIC_ENDING)
+		return TOW_ECLOSED;
+	if (bytes.len == 0)
+		return 0;
+	ret = tow__send_queue_append(&stream->queue, &stream->conn->host->chunks, bytes.base,
+	                             bytes.len);
+	if (ret != 0)
+		return ret;
+	tow__quic_stream_ready(stream);
+	wake(stream);
+	return 0;
+}
+
+size_t tow_quic_stream_unsent(const struct tow_quic_stream *stream)
+{
+	return tow__send_queue_unsent(&stream->queue);
+}
+
+void tow_quic_stream_want_writable(struct tow_quic_stream *stream)
+{
+	stream->want_writable = 1;
+	if (tow__send_queue_unsent(&stream->queue) <= WRITABLE_BELOW) {
+		tow__quic_stream_note(stream);
+		wake(stream);
+	}
+}
+
+void tow_quic_stream_finish(struct tow_quic_stream *stream)
+{
+	if (stream->fin_wanted || stream->sending_ended || stream->gone)
+		return;
+	stream->fin_wanted = 1;
+	tow__quic_stream_ready(stream);
+	wake(stream);
+}
+
+static void end_sending(struct tow_quic_stream *stream)
+{
+	stream->sending_ended = 1;
+	tow__quic_stream_unready(stream);
+	tow__send_queue_cut(&stream->queue, &stream->conn->host->chunks);
+}
+
+void tow_quic_stream_reset(struct tow_quic_stream *stream, uint64_t code)
+{
+	if (stream->sending_ended || stream->gone)
+		return;
+	end_sending(stream);
+	(void)ngtcp2_conn_shutdown_stream_write(stream->conn->quic, 0, stream->id, code);
+	wake(stream);
+}
+
+void tow_quic_stream_stop(struct tow_quic_stream *stream, uint64_t code)
+{
+	if (stream->gone)
+		return;
+	(void)ngtcp2_conn_shutdown_stream_read(stream->conn->quic, 0, stream->id, code);
+	wake(stream);
+}
+
+void tow_quic_stream_consume(struct tow_quic_stream *stream, size_t len)
+{
+	assert(stream->consumed + len <= stream->delivered);
+	if (stream->conn->state >= TOW__QUIC_ENDING)
+		return;
+	tow__quic_stream_credit(stream, len);
+	wake(stream);
+}
+
+void tow_quic_stream_abandon(struct tow_quic_stream *stream, uint64_t code)
+{
+	memset(&stream->events, 0, sizeof(stream->events));
+	stream->user = NULL;
+	stream->abandoned = 1;
+	stream->want_writable = 0;
+	if (stream->conn->state >= TOW__QUIC_ENDING)
+		return;
+	tow__quic_stream_credit(stream, (size_t)(stream->delivered - stream->consumed));
+	if (!stream->gone) {
+		/* A FIN that is on its way stays one: what was sent in order arrives in order. */
+		if (!stream->fin_sent)
+			tow_quic_stream_reset(stream, code);
+		tow_quic_stream_stop(stream, code);
+	}
+	wake(stream);
+}
