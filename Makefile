@@ -49,4 +49,5 @@ help:
 	@echo 'TSAN=1           with ThreadSanitizer, in build-tsan/'
 	@echo 'CC=clang         with clang, in build-clang/'
 	@echo 'DEPS=system      on the libraries that pkg-config finds'
+	@echo 'NO_PACKAGES=1    installs no system package'
 	@echo 'V=1              show the commands'

@@ -18,9 +18,9 @@ define pc_file
 	@mkdir -p $(root)/lib/pkgconfig
 	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@NAME@|libtowonel-$(1)|' -e 's|@LIB@|$(1)|' \
 		-e 's|@TEXT@|$($(1)_text)|' -e 's|@VERSION@|$(VERSION)|' \
-		-e 's|@REQUIRES@|$(addprefix libtowonel-,$($(1)_below))|' -e 's|@SYSTEM@|$($(1)_system)|' \
+		-e 's|@REQUIRES@|$(addprefix libtowonel-,$($(1)_below))|' -e 's|@SYSTEM@|$($(1)_system) $(if $(deps_prefix),,$($(1)_built))|' \
 		-e 's|@STATIC_REQUIRES@|$(patsubst %,libtowonel-%-static,$($(1)_below))|' \
-		-e 's|@BUILT@|$(if $($(1)_built),-L$${libdir}/towonel $(call pc_built,$(1)))|' \
+		-e 's|@BUILT@|$(if $(and $(deps_prefix),$($(1)_built)),-L$${libdir}/towonel $(call pc_built,$(1)))|' \
 		-e 's/ *$$//' pkgconfig/libtowonel$(2).pc.in >$(root)/lib/pkgconfig/libtowonel-$(1)$(2).pc
 
 endef

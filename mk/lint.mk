@@ -10,7 +10,7 @@ shell_files := $(sort $(shell git ls-files scripts tests/bench .ci 2>/dev/null |
 .PHONY: lint format
 lint: | lint-packages test-packages $(deps_ready)
 	shellcheck -x $(shell_files)
-	scripts/tidy $(deps_prefix) $(c_files)
+	scripts/tidy $(or $(deps_prefix),/usr) $(c_files)
 
 format: | lint-packages
 	clang-format -i $(FILES)

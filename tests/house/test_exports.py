@@ -7,6 +7,15 @@ import pytest
 
 from house import BUILD, LAYERS, ROOT, exports, run, shared_libraries
 
+# Who links it, and so needs all of it.
+USERS = {
+    "wire": ["libtowonel-wire.so"],
+    "tunnel": ["towonel-node", "towonel-agent"],
+    "hub": ["towonel-node"],
+    "edge": ["towonel-node"],
+    "agent": ["towonel-agent"],
+}
+
 
 def mapped(lib):
     text = (ROOT / f"libtowonel-{lib}/{lib}.map").read_text()
@@ -32,6 +41,13 @@ def test_names_are_ours(lib):
     strangers = {name for name in symbols(BUILD / f"libtowonel-{lib}.a")
                  if not name.startswith("tow_") and not re.match(r"__(asan|odr_asan|ubsan|tsan)", name)}
     assert not strangers
+
+
+@pytest.mark.parametrize("lib", shared_libraries())
+def test_shared_library_exports_what_is_declared(lib):
+    if not any((BUILD / name).exists() for name in USERS[lib]):
+        pytest.skip("no program is built on it")
+    assert symbols(BUILD / f"libtowonel-{lib}.so", "-D") == exports(lib)
 
 
 @pytest.mark.parametrize("lib", shared_libraries())
