@@ -29,7 +29,7 @@ static struct tow_token example(enum tow_token_kind kind)
 /* Put together with Python's base64.urlsafe_b64encode. */
 static const char invite_text[] = "tt_inv_2_"
 				  "aHR0cHM6Ly9odWIuZXhhbXBsZS5ldTo4NDQzI2Q3NWE5ODAxODJiMTBhYjdkNTRi"
-                                  "ZmVkM2M5NjQwNzNhMGVlMTcyZjNk"
+				  "ZmVkM2M5NjQwNzNhMGVlMTcyZjNk"
 				  "YWE2MjMyNWFmMDIxYTY4ZjcwNzUxMWE"
 				  ".AAECAwQFBgcICQoLDA0ODw"
 				  ".ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8"

@@ -62,7 +62,7 @@ void tow_tenant_key_free(struct tow_tenant_key *key); /* wipes; takes NULL */
 const struct tow_id *tow_tenant_key_id(const struct tow_tenant_key *key);
 const uint8_t *
 tow_tenant_key_public(const struct tow_tenant_key *key); /* TOW_MLDSA_PUBLIC_SIZE bytes */
-/* Hedged signing. Returns 0, TOW_ECRYPTO, TOW_ENOMEM. */
+/* Hedged signing. A key signs in one thread at a time. Returns 0, TOW_ECRYPTO, TOW_ENOMEM. */
 int tow_tenant_key_sign(const struct tow_tenant_key *key, struct tow_slice message,
                         uint8_t signature[TOW_MLDSA_SIGNATURE_SIZE]);
 /* Returns 0, TOW_ESIGNATURE, TOW_ENOMEM. */
