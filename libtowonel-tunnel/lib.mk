@@ -25,7 +25,10 @@ SOURCES := \
 	src/tcp/listener.c \
 	src/tcp/resolve.c \
 	src/tcp/socket.c \
+	src/tls/context.c \
 	src/tls/identity_cert.c \
+	src/tls/preferences.c \
+	src/tls/tls_stream.c \
 	src/udp/socket.c
 
 include mk/library.mk

@@ -159,7 +159,8 @@ static int check_record_header(const uint8_t *header, size_t len)
 {
 	size_t fragment;
 
-	/* The version is to be ignored (RFC 8446 section 5.1), but 3 has always been its first byte. */
+	/* The version is to be ignored (RFC 8446 section 5.1), but 3 has always been its first
+	 * byte. */
 	if ((len > 0 && header[0] != RECORD_HANDSHAKE) || (len > 1 && header[1] != 3))
 		return TOW_EPARSE;
 	if (len < 5)
@@ -252,7 +253,8 @@ void tow_client_hello_deinit(struct tow_client_hello_parser *parser)
 
 void tow_tls_alert_write(enum tow_tls_alert alert, uint8_t out[TOW_TLS_ALERT_SIZE])
 {
-	const uint8_t record[TOW_TLS_ALERT_SIZE] = { RECORD_ALERT, 3, 3, 0, 2, ALERT_FATAL, (uint8_t)alert };
+	const uint8_t record[TOW_TLS_ALERT_SIZE] = { RECORD_ALERT,  3, 3, 0, 2, ALERT_FATAL,
+		                                     (uint8_t)alert };
 
 	memcpy(out, record, sizeof(record));
 }

@@ -10,8 +10,9 @@
 
 #include <stdlib.h>
 
-#include <jansson.h>
 #include <towonel/wire/cursor.h>
+
+#include "json.h"
 
 #define PREFIX_SIZE 4
 
@@ -72,14 +73,11 @@ static void put_printable(json_t *object, const char *name, const char *text, in
 
 static uint64_t get_number(const json_t *object, const char *name, uint64_t max, int *rc)
 {
-	const json_t *value = json_object_get(object, name);
+	uint64_t value = 0;
 
-	if (!json_is_integer(value) || json_integer_value(value) < 0 ||
-	    (uint64_t)json_integer_value(value) > max) {
+	if (tow__json_uint(object, name, 0, max, &value, NULL) != 0)
 		*rc = TOW_EPARSE;
-		return 0;
-	}
-	return (uint64_t)json_integer_value(value);
+	return value;
 }
 
 /* Optional: an empty text when absent. */
@@ -304,7 +302,6 @@ int tow_control_read(struct tow_slice bytes, struct tow_control_message *out, si
 	struct tow_reader r = tow_reader_of(bytes);
 	uint32_t text_len = tow_read_u32(&r);
 	struct tow_slice text;
-	json_error_t error;
 	json_t *object;
 	int rc;
 
@@ -315,9 +312,9 @@ int tow_control_read(struct tow_slice bytes, struct tow_control_message *out, si
 	text = tow_read_bytes(&r, text_len);
 	if (tow_reader_failed(&r))
 		return TOW_MORE;
-	object = json_loadb((const char *)text.base, text.len, JSON_REJECT_DUPLICATES, &error);
-	if (!object)
-		return json_error_code(&error) == json_error_out_of_memory ? TOW_ENOMEM : TOW_EPARSE;
+	rc = tow__json_load(text, TOW_CONTROL_MESSAGE_MAX, &object, NULL);
+	if (rc != 0)
+		return rc;
 	rc = read_object(object, &message);
 	json_decref(object);
 	if (rc != 0) {

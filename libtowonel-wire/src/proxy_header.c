@@ -91,7 +91,8 @@ static uint8_t family_and_transport(const struct tow_proxy_header *header)
 	uint8_t family = header->source.family == 4   ? FAMILY_INET
 	                 : header->source.family == 6 ? FAMILY_INET6
 	                                              : FAMILY_UNSPEC;
-	uint8_t transport = header->transport == TOW_PROXY_DGRAM ? TRANSPORT_DGRAM : TRANSPORT_STREAM;
+	uint8_t transport =
+		header->transport == TOW_PROXY_DGRAM ? TRANSPORT_DGRAM : TRANSPORT_STREAM;
 
 	if (header->command == TOW_PROXY_LOCAL)
 		return 0;
@@ -103,7 +104,8 @@ static uint8_t family_and_transport(const struct tow_proxy_header *header)
 int tow_proxy_header_write(const struct tow_proxy_header *header, int with_checksum, uint8_t *out,
                            size_t cap)
 {
-	struct tow_writer w = tow_writer_of(out, cap < TOW_PROXY_HEADER_MAX ? cap : TOW_PROXY_HEADER_MAX);
+	struct tow_writer w =
+		tow_writer_of(out, cap < TOW_PROXY_HEADER_MAX ? cap : TOW_PROXY_HEADER_MAX);
 	uint8_t family = header->source.family;
 	int local = header->command == TOW_PROXY_LOCAL;
 	size_t crc_at = 0;
@@ -180,7 +182,8 @@ static int check_checksum(struct tow_slice whole, struct tow_slice stored)
 
 	if (stored.len != CRC_SIZE)
 		return TOW_EPARSE;
-	return tow_read_u32(&r) == checksum(whole, (size_t)(stored.base - whole.base)) ? 0 : TOW_EPARSE;
+	return tow_read_u32(&r) == checksum(whole, (size_t)(stored.base - whole.base)) ? 0
+	                                                                               : TOW_EPARSE;
 }
 
 static int read_tlvs(struct tow_reader *r, struct tow_slice whole, struct tow_proxy_header *header)

@@ -63,30 +63,41 @@ static int parse_time(struct tow_slice text, uint64_t *out)
 	return 0;
 }
 
-int tow_request_signature_parse(struct tow_slice value, struct tow_request_signature *out)
+/* "Signature <id>.<ts ms>.<signature of size bytes>" */
+static int parse(struct tow_slice value, struct tow_id *id, uint64_t *timestamp_ms,
+                 uint8_t *signature, size_t size)
 {
-	struct tow_request_signature s;
 	const uint8_t *dot;
 	size_t fixed = SCHEME_LEN + TOW_ID_TEXT_SIZE - 1, time_len;
 
-	if (value.len <= fixed + 1 || value.len >= TOW_REQUEST_SIGNATURE_SIZE)
+	if (value.len <= fixed + 1)
 		return TOW_EPARSE;
 	/* schemes are compared without case: RFC 9110 section 11.1 */
 	for (size_t i = 0; i < SCHEME_LEN; i++)
 		if ((value.base[i] | 0x20) != SCHEME[i])
 			return TOW_EPARSE;
 	if (value.base[SCHEME_LEN - 1] != ' ' || value.base[fixed] != '.' ||
-	    tow_id_parse(tow_slice_make(value.base + SCHEME_LEN, TOW_ID_TEXT_SIZE - 1), &s.node_id))
+	    tow_id_parse(tow_slice_make(value.base + SCHEME_LEN, TOW_ID_TEXT_SIZE - 1), id))
 		return TOW_EPARSE;
 	value = tow_slice_make(value.base + fixed + 1, value.len - fixed - 1);
 	dot = memchr(value.base, '.', value.len);
 	if (!dot)
 		return TOW_EPARSE;
 	time_len = (size_t)(dot - value.base);
-	if (parse_time(tow_slice_make(value.base, time_len), &s.timestamp_ms))
+	if (parse_time(tow_slice_make(value.base, time_len), timestamp_ms))
 		return TOW_EPARSE;
-	if (tow_base64url_decode(tow_slice_make(dot + 1, value.len - time_len - 1), s.signature,
-	                         sizeof s.signature) != TOW_ED25519_SIGNATURE_SIZE)
+	if (tow_base64url_decode(tow_slice_make(dot + 1, value.len - time_len - 1), signature,
+	                         size) != (int)size)
+		return TOW_EPARSE;
+	return 0;
+}
+
+int tow_request_signature_parse(struct tow_slice value, struct tow_request_signature *out)
+{
+	struct tow_request_signature s;
+
+	if (value.len >= TOW_REQUEST_SIGNATURE_SIZE ||
+	    parse(value, &s.node_id, &s.timestamp_ms, s.signature, sizeof s.signature))
 		return TOW_EPARSE;
 	*out = s;
 	return 0;
@@ -101,4 +112,46 @@ int tow_request_signature_verify(const struct tow_request_signature *signature, 
 		&signature->node_id,
 		compose(&message, domain, &signature->node_id, signature->timestamp_ms, body),
 		signature->signature);
+}
+
+int tow_tenant_request_sign(const struct tow_tenant_key *key, const char *domain,
+                            uint64_t timestamp_ms, struct tow_slice body,
+                            char out[TOW_TENANT_REQUEST_SIGNATURE_SIZE])
+{
+	char id[TOW_ID_TEXT_SIZE], text[TOW_BASE64URL_SIZE(TOW_MLDSA_SIGNATURE_SIZE)];
+	uint8_t signature[TOW_MLDSA_SIGNATURE_SIZE];
+	struct signed_text message;
+	int r = tow_tenant_key_sign(
+		key, compose(&message, domain, tow_tenant_key_id(key), timestamp_ms, body),
+		signature);
+
+	if (!r)
+		snprintf(out, TOW_TENANT_REQUEST_SIGNATURE_SIZE, "Signature %s.%" PRIu64 ".%s",
+		         tow_id_format(tow_tenant_key_id(key), id), timestamp_ms,
+		         tow_base64url_encode(signature, sizeof signature, text));
+	return r;
+}
+
+int tow_tenant_request_signature_parse(struct tow_slice value,
+                                       struct tow_tenant_request_signature *out)
+{
+	struct tow_tenant_request_signature s;
+
+	if (value.len >= TOW_TENANT_REQUEST_SIGNATURE_SIZE ||
+	    parse(value, &s.tenant_id, &s.timestamp_ms, s.signature, sizeof s.signature))
+		return TOW_EPARSE;
+	*out = s;
+	return 0;
+}
+
+int tow_tenant_request_signature_verify(const struct tow_tenant_request_signature *signature,
+                                        const uint8_t public_key[TOW_MLDSA_PUBLIC_SIZE],
+                                        const char *domain, struct tow_slice body)
+{
+	struct signed_text message;
+
+	return tow_tenant_verify(
+		public_key,
+		compose(&message, domain, &signature->tenant_id, signature->timestamp_ms, body),
+		tow_slice_make(signature->signature, sizeof signature->signature));
 }

@@ -4,37 +4,15 @@
 
 #include <stdlib.h>
 
-#include <jansson.h>
 #include <towonel/wire/cursor.h>
 
-static int read_text(const json_t *object, const char *name, struct tow_slice *out,
-                     struct tow_error *err)
-{
-	const json_t *value = json_object_get(object, name);
+#include "json.h"
 
-	if (!json_is_string(value))
-		return tow_error_set(err, TOW_EPARSE, "%s is not a string", name);
-	*out = tow_slice_make(json_string_value(value), json_string_length(value));
-	return 0;
-}
-
-static int read_number(const json_t *object, const char *name, uint64_t min, uint64_t max,
-                       uint64_t *out, struct tow_error *err)
-{
-	const json_t *value = json_object_get(object, name);
-
-	if (!json_is_integer(value) || json_integer_value(value) < 0 ||
-	    (uint64_t)json_integer_value(value) < min || (uint64_t)json_integer_value(value) > max)
-		return tow_error_set(err, TOW_EPARSE, "%s is not a number from %llu to %llu", name,
-		                     (unsigned long long)min, (unsigned long long)max);
-	*out = (uint64_t)json_integer_value(value);
-	return 0;
-}
-
-static int read_id(const json_t *object, const char *name, struct tow_id *out, struct tow_error *err)
+static int read_id(const json_t *object, const char *name, struct tow_id *out,
+                   struct tow_error *err)
 {
 	struct tow_slice text;
-	int rc = read_text(object, name, &text, err);
+	int rc = tow__json_text(object, name, &text, err);
 
 	if (rc == 0 && tow_id_parse(text, out) != 0)
 		rc = tow_error_set(err, TOW_EPARSE, "%s is not an id", name);
@@ -52,7 +30,8 @@ static int protocol_of(struct tow_slice text, enum tow_protocol *out)
 	return 0;
 }
 
-/* The elements of the lists. What else an object has is ignored: an edge may be older than its hub. */
+/* The elements of the lists. What else an object has is ignored: an edge may be older than its hub.
+ */
 
 static int read_tenant(const json_t *item, void *out, struct tow_error *err)
 {
@@ -61,7 +40,7 @@ static int read_tenant(const json_t *item, void *out, struct tow_error *err)
 	int rc = read_id(item, "tenant_id", &tenant->id, err);
 
 	if (rc == 0)
-		rc = read_text(item, "public_key", &key, err);
+		rc = tow__json_text(item, "public_key", &key, err);
 	if (rc == 0 && tow_base64url_decode(key, tenant->public_key, sizeof(tenant->public_key)) !=
 	                       (int)sizeof(tenant->public_key))
 		rc = tow_error_set(err, TOW_EPARSE, "public_key is not an ML-DSA-65 key");
@@ -72,14 +51,14 @@ static int read_hostname(const json_t *item, void *out, struct tow_error *err)
 {
 	struct tow_route_hostname *hostname = out;
 	struct tow_slice text, mode;
-	int rc = read_text(item, "hostname", &text, err);
+	int rc = tow__json_text(item, "hostname", &text, err);
 
 	if (rc == 0)
 		rc = tow_hostname_parse(text, TOW_HOSTNAME_PATTERN, hostname->pattern, err);
 	if (rc == 0)
 		rc = read_id(item, "tenant_id", &hostname->tenant_id, err);
 	if (rc == 0)
-		rc = read_text(item, "tls_mode", &mode, err);
+		rc = tow__json_text(item, "tls_mode", &mode, err);
 	if (rc == 0 && tow_tls_mode_parse((const char *)mode.base, &hostname->tls_mode) != 0)
 		rc = tow_error_set(err, TOW_EPARSE, "tls_mode is not known");
 	return rc;
@@ -90,17 +69,17 @@ static int read_port(const json_t *item, void *out, struct tow_error *err)
 	struct tow_route_port *port = out;
 	struct tow_slice protocol, service;
 	uint64_t number = 0;
-	int rc = read_text(item, "protocol", &protocol, err);
+	int rc = tow__json_text(item, "protocol", &protocol, err);
 
 	if (rc == 0 && protocol_of(protocol, &port->protocol) != 0)
 		rc = tow_error_set(err, TOW_EPARSE, "protocol is neither tcp nor udp");
 	if (rc == 0)
-		rc = read_number(item, "port", 1, UINT16_MAX, &number, err);
+		rc = tow__json_uint(item, "port", 1, UINT16_MAX, &number, err);
 	port->port = (uint16_t)number;
 	if (rc == 0)
 		rc = read_id(item, "tenant_id", &port->tenant_id, err);
 	if (rc == 0)
-		rc = read_text(item, "service", &service, err);
+		rc = tow__json_text(item, "service", &service, err);
 	if (rc == 0)
 		rc = tow_service_name_check(service, err);
 	if (rc == 0)
@@ -116,7 +95,8 @@ static int read_revocation(const json_t *item, void *out, struct tow_error *err)
 	if (rc == 0)
 		rc = read_id(item, "agent_id", &revocation->agent_id, err);
 	if (rc == 0)
-		rc = read_number(item, "expires_at_ms", 0, INT64_MAX, &revocation->expires_at_ms, err);
+		rc = tow__json_uint(item, "expires_at_ms", 0, INT64_MAX, &revocation->expires_at_ms,
+		                 err);
 	return rc;
 }
 
@@ -141,7 +121,8 @@ static int read_removed_hostname(const json_t *item, void *out, struct tow_error
 static int read_removed_port(const json_t *item, void *out, struct tow_error *err)
 {
 	struct tow_route_port *port = out;
-	struct tow_reader r = tow_reader_of(tow_slice_of(json_is_string(item) ? json_string_value(item) : ""));
+	struct tow_reader r =
+		tow_reader_of(tow_slice_of(json_is_string(item) ? json_string_value(item) : ""));
 	struct tow_slice protocol = tow_read_bytes(&r, 3);
 	uint32_t number = 0;
 	int rc = tow_read_u8(&r) == '/' ? protocol_of(protocol, &port->protocol) : TOW_EPARSE;
@@ -165,8 +146,8 @@ struct section {
 	int (*read)(const json_t *item, void *out, struct tow_error *err);
 };
 
-static int read_list(const json_t *parent, const struct section *section, struct tow__route_list *out,
-                     struct tow_error *err)
+static int read_list(const json_t *parent, const struct section *section,
+                     struct tow__route_list *out, struct tow_error *err)
 {
 	const json_t *array = json_object_get(parent, section->name);
 	size_t count = json_array_size(array);
@@ -182,7 +163,8 @@ static int read_list(const json_t *parent, const struct section *section, struct
 	out->items = items;
 	out->count = count;
 	for (size_t i = 0; i < count; i++) {
-		int rc = section->read(json_array_get(array, i), items + i * section->item_size, err);
+		int rc = section->read(json_array_get(array, i), items + i * section->item_size,
+		                       err);
 
 		if (rc != 0) {
 			tow_error_prefix(err, "%s[%zu]", section->name, i);
@@ -194,12 +176,12 @@ static int read_list(const json_t *parent, const struct section *section, struct
 
 static int read_versions(const json_t *root, struct tow__route_event *event, struct tow_error *err)
 {
-	int rc = read_number(root, "version", 1, INT64_MAX, &event->version, err);
+	int rc = tow__json_uint(root, "version", 1, INT64_MAX, &event->version, err);
 
 	event->is_delta = json_object_get(root, "from") != NULL;
 	if (rc != 0 || !event->is_delta)
 		return rc;
-	rc = read_number(root, "from", 0, INT64_MAX, &event->from, err);
+	rc = tow__json_uint(root, "from", 0, INT64_MAX, &event->from, err);
 	if (rc == 0 && event->from >= event->version)
 		rc = tow_error_set(err, TOW_EPARSE, "version does not come after from");
 	return rc;
@@ -213,17 +195,25 @@ static int read_event(const json_t *root, struct tow__route_event *event, struct
 		struct section section;
 		struct tow__route_list *list;
 	} sections[] = {
-		{ root, { "tenants", sizeof(struct tow_route_tenant), read_tenant }, &event->tenants },
-		{ root, { "hostnames", sizeof(struct tow_route_hostname), read_hostname }, &event->hostnames },
+		{ root,
+		  { "tenants", sizeof(struct tow_route_tenant), read_tenant },
+		  &event->tenants },
+		{ root,
+		  { "hostnames", sizeof(struct tow_route_hostname), read_hostname },
+		  &event->hostnames },
 		{ root, { "ports", sizeof(struct tow_route_port), read_port }, &event->ports },
 		{ root,
 		  { "revoked_agents", sizeof(struct tow__route_revocation), read_revocation },
 		  &event->revoked },
-		{ removed, { "tenants", sizeof(struct tow_id), read_removed_tenant }, &event->removed_tenants },
+		{ removed,
+		  { "tenants", sizeof(struct tow_id), read_removed_tenant },
+		  &event->removed_tenants },
 		{ removed,
 		  { "hostnames", sizeof(struct tow_route_hostname), read_removed_hostname },
 		  &event->removed_hostnames },
-		{ removed, { "ports", sizeof(struct tow_route_port), read_removed_port }, &event->removed_ports },
+		{ removed,
+		  { "ports", sizeof(struct tow_route_port), read_removed_port },
+		  &event->removed_ports },
 	};
 	int rc;
 
@@ -237,21 +227,17 @@ static int read_event(const json_t *root, struct tow__route_event *event, struct
 	return rc;
 }
 
-int tow__route_event_parse(struct tow_slice json, struct tow__route_event *out, struct tow_error *err)
+int tow__route_event_parse(struct tow_slice json, struct tow__route_event *out,
+                           struct tow_error *err)
 {
 	struct tow__route_event event = { .version = 0 };
-	json_error_t error;
 	json_t *root;
-	int rc;
+	int rc = tow__json_load(json, TOW_ROUTE_EVENT_MAX, &root, err);
 
-	if (json.len > TOW_ROUTE_EVENT_MAX)
-		return tow_error_set(err, TOW_ETOOBIG, "routes of %zu bytes", json.len);
-	root = json_loadb((const char *)json.base, json.len, JSON_REJECT_DUPLICATES, &error);
-	if (!root && json_error_code(&error) == json_error_out_of_memory)
-		return tow_error_set(err, TOW_ENOMEM, "out of memory");
-	if (!root)
-		return tow_error_set(err, TOW_EPARSE, "line %d column %d: %s", error.line, error.column,
-		                     error.text);
+	if (rc != 0) {
+		*out = event;
+		return rc;
+	}
 	rc = read_event(root, &event, err);
 	json_decref(root);
 	if (rc != 0)

@@ -3,7 +3,8 @@
 #define TOW_SRC_ROUTE_EVENT_H
 
 /*
- * A snapshot or a delta, read out of its JSON and checked item by item, before any table is touched.
+ * A snapshot or a delta, read out of its JSON and checked item by item, before any table is
+ * touched.
  */
 
 #include <towonel/wire/route_table.h>
@@ -29,11 +30,12 @@ struct tow__route_event {
 	struct tow__route_list revoked;           /* struct tow__route_revocation */
 	struct tow__route_list removed_tenants;   /* struct tow_id */
 	struct tow__route_list removed_hostnames; /* struct tow_route_hostname, the pattern alone */
-	struct tow__route_list removed_ports;     /* struct tow_route_port, protocol and port alone */
+	struct tow__route_list removed_ports; /* struct tow_route_port, protocol and port alone */
 };
 
 /* Returns 0; TOW_EPARSE, TOW_ETOOBIG, TOW_ENOMEM, and *out is empty then. */
-int tow__route_event_parse(struct tow_slice json, struct tow__route_event *out, struct tow_error *err);
+int tow__route_event_parse(struct tow_slice json, struct tow__route_event *out,
+                           struct tow_error *err);
 void tow__route_event_deinit(struct tow__route_event *event);
 
 #endif

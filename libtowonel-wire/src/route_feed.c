@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * A snapshot may hold a hundred thousand names. Each item becomes text as it comes, in the buffer of
- * its section, so that the whole never stands in memory as JSON values as well.
+ * A snapshot may hold a hundred thousand names. Each item becomes text as it comes, in the buffer
+ * of its section, so that the whole never stands in memory as JSON values as well.
  */
 
 #include <towonel/wire/route_feed.h>
@@ -59,8 +59,9 @@ static void write_item(struct tow_route_writer *w, enum section section, json_t 
 {
 	struct tow_buf *buf = &w->sections[section];
 
-	if (w->rc == 0 && (!item || (tow_buf_len(buf) > 0 && tow_buf_append(buf, ",", 1) != 0) ||
-	                   json_dump_callback(item, append_text, buf, JSON_COMPACT | JSON_ENCODE_ANY) != 0))
+	if (w->rc == 0 &&
+	    (!item || (tow_buf_len(buf) > 0 && tow_buf_append(buf, ",", 1) != 0) ||
+	     json_dump_callback(item, append_text, buf, JSON_COMPACT | JSON_ENCODE_ANY) != 0))
 		w->rc = TOW_ENOMEM;
 	json_decref(item);
 }
@@ -80,8 +81,8 @@ void tow_route_write_hostname(struct tow_route_writer *w, const struct tow_route
 
 	tow_id_format(&hostname->tenant_id, id);
 	write_item(w, HOSTNAMES,
-	           json_pack("{s:s,s:s,s:s}", "hostname", hostname->pattern, "tenant_id", id, "tls_mode",
-	                     tow_tls_mode_name(hostname->tls_mode)));
+	           json_pack("{s:s,s:s,s:s}", "hostname", hostname->pattern, "tenant_id", id,
+	                     "tls_mode", tow_tls_mode_name(hostname->tls_mode)));
 }
 
 void tow_route_write_port(struct tow_route_writer *w, const struct tow_route_port *port)
@@ -90,8 +91,8 @@ void tow_route_write_port(struct tow_route_writer *w, const struct tow_route_por
 
 	tow_id_format(&port->tenant_id, id);
 	write_item(w, PORTS,
-	           json_pack("{s:s,s:i,s:s,s:s}", "protocol", tow_protocol_name(port->protocol), "port",
-	                     (int)port->port, "tenant_id", id, "service", port->service));
+	           json_pack("{s:s,s:i,s:s,s:s}", "protocol", tow_protocol_name(port->protocol),
+	                     "port", (int)port->port, "tenant_id", id, "service", port->service));
 }
 
 void tow_route_write_revoked_agent(struct tow_route_writer *w, const struct tow_id *tenant,
@@ -119,9 +120,11 @@ void tow_route_write_hostname_removed(struct tow_route_writer *w, const char *pa
 	write_item(w, REMOVED_HOSTNAMES, json_string(pattern));
 }
 
-void tow_route_write_port_removed(struct tow_route_writer *w, enum tow_protocol protocol, uint16_t port)
+void tow_route_write_port_removed(struct tow_route_writer *w, enum tow_protocol protocol,
+                                  uint16_t port)
 {
-	write_item(w, REMOVED_PORTS, json_sprintf("%s/%u", tow_protocol_name(protocol), (unsigned)port));
+	write_item(w, REMOVED_PORTS,
+	           json_sprintf("%s/%u", tow_protocol_name(protocol), (unsigned)port));
 }
 
 /* Appends `"name":[...]`. */

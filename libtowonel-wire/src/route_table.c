@@ -138,7 +138,8 @@ static struct owner *find_owner(const struct tow_route_table *table, const struc
 {
 	struct owner *found;
 
-	HASH_FIND_BYHASHVALUE(hh, t->owners, id, sizeof(*id), hash_of(table, id, sizeof(*id)), found);
+	HASH_FIND_BYHASHVALUE(hh, t->owners, id, sizeof(*id), hash_of(table, id, sizeof(*id)),
+	                      found);
 	return found;
 }
 
@@ -158,17 +159,20 @@ static struct port *find_port(const struct tow_route_table *table, const struct 
 	struct port_key key = { (uint16_t)protocol, number };
 	struct port *found;
 
-	HASH_FIND_BYHASHVALUE(hh, t->ports, &key, sizeof(key), hash_of(table, &key, sizeof(key)), found);
+	HASH_FIND_BYHASHVALUE(hh, t->ports, &key, sizeof(key), hash_of(table, &key, sizeof(key)),
+	                      found);
 	return found;
 }
 
-static struct revocation *find_revocation(const struct tow_route_table *table, const struct tables *t,
-                                          const struct tow_id *tenant, const struct tow_id *agent)
+static struct revocation *find_revocation(const struct tow_route_table *table,
+                                          const struct tables *t, const struct tow_id *tenant,
+                                          const struct tow_id *agent)
 {
 	struct revocation_key key = { *tenant, *agent };
 	struct revocation *found;
 
-	HASH_FIND_BYHASHVALUE(hh, t->revoked, &key, sizeof(key), hash_of(table, &key, sizeof(key)), found);
+	HASH_FIND_BYHASHVALUE(hh, t->revoked, &key, sizeof(key), hash_of(table, &key, sizeof(key)),
+	                      found);
 	return found;
 }
 
@@ -247,9 +251,9 @@ static int prepare_revocation(struct apply *a, const struct tow__route_revocatio
 		return TOW_ENOMEM;
 	revocation->key.tenant_id = item->tenant_id;
 	revocation->key.agent_id = item->agent_id;
-	HASH_ADD_KEYPTR_BYHASHVALUE(hh, a->tables->revoked, &revocation->key, sizeof(revocation->key),
-	                            hash_of(a->table, &revocation->key, sizeof(revocation->key)),
-	                            revocation);
+	HASH_ADD_KEYPTR_BYHASHVALUE(
+		hh, a->tables->revoked, &revocation->key, sizeof(revocation->key),
+		hash_of(a->table, &revocation->key, sizeof(revocation->key)), revocation);
 	if (!revocation->hh.tbl) {
 		free(revocation);
 		return TOW_ENOMEM;
@@ -447,8 +451,8 @@ static void commit(struct apply *a, const struct tow__route_event *event)
 			remove_hostname(a, hostname);
 	}
 	for (size_t i = 0; i < event->removed_ports.count; i++) {
-		struct port *port =
-		        find_port(a->table, a->tables, removed_ports[i].protocol, removed_ports[i].port);
+		struct port *port = find_port(a->table, a->tables, removed_ports[i].protocol,
+		                              removed_ports[i].port);
 
 		if (port)
 			remove_port(a, port);
@@ -576,8 +580,9 @@ int tow_route_table_apply(struct tow_route_table *table, struct tow_slice json,
 	if (rc != 0)
 		return rc;
 	if (event.is_delta && (table->version == 0 || event.from != table->version))
-		rc = tow_error_set(err, TOW_ECONFLICT, "a delta from version %llu, the table has %llu",
-		                   (unsigned long long)event.from, (unsigned long long)table->version);
+		rc = tow_error_set(
+			err, TOW_ECONFLICT, "a delta from version %llu, the table has %llu",
+			(unsigned long long)event.from, (unsigned long long)table->version);
 	else if (apply_event(table, &event, observer ? observer : &nobody, user) != 0)
 		rc = tow_error_set(err, TOW_ENOMEM, "out of memory");
 	tow__route_event_deinit(&event);
@@ -645,7 +650,8 @@ int tow_route_table_dump(const struct tow_route_table *table, struct tow_buf *ou
 	for (const struct port *p = t->ports; p; p = p->hh.next)
 		tow_route_write_port(w, &p->route);
 	for (const struct revocation *r = t->revoked; r; r = r->hh.next)
-		tow_route_write_revoked_agent(w, &r->key.tenant_id, &r->key.agent_id, r->expires_at_ms);
+		tow_route_write_revoked_agent(w, &r->key.tenant_id, &r->key.agent_id,
+		                              r->expires_at_ms);
 	rc = tow_route_writer_finish(w, out);
 	tow_route_writer_free(w);
 	return rc;
@@ -690,7 +696,8 @@ size_t tow_route_table_hostname_count(const struct tow_route_table *table)
 }
 
 void tow_route_table_each_port(const struct tow_route_table *table,
-                               void (*visit)(void *user, const struct tow_route_port *port), void *user)
+                               void (*visit)(void *user, const struct tow_route_port *port),
+                               void *user)
 {
 	for (const struct port *p = table->tables.ports; p; p = p->hh.next)
 		visit(user, &p->route);

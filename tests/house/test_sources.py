@@ -8,6 +8,8 @@ import pytest
 from house import LAYERS, ROOT, files, sources
 
 MAX_LINES = 800
+MAX_COLUMNS = 100
+MAX_COLUMNS_IN_TESTS = 120  # a row of a table is one line where it can be
 BANNED = re.compile(r"(?<![\w.>])(strcpy|strcat|sprintf|vsprintf|atoi|atol|strtok|gets|alloca)\s*\(")
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|not (yet )?implemented", re.I)
 
@@ -53,6 +55,27 @@ def test_no_file_is_too_long():
     long = {str(path.relative_to(ROOT)): count for path in files("*.c", "*.h", "*.py")
             if (count := len(path.read_text().splitlines())) > MAX_LINES}
     assert not long
+
+
+def layout(text, columns):
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if len(line.expandtabs(8)) > columns:
+            found.append(f"{number}: longer than {columns} columns")
+        if line != line.rstrip():
+            found.append(f"{number}: blanks at the end")
+        if line.startswith("    ") and line[4:5] not in ("*", " "):
+            found.append(f"{number}: indented with blanks")
+    if text and not text.endswith("\n"):
+        found.append("no newline at the end")
+    return found
+
+
+def test_layout():
+    tests = [path for path in c_files() if path.is_relative_to(ROOT / "tests")]
+    others = [path for path in c_files() if path not in tests]
+    assert not collect(lambda text: layout(text, MAX_COLUMNS), others)
+    assert not collect(lambda text: layout(text, MAX_COLUMNS_IN_TESTS), tests)
 
 
 def test_licence_line():

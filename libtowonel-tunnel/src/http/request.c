@@ -177,7 +177,7 @@ static int on_head_end(llhttp_t *parser)
 	bool has_body = parser->flags & F_CHUNKED || parser->content_length > 0;
 	uint64_t expected;
 
-	request->keep_alive = llhttp_should_keep_alive(parser);
+	request->keep_alive = llhttp_should_keep_alive(parser) && parser->method != HTTP_CONNECT;
 	parser->upgrade =
 		0; /* a wish to speak something else is ignored, as RFC 9110 section 7.8 lets us */
 	request->progress = TOW__READING_BODY;

@@ -236,9 +236,11 @@ static void what_is_not_ours_is_skipped(void **state)
 		uint8_t family;
 		const char *authority;
 	} cases[] = {
-		{ "padding, twice", BYTES(SIGNATURE "\x21\x11\x00\x17" ADDRESSES "\x04\x00\x00\x04\x00\x01!\x02\x00\x01" "a"),
+		{ "padding, twice",
+		  BYTES(SIGNATURE "\x21\x11\x00\x17" ADDRESSES "\x04\x00\x00\x04\x00\x01!\x02\x00\x01" "a"),
 		  4, "a" },
-		{ "types for applications", BYTES(SIGNATURE "\x21\x11\x00\x14" ADDRESSES "\xe0\x00\x01!\xe0\x00\x01!"), 4,
+		{ "types for applications",
+		  BYTES(SIGNATURE "\x21\x11\x00\x14" ADDRESSES "\xe0\x00\x01!\xe0\x00\x01!"), 4,
 		  "" },
 		{ "UNSPEC with TLVs", BYTES(SIGNATURE "\x21\x00\x00\x04\x02\x00\x01" "a"), 0, "a" },
 		{ "LOCAL of an unknown family", BYTES(SIGNATURE "\x20\xff\x00\x04\x02\x00\x01" "a"), 0, "" },

@@ -165,6 +165,48 @@ static void odd_times_and_lengths_are_refused(void **state)
 	assert_int_equal(tow_request_signature_parse(tow_slice_of(value), &s), TOW_EPARSE);
 }
 
+static void a_tenant_signs_with_its_own_kind_of_key(void **state)
+{
+	static const uint8_t seed[TOW_SEED_SIZE] = { 1 }, other_seed[TOW_SEED_SIZE] = { 2 };
+	struct tow_tenant_key *key, *other;
+	struct tow_tenant_request_signature s, changed;
+	struct tow_request_signature of_node;
+	struct tow_slice none = { NULL, 0 };
+	char value[TOW_TENANT_REQUEST_SIGNATURE_SIZE];
+	const char *domain = TOW_DOMAIN_TENANT_ENTRIES;
+	size_t len;
+
+	(void)state;
+	assert_int_equal(tow_tenant_key_new(seed, &key), 0);
+	assert_int_equal(tow_tenant_key_new(other_seed, &other), 0);
+	assert_int_equal(tow_tenant_request_sign(key, domain, 1700000000000, none, value), 0);
+	assert_int_equal(tow_tenant_request_signature_parse(tow_slice_of(value), &s), 0);
+	assert_true(tow_id_equal(&s.tenant_id, tow_tenant_key_id(key)));
+	assert_int_equal(s.timestamp_ms, 1700000000000);
+	assert_int_equal(
+		tow_tenant_request_signature_verify(&s, tow_tenant_key_public(key), domain, none),
+		0);
+	assert_int_equal(
+		tow_tenant_request_signature_verify(&s, tow_tenant_key_public(other), domain, none),
+		TOW_ESIGNATURE);
+	assert_int_equal(tow_tenant_request_signature_verify(&s, tow_tenant_key_public(key),
+	                                                     TOW_DOMAIN_EDGE_SUBSCRIBE, none),
+	                 TOW_ESIGNATURE);
+	changed = s;
+	changed.timestamp_ms++;
+	assert_int_equal(tow_tenant_request_signature_verify(&changed, tow_tenant_key_public(key),
+	                                                     domain, none),
+	                 TOW_ESIGNATURE);
+	/* neither is taken for the other, and no prefix for the whole */
+	assert_int_equal(tow_request_signature_parse(tow_slice_of(value), &of_node), TOW_EPARSE);
+	len = strlen(value);
+	for (size_t i = 0; i < len; i++)
+		assert_int_equal(tow_tenant_request_signature_parse(tow_slice_make(value, i), &s),
+		                 TOW_EPARSE);
+	tow_tenant_key_free(key);
+	tow_tenant_key_free(other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -173,6 +215,7 @@ int main(void)
 		cmocka_unit_test(the_scheme_has_no_case),
 		cmocka_unit_test(mangled_values_do_not_verify),
 		cmocka_unit_test(odd_times_and_lengths_are_refused),
+		cmocka_unit_test(a_tenant_signs_with_its_own_kind_of_key),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,7 +26,7 @@ static void *limited_calloc(size_t count, size_t size)
 
 #define calloc limited_calloc
 #define uthash_malloc limited_malloc
-#include "route_table.c"
+#include "route_table.c" /* NOLINT(bugprone-suspicious-include): its allocator is ours */
 
 enum { HOSTNAMES = 300 };
 

@@ -440,7 +440,8 @@ static void bad_events_change_nothing(void **state)
 		int rc;
 		const char *why;
 	} cases[] = {
-		{ "", TOW_EPARSE, "line 1" },
+		{ "", TOW_EPARSE, "empty" },
+		{ "{\"version\"", TOW_EPARSE, "line 1" },
 		{ "[]", TOW_EPARSE, "not an object" },
 		{ "{}", TOW_EPARSE, "version" },
 		{ "{\"version\":0}", TOW_EPARSE, "version" },

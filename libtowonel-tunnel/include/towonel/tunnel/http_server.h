@@ -54,9 +54,9 @@ struct tow_http_server_config {
 /* Returns 0; TOW_EADDRINUSE, TOW_EDENIED, TOW_EIO, TOW_ENOMEM. */
 int tow_http_server_new(const struct tow_http_server_config *config, struct tow_http_server **out,
                         struct tow_error *err);
-/* Stops listening, lets answers that are under way finish for at most grace_ns, then closes and frees.
- * Event streams end at once. done may be NULL; it is called from the loop, and nothing of the
- * server's after it. With a grace_ns of 0 and no done all is over when this returns. */
+/* Stops listening, lets answers that are under way finish for at most grace_ns, then closes and
+ * frees. Event streams end at once. done may be NULL; it is called from the loop, and nothing of
+ * the server's after it. With a grace_ns of 0 and no done all is over when this returns. */
 void tow_http_server_close(struct tow_http_server *server, uint64_t grace_ns,
                            void (*done)(void *user), void *user);
 const struct tow_addr *tow_http_server_addr(const struct tow_http_server *server);
@@ -93,9 +93,9 @@ void tow_http_respond_json(struct tow_http_request *request, int status,
 void tow_http_respond_error(struct tow_http_request *request, int status, const char *code,
                             const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* An answer without end: text/event-stream. closed is called once: from the loop when the client has
- * gone, or from within _end; the stream is freed after it. NULL when out of memory or when the client
- * has gone already: the request is answered in any case, and closed is not called. */
+/* An answer without end: text/event-stream. closed is called once: from the loop when the client
+ * has gone, or from within _end; the stream is freed after it. NULL when out of memory or when the
+ * client has gone already: the request is answered in any case, and closed is not called. */
 struct tow_http_event_stream;
 struct tow_http_event_stream *tow_http_event_stream_start(struct tow_http_request *request,
                                                           void (*closed)(void *user), void *user);

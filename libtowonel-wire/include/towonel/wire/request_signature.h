@@ -15,9 +15,9 @@ extern "C" {
 #endif
 
 #define TOW_DOMAIN_AGENT_HEARTBEAT "towonel/agent-heartbeat/v1"
-#define TOW_DOMAIN_EDGE_HEARTBEAT "towonel/edge-heartbeat/v1"
-#define TOW_DOMAIN_EDGE_SUBSCRIBE "towonel/edge-sub/v1"
-#define TOW_DOMAIN_TENANT_ENTRIES "towonel/entries/v1"
+#define TOW_DOMAIN_EDGE_HEARTBEAT  "towonel/edge-heartbeat/v1"
+#define TOW_DOMAIN_EDGE_SUBSCRIBE  "towonel/edge-sub/v1"
+#define TOW_DOMAIN_TENANT_ENTRIES  "towonel/entries/v1"
 #define TOW_REQUEST_SIGNATURE_SIZE 192 /* the header's value, and the NUL */
 
 struct tow_request_signature {
@@ -33,6 +33,28 @@ int tow_request_signature_parse(struct tow_slice value, struct tow_request_signa
 /* Returns 0, TOW_ESIGNATURE. */
 int tow_request_signature_verify(const struct tow_request_signature *signature, const char *domain,
                                  struct tow_slice body);
+
+/* The same by a tenant: its id stands for the node's, and the signature is ML-DSA-65. It is for
+ * reading what is the tenant's own; what a tenant changes, it says in entries. */
+#define TOW_TENANT_REQUEST_SIGNATURE_SIZE 4608
+
+struct tow_tenant_request_signature {
+	struct tow_id tenant_id;
+	uint64_t timestamp_ms;
+	uint8_t signature[TOW_MLDSA_SIGNATURE_SIZE];
+};
+
+/* Returns 0, TOW_ECRYPTO, TOW_ENOMEM. */
+int tow_tenant_request_sign(const struct tow_tenant_key *key, const char *domain,
+                            uint64_t timestamp_ms, struct tow_slice body,
+                            char out[TOW_TENANT_REQUEST_SIGNATURE_SIZE]);
+/* Returns 0, TOW_EPARSE. */
+int tow_tenant_request_signature_parse(struct tow_slice value,
+                                       struct tow_tenant_request_signature *out);
+/* public_key: the one that belongs to the tenant id. Returns 0, TOW_ESIGNATURE, TOW_ENOMEM. */
+int tow_tenant_request_signature_verify(const struct tow_tenant_request_signature *signature,
+                                        const uint8_t public_key[TOW_MLDSA_PUBLIC_SIZE],
+                                        const char *domain, struct tow_slice body);
 
 #ifdef __cplusplus
 }

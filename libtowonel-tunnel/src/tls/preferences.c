@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+#include "tls/preferences.h"
+
+#include <wolfssl/error-ssl.h>
+#include <wolfssl/wolfcrypt/error-crypt.h>
+
+#include <towonel/wire/error.h>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+static int cpu_has_aes(void)
+{
+	unsigned a, b, c, d;
+
+	return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_AES) && (c & bit_PCLMUL);
+}
+#elif defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+static int cpu_has_aes(void)
+{
+	unsigned long caps = getauxval(AT_HWCAP);
+
+	return (caps & HWCAP_AES) && (caps & HWCAP_PMULL);
+}
+#else
+static int cpu_has_aes(void)
+{
+	return 0;
+}
+#endif
+
+#define AES                                                                                        \
+	"TLS13-AES128-GCM-SHA256:TLS13-AES256-GCM-SHA384:"                                         \
+	"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"                               \
+	"ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384"
+#define CHACHA                                                                                     \
+	"TLS13-CHACHA20-POLY1305-SHA256:"                                                          \
+	"ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
+
+/* A client sends a key for its first group only; a server without that group asks for another. */
+static const char *const groups[] = {
+	[TOW__TLS_SERVER] = "X25519MLKEM768:X25519:P-256:P-384",
+	[TOW__TLS_CLIENT] = "X25519MLKEM768:X25519:P-256:P-384",
+	[TOW__TLS_ORIGIN_CLIENT] = "X25519:X25519MLKEM768:P-256:P-384",
+};
+
+int tow__tls_prefer(WOLFSSL_CTX *ctx, enum tow__tls_role role)
+{
+	if (wolfSSL_CTX_SetMinVersion(ctx, WOLFSSL_TLSV1_2) != WOLFSSL_SUCCESS ||
+	    wolfSSL_CTX_set_cipher_list(ctx, cpu_has_aes() ? AES ":" CHACHA : CHACHA ":" AES) !=
+	            WOLFSSL_SUCCESS ||
+	    wolfSSL_CTX_set1_groups_list(ctx, groups[role]) != WOLFSSL_SUCCESS ||
+	    wolfSSL_CTX_no_ticket_TLSv13(ctx) != 0)
+		return TOW_ECRYPTO;
+	/* where it exists for servers only, a client's refusal of it means nothing */
+	(void)wolfSSL_CTX_NoTicketTLSv12(ctx);
+	(void)wolfSSL_CTX_set_session_cache_mode(ctx, WOLFSSL_SESS_CACHE_OFF);
+	return 0;
+}
+
+const char *tow__tls_certificate_reason(int wolfssl_error)
+{
+	switch (wolfssl_error) {
+	case ASN_NO_SIGNER_E:
+	case ASN_SELF_SIGNED_E: return "nobody that is trusted here has signed its certificate";
+	case ASN_AFTER_DATE_E: return "its certificate has expired";
+	case ASN_BEFORE_DATE_E: return "its certificate is not valid yet";
+	case DOMAIN_NAME_MISMATCH:
+	case IPADDR_MISMATCH: return "its certificate is for another name";
+	default: return NULL;
+	}
+}

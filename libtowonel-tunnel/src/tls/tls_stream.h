@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TOW__TLS_STREAM_H
+#define TOW__TLS_STREAM_H
+
+#include <wolfssl/options.h>
+#include <wolfssl/ssl.h>
+
+/* Makes the context's sessions read and write as tls_stream.c wants it. */
+void tow__tls_set_io(WOLFSSL_CTX *ctx);
+
+#endif
