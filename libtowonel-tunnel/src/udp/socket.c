@@ -216,12 +216,12 @@ static void on_ready(void *user, int events)
 
 /* Control messages of a datagram to be sent. */
 struct send_control {
+	size_t len;
 	union {
 		struct cmsghdr align;
 		char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int)) +
 		           CMSG_SPACE(sizeof(uint16_t))];
-	} u;
-	size_t len;
+	} u; /* at the end, as one that holds a flexible array (cmsghdr's) has to be */
 };
 
 static void add_control(struct send_control *control, int level, int type, const void *data,
