@@ -19,7 +19,9 @@ SOURCES := \
 	src/quic/send_queue.c \
 	src/quic/stateless.c \
 	src/quic/stream.c \
+	src/runtime/key_file.c \
 	src/runtime/log.c \
+	src/runtime/metrics.c \
 	src/runtime/settings.c \
 	src/tcp/dial.c \
 	src/tcp/listener.c \
