@@ -44,6 +44,7 @@ struct link {
 	struct link *dirty_next;
 	unsigned dirty : 1;
 	unsigned handshaking : 1; /* counted for Retry */
+	unsigned client : 1;      /* counted */
 	struct tow_timer timer;
 	struct tow__cid_entry *cids;
 	ngtcp2_cid
@@ -69,7 +70,7 @@ struct tow_quic_endpoint {
 	struct tow__cid_map map;
 	struct link *links;                     /* with a connection */
 	struct link *lingering, *lingering_end; /* without, oldest first */
-	size_t connections, handshakes, lingering_count;
+	size_t connections, handshakes, client_count, lingering_count;
 	struct link *dirty, **dirty_end;
 	struct tow_task task;
 	unsigned depth;
@@ -194,6 +195,8 @@ static void link_leave_connections(struct link *link)
 
 	link_unwake(link);
 	link_settled(link);
+	if (link->client)
+		endpoint->client_count--;
 	if (link->prev)
 		link->prev->next = link->next;
 	else
@@ -507,6 +510,46 @@ static void on_lingering(struct link *link)
 		      link->farewell_len);
 }
 
+static void receive(struct link *link, const struct tow_udp_packet *packet, uint64_t now_ns)
+{
+	struct tow_quic_endpoint *endpoint = link->endpoint;
+
+	enter(endpoint);
+	tow__quic_conn_receive(link->conn, link->conn->server ? &packet->local : &endpoint->addr,
+	                       &packet->remote, packet->ecn, packet->bytes, now_ns);
+	leave(endpoint);
+	link_wake(link);
+}
+
+/* A short header with an id that is nobody's. From a server that we are connected to it may be a
+ * stateless reset, whose token only its connection knows. From others it may be for a connection
+ * of before a restart, which is then reset. */
+static void on_unknown(struct tow_quic_endpoint *endpoint, const struct tow_udp_packet *packet,
+                       const ngtcp2_version_cid *id, uint64_t now_ns)
+{
+	struct link *link;
+	uint8_t out[256];
+	size_t len;
+
+	tow_metric_inc(endpoint->metrics.unknown);
+	if (endpoint->client_count > 0) {
+		for (link = endpoint->links; link && !endpoint->freeing; link = link->next) {
+			if (link->conn->server ||
+			    !tow_addr_equal(&link->conn->remote, &packet->remote))
+				continue;
+			receive(link, packet, now_ns);
+			if (link->conn->state >= TOW__QUIC_ENDING)
+				return;
+		}
+	}
+	if (endpoint->freeing || !endpoint->host.config.accepted)
+		return;
+	len = tow__quic_stateless_reset(&endpoint->host.crypto, id, packet->bytes.len, out,
+	                                sizeof(out));
+	tow_metric_inc(endpoint->metrics.resets);
+	reply(endpoint, &packet->local, &packet->remote, out, len);
+}
+
 static void on_packet(void *user, const struct tow_udp_packet *packet)
 {
 	struct tow_quic_endpoint *endpoint = user;
@@ -536,22 +579,15 @@ static void on_packet(void *user, const struct tow_udp_packet *packet)
 	if (!link && id.version != 0)
 		link = accept_initial(endpoint, packet, now_ns);
 	if (!link) {
-		if (id.version == 0 && endpoint->host.config.accepted) {
-			len = tow__quic_stateless_reset(&endpoint->host.crypto, &id,
-			                                packet->bytes.len, out, sizeof(out));
-			tow_metric_inc(endpoint->metrics.resets);
-			reply(endpoint, &packet->local, &packet->remote, out, len);
-		}
+		if (id.version == 0)
+			on_unknown(endpoint, packet, &id, now_ns);
 		return;
 	}
 	if (!link->conn) {
 		on_lingering(link);
 		return;
 	}
-	enter(endpoint);
-	tow__quic_conn_receive(link->conn, link->conn->server ? &packet->local : &endpoint->addr,
-	                       &packet->remote, packet->ecn, packet->bytes, now_ns);
-	leave(endpoint);
+	receive(link, packet, now_ns);
 	if (link->conn->never_was && !endpoint->freeing) {
 		ngtcp2_pkt_hd initial;
 
@@ -559,9 +595,7 @@ static void on_packet(void *user, const struct tow_udp_packet *packet)
 		    ngtcp2_accept(&initial, packet->bytes.base, packet->bytes.len) == 0)
 			send_retry(endpoint, packet, &initial, now_ns);
 		link_drop(link);
-		return;
 	}
-	link_wake(link);
 }
 
 static void on_batch_end(void *user)
@@ -781,6 +815,8 @@ int tow_quic_connect(struct tow_quic_endpoint *endpoint, const struct tow_addr *
 		link_drop(link);
 		return ret == TOW_ECRYPTO ? ret : TOW_ENOMEM;
 	}
+	link->client = 1;
+	endpoint->client_count++;
 	*out = link->conn;
 	link_wake(link);
 	return 0;

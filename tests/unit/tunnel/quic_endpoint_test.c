@@ -590,6 +590,84 @@ static void test_free_with_live_connections(void **state)
 	assert_int_equal(f->server_reason.code, 4);
 }
 
+/* A path that leads to one server, then to another: as if the first had been killed and started
+ * again. */
+struct relay {
+	int fd;
+	uint16_t client, server;
+};
+
+static void relay_pump(struct relay *relay)
+{
+	uint8_t bytes[2000];
+	struct sockaddr_in from, to;
+	socklen_t len = sizeof(from);
+	ssize_t n;
+
+	while ((n = recvfrom(relay->fd, bytes, sizeof(bytes), 0, (struct sockaddr *)&from, &len)) >
+	       0) {
+		to = from;
+		if (ntohs(from.sin_port) == relay->server) {
+			to.sin_port = htons(relay->client);
+		} else if (!relay->client || ntohs(from.sin_port) == relay->client) {
+			relay->client = ntohs(from.sin_port);
+			to.sin_port = htons(relay->server);
+		} else {
+			continue; /* the server that is gone */
+		}
+		(void)sendto(relay->fd, bytes, (size_t)n, 0, (struct sockaddr *)&to, sizeof(to));
+		len = sizeof(from);
+	}
+}
+
+static void turn_relayed(struct fixture *f, struct relay *relay, const unsigned *flag)
+{
+	uint64_t end = tow_now_ns() + 10 * TOW_NSEC_PER_SEC;
+
+	while (!*flag && tow_now_ns() < end) {
+		relay_pump(relay);
+		turn(f, NULL, MSEC / 2, 0);
+	}
+	assert_true(*flag);
+}
+
+static void test_restarted_server(void **state)
+{
+	struct fixture *f = *state;
+	struct tow_quic_endpoint *killed;
+	struct sockaddr_in addr = { .sin_family = AF_INET,
+		                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(addr);
+	struct relay relay = { .client = 0 };
+	struct tow_addr to;
+	struct pupil pupil;
+	uint64_t start;
+
+	both(f);
+	relay.fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	relay.server = tow_quic_endpoint_addr(f->server)->port;
+	assert_int_equal(bind(relay.fd, (struct sockaddr *)&addr, len), 0);
+	assert_int_equal(getsockname(relay.fd, (struct sockaddr *)&addr, &len), 0);
+	to = loopback(ntohs(addr.sin_port));
+	assert_int_equal(
+		tow_quic_connect(f->client, &to, &f->server_key.id, &client_events, f, &f->conn),
+		0);
+	turn_relayed(f, &relay, &f->established);
+	turn_relayed(f, &relay, &f->accepts);
+	killed = f->server;
+	f->server = NULL;
+	endpoint_start(f, 1, NULL); /* the same key */
+	relay.server = tow_quic_endpoint_addr(f->server)->port;
+	start = tow_now_ns();
+	pupil_open(f, &pupil, 100, 1);
+	turn_relayed(f, &relay, &f->closes);
+	assert_true(tow_now_ns() - start < 2 * TOW_NSEC_PER_SEC);
+	assert_int_equal(f->reason.status, TOW_ERESET);
+	assert_int_equal(pupil.closed, 1);
+	tow_quic_endpoint_free(killed, 0);
+	close(relay.fd);
+}
+
 static void test_nobody_listens(void **state)
 {
 	struct fixture *f = *state;
@@ -808,6 +886,7 @@ int main(void)
 		TEST(test_close_inside_a_callback),
 		TEST(test_free_inside_a_callback),
 		TEST(test_free_with_live_connections),
+		TEST(test_restarted_server),
 		TEST(test_nobody_listens),
 		TEST(test_too_many_connections),
 		TEST(test_retry),
