@@ -67,6 +67,21 @@ fuzz: | test-packages
 	@$(MAKE) --no-print-directory CC=clang FUZZ=1 BUILD=build-fuzz fuzz-targets
 	@scripts/fuzz build-fuzz/fuzz $(FUZZ_SECONDS) $(JOBS) $(FUZZ_TARGETS)
 
+# --- benchmarks in C: tests/bench/NAME.c, one program each, on libtowonel-tunnel -----------
+
+bench_names := $(basename $(notdir $(sort $(wildcard tests/bench/*.c))))
+bench_programs := $(bench_names:%=$(BUILD)/tests/bench/%)
+bench_objects := $(bench_names:%=$(BUILD)/obj/tests/bench/%.o)
+
+$(bench_objects): $(BUILD)/obj/tests/bench/%.o: tests/bench/%.c $(flags_file) | $(deps_ready)
+	$(call compile,$(tunnel_includes))
+$(bench_programs): $(BUILD)/tests/bench/%: $(BUILD)/obj/tests/bench/%.o \
+		$(foreach lib,$(tunnel_closure),$($(lib)_archive))
+	$(say) LINK $@
+	@mkdir -p $(@D)
+	$(run)$(CC) -pie -o $@ $(filter %.o,$^) $(all_ldflags) $(call link_libs,$(tunnel_closure))
+-include $(bench_objects:.o=.d)
+
 # --- what people call ---------------------------------------------------------
 
 .PHONY: check unit unit-programs house e2e bench demo
@@ -89,7 +104,7 @@ house: all | test-packages
 	@$(call run_pytest,tests/house)
 e2e: all | test-packages
 	@$(call run_pytest,tests/e2e)
-bench: all | bench-packages
+bench: all $(bench_programs) | bench-packages
 	@TOWONEL_BUILD=$(abspath $(BUILD)) tests/bench/run
 demo: all | demo-packages
 	@TOWONEL_BUILD=$(abspath $(BUILD)) scripts/demo

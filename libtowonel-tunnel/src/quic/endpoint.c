@@ -658,11 +658,42 @@ static void fill_config(struct tow_quic_config *config)
 		config->udp.send_buffer = SOCKET_BUFFER;
 }
 
-static void make_metrics(struct tow_quic_endpoint *endpoint)
+static struct tow_metric *series(struct tow_quic_endpoint *endpoint, const char *prefix,
+                                 enum tow_metric_kind kind, const char *name, const char *labels,
+                                 const char *help)
 {
-	struct tow_metric *all = &endpoint->nowhere;
+	char full[128];
 
-	endpoint->metrics = (struct metrics){ all, all, all, all, all, all, all, all, all, all };
+	if (!endpoint->host.config.metrics)
+		return &endpoint->nowhere;
+	snprintf(full, sizeof(full), "%s_%s", prefix, name);
+	return tow_metrics_series(endpoint->host.config.metrics, kind, full, labels, help);
+}
+
+static void make_metrics(struct tow_quic_endpoint *endpoint, const char *prefix)
+{
+	struct metrics *m = &endpoint->metrics;
+
+	m->connections = series(endpoint, prefix, TOW_METRIC_GAUGE, "connections", NULL,
+	                        "QUIC connections, handshakes under way included.");
+	m->accepted = series(endpoint, prefix, TOW_METRIC_COUNTER, "handshakes_total",
+	                     "result=\"accepted\"", "Handshakes that clients began, by outcome.");
+	m->failed = series(endpoint, prefix, TOW_METRIC_COUNTER, "handshakes_total",
+	                   "result=\"failed\"", "Handshakes that clients began, by outcome.");
+	m->packets = series(endpoint, prefix, TOW_METRIC_COUNTER, "datagrams_received_total", NULL,
+	                    "UDP datagrams received.");
+	m->bytes_in = series(endpoint, prefix, TOW_METRIC_COUNTER, "received_bytes_total", NULL,
+	                     "UDP payload received.");
+	m->bytes_out = series(endpoint, prefix, TOW_METRIC_COUNTER, "sent_bytes_total", NULL,
+	                      "UDP payload sent.");
+	m->unknown = series(endpoint, prefix, TOW_METRIC_COUNTER, "datagrams_dropped_total", NULL,
+	                    "Datagrams that are no QUIC, or belong to no connection.");
+	m->replies = series(endpoint, prefix, TOW_METRIC_COUNTER, "stateless_replies_total", NULL,
+	                    "Datagrams sent outside a connection.");
+	m->retries = series(endpoint, prefix, TOW_METRIC_COUNTER, "retries_total", NULL,
+	                    "Retry packets sent because many handshakes were open.");
+	m->resets = series(endpoint, prefix, TOW_METRIC_COUNTER, "unknown_connection_total", NULL,
+	                   "Packets of connections that this process does not know.");
 }
 
 int tow_quic_endpoint_new(const struct tow_quic_config *config, struct tow_quic_endpoint **out,
@@ -675,7 +706,7 @@ int tow_quic_endpoint_new(const struct tow_quic_config *config, struct tow_quic_
 		return tow_error_set(err, TOW_ENOMEM, "out of memory");
 	endpoint->host.config = *config;
 	fill_config(&endpoint->host.config);
-	make_metrics(endpoint);
+	make_metrics(endpoint, config->metrics_prefix ? config->metrics_prefix : "towonel_quic");
 	endpoint->host.wake = link_wake;
 	endpoint->host.cid_add = link_cid_add;
 	endpoint->host.cid_remove = link_cid_remove;
