@@ -6,8 +6,12 @@ SYSTEM := libuv libsodium jansson
 BUILT := wolfssl libngtcp2 libngtcp2_crypto_wolfssl libcurl libnghttp3 libllhttp
 TEXT := Moving bytes for towonel: event loop, QUIC, TLS, HTTP, pipes
 SOURCES := \
+	src/http/answer.c \
+	src/http/connection.c \
+	src/http/event_stream.c \
 	src/http/request.c \
 	src/http/router.c \
+	src/http/server.c \
 	src/loop/io.c \
 	src/loop/loop.c \
 	src/loop/task.c \
