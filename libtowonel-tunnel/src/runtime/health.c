@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+#include <towonel/tunnel/health.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+struct tow_health {
+	struct tow_health_config config;
+	struct tow_http_server *server;
+};
+
+static void on_healthz(void *user, struct tow_http_request *request)
+{
+	(void)user;
+	tow_http_respond_json(request, 200, json_pack("{s:s}", "status", "ok"));
+}
+
+/* One reason per line into an array. NULL when out of memory. */
+static json_t *split_reasons(struct tow_slice text)
+{
+	json_t *reasons = json_array();
+	size_t at = 0;
+
+	while (reasons && at < text.len) {
+		const uint8_t *end = memchr(text.base + at, '\n', text.len - at);
+		size_t len = end ? (size_t)(end - text.base) - at : text.len - at;
+		if (len && json_array_append_new(reasons,
+		                                 json_stringn((const char *)text.base + at, len))) {
+			json_decref(reasons);
+			return NULL;
+		}
+		at += len + 1;
+	}
+	return reasons;
+}
+
+static void on_readyz(void *user, struct tow_http_request *request)
+{
+	struct tow_health *health = user;
+	struct tow_buf reasons = { 0 };
+	json_t *body;
+
+	if (health->config.not_ready)
+		health->config.not_ready(health->config.user, &reasons);
+	if (!tow_buf_len(&reasons)) {
+		tow_http_respond_json(request, 200, json_pack("{s:s}", "status", "ready"));
+	} else {
+		body = json_pack("{s:s,s:o}", "status", "not_ready", "reasons",
+		                 split_reasons(tow_buf_peek(&reasons)));
+		tow_http_respond_json(request, 503, body);
+	}
+	tow_buf_deinit(&reasons);
+}
+
+static void on_metrics(void *user, struct tow_http_request *request)
+{
+	struct tow_health *health = user;
+	struct tow_buf text = { 0 };
+
+	if (health->config.metrics && tow_metrics_render(health->config.metrics, &text))
+		tow_http_respond_error(request, 503, "unavailable", "out of memory");
+	else
+		tow_http_respond(request, 200, "text/plain; version=0.0.4; charset=utf-8",
+		                 tow_buf_peek(&text));
+	tow_buf_deinit(&text);
+}
+
+static const struct tow_http_route routes[] = {
+	{ "GET", "/healthz", 0, 0, on_healthz },
+	{ "GET", "/readyz", 0, 0, on_readyz },
+	{ "GET", "/metrics", 0, 0, on_metrics },
+};
+
+int tow_health_new(const struct tow_health_config *config, struct tow_health **out,
+                   struct tow_error *err)
+{
+	struct tow_health *health = calloc(1, sizeof *health);
+	struct tow_http_server_config server = {
+		.loop = config->loop,
+		.log = config->log,
+		.listen = config->listen,
+		.dual_stack = config->dual_stack,
+		.routes = routes,
+		.route_count = sizeof routes / sizeof routes[0],
+		.user = health,
+	};
+	int rc;
+
+	if (!health)
+		return tow_error_set(err, TOW_ENOMEM, "%s", tow_strerror(TOW_ENOMEM));
+	health->config = *config;
+	rc = tow_http_server_new(&server, &health->server, err);
+	if (rc)
+		free(health);
+	else
+		*out = health;
+	return rc;
+}
+
+void tow_health_free(struct tow_health *health)
+{
+	if (!health)
+		return;
+	tow_http_server_close(health->server, 0, NULL, NULL);
+	free(health);
+}
+
+const struct tow_addr *tow_health_addr(const struct tow_health *health)
+{
+	return tow_http_server_addr(health->server);
+}
