@@ -163,7 +163,7 @@ static void killed_at_any_moment_nothing_acknowledged_is_missing(void **state)
 		struct tow__fault fault = { 0 };
 		struct tow__page page = { 1, 0 };
 		int fds[2];
-		uint64_t said, last = next - 1, latest = 0, total;
+		uint64_t said, last, latest = 0, total;
 		size_t hostnames = 0, logged = 0;
 		pid_t pid;
 
