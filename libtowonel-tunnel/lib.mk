@@ -14,8 +14,10 @@ SOURCES := \
 	src/http/server.c \
 	src/loop/io.c \
 	src/loop/loop.c \
+	src/loop/spare.c \
 	src/loop/task.c \
 	src/loop/timer.c \
+	src/pipe/pipe.c \
 	src/quic/cid_map.c \
 	src/quic/connection.c \
 	src/quic/crypto.c \

@@ -189,6 +189,7 @@ void tow_loop_free(struct tow_loop *loop)
 	uv_run(&loop->uv, UV_RUN_DEFAULT);
 	uv_loop_close(&loop->uv);
 	tow__timers_deinit(loop);
+	tow__spare_deinit(loop);
 	free(loop->receive_area);
 	pthread_mutex_destroy(&loop->posts_lock);
 	free(loop);

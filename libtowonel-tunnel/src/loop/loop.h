@@ -3,6 +3,7 @@
 #define TOW__LOOP_H
 
 #include <towonel/tunnel/loop.h>
+#include <towonel/wire/buf.h>
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -34,12 +35,22 @@ struct tow_loop {
 	int clock_fd;
 	uint64_t armed_ns; /* what the timerfd waits for; TOW_NEVER: nothing */
 
+#define TOW__SPARE_MAX 4
+	struct tow_buf spare[TOW__SPARE_MAX];
+	size_t spare_count;
+
 	void *receive_area; /* of the UDP sockets; lives as long as the loop */
 
 	pthread_mutex_t posts_lock;
 	struct posted *posts, **posts_end;
 	atomic_int stop;
 };
+
+/* Lends a buffer that has memory, when there is one; takes one back, with what it holds forgotten.
+ */
+void tow__loop_take_buf(struct tow_loop *loop, struct tow_buf *buf);
+void tow__loop_give_buf(struct tow_loop *loop, struct tow_buf *buf);
+void tow__spare_deinit(struct tow_loop *loop);
 
 void tow__tasks_init(struct tow_loop *loop);
 /* Runs tasks until there are none or there seems no end. Returns 1 when some are left. */
