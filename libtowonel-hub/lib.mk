@@ -6,8 +6,24 @@ SYSTEM := sqlite3 libpq jansson
 BUILT :=
 TEXT := The control plane of towonel
 SOURCES := \
+	src/api/bootstrap.c \
+	src/api/call.c \
+	src/api/edges.c \
+	src/api/entries.c \
+	src/api/health.c \
+	src/api/heartbeat.c \
+	src/api/invites.c \
+	src/api/ports.c \
+	src/api/table.c \
+	src/api/tenants.c \
+	src/auth.c \
+	src/edges.c \
 	src/fault.c \
+	src/hub.c \
 	src/names.c \
+	src/rate_limit.c \
+	src/replay.c \
+	src/routes.c \
 	src/store/agents.c \
 	src/store/db.c \
 	src/store/entries.c \
@@ -18,7 +34,8 @@ SOURCES := \
 	src/store/schema.c \
 	src/store/sqlite.c \
 	src/store/store.c \
-	src/store/tenants.c
+	src/store/tenants.c \
+	src/watch.c
 
 include mk/library.mk
 

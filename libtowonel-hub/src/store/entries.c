@@ -153,7 +153,7 @@ static void check_port_free(struct submit *s, const struct tow_entry *e)
 	struct tow__db_rows rows = tow__db_query(
 		s->store->db,
 		"SELECT p.tenant_id, p.service, i.name FROM ports p JOIN invites i ON i.tenant_id "
-	        "= p.tenant_id "
+		"= p.tenant_id "
 		"WHERE p.protocol = $1 AND p.port = $2",
 		TOW__ARGS(tow__db_int(protocol_of(e->op)), tow__db_int(e->listen_port)));
 

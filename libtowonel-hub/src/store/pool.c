@@ -131,7 +131,7 @@ static void stop(struct tow__pool *pool)
 		tow__store_close(pool->threads[i].store);
 }
 
-static void pool_free(void *user)
+static void finish(void *user)
 {
 	struct tow__pool *pool = user;
 	void (*closed)(void *) = pool->closed;
@@ -143,6 +143,12 @@ static void pool_free(void *user)
 	free(pool);
 	if (closed)
 		closed(closed_user);
+}
+
+void tow__pool_free(struct tow__pool *pool)
+{
+	stop(pool);
+	finish(pool);
 }
 
 int tow__pool_new(const struct tow__pool_config *config, struct tow__pool **out,
@@ -173,8 +179,7 @@ int tow__pool_new(const struct tow__pool_config *config, struct tow__pool **out,
 			tow_error_set(err, r, "cannot start the store's threads");
 	}
 	if (r) {
-		stop(pool);
-		pool_free(pool);
+		tow__pool_free(pool);
 		return r;
 	}
 	*out = pool;
@@ -209,5 +214,5 @@ void tow__pool_close(struct tow__pool *pool, void (*done)(void *user), void *use
 	pool->closed = done;
 	pool->closed_user = user;
 	/* behind all jobs that are on their way back */
-	post(pool, pool_free, pool);
+	post(pool, finish, pool);
 }

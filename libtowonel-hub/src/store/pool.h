@@ -48,5 +48,7 @@ int tow__pool_submit(struct tow__pool *pool, enum tow__db_access access, struct 
 /* Lets the jobs finish; then closes the connections, frees the pool, and calls done from the loop.
  * Blocks while they are at work. */
 void tow__pool_close(struct tow__pool *pool, void (*done)(void *user), void *user);
+/* At once, for a pool that was given no job. */
+void tow__pool_free(struct tow__pool *pool);
 
 #endif

@@ -162,6 +162,17 @@ int tow__store_ping(struct tow__store *store, struct tow__fault *fault)
 	return tow__store_finish(store, fault);
 }
 
+int tow__store_try_write(struct tow__store *store, struct tow__fault *fault)
+{
+	tow__store_begin(store, TOW__DB_WRITE);
+	/* a value that stays the same would not be written */
+	tow__db_run(store->db,
+	            "INSERT INTO meta (key, value) VALUES ('writes_tried', 1) "
+	            "ON CONFLICT (key) DO UPDATE SET value = meta.value + 1",
+	            TOW__NO_ARGS);
+	return tow__store_finish(store, fault);
+}
+
 int tow__store_count_tenants(struct tow__store *store, uint64_t *count, struct tow__fault *fault)
 {
 	struct tow__db_rows rows;

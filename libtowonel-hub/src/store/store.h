@@ -46,6 +46,8 @@ int tow__store_open(const struct tow__store_config *config, int migrate, struct 
                     struct tow_error *err);
 void tow__store_close(struct tow__store *store); /* takes NULL */
 int tow__store_ping(struct tow__store *store, struct tow__fault *fault);
+/* Does the database take writes? Changes nothing that matters. */
+int tow__store_try_write(struct tow__store *store, struct tow__fault *fault);
 /* Of the routes, as this connection last made or saw it. */
 uint64_t tow__store_version(const struct tow__store *store);
 /* The rules that ports follow, apart from who holds them. */

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/api.h"
+
+#define PROTOCOL_VERSION 1 /* of the tunnel: ALPN towonel/1 */
+
+static void respond(struct tow__call *call)
+{
+	struct tow_hub *hub = call->hub;
+	char id[TOW_ID_TEXT_SIZE];
+
+	call->answer = json_pack("{s:s, s:s, s:s, s:i}", "status", "ok", "node_id",
+	                         tow_id_format(&hub->key.id, id), "version", hub->version,
+	                         "protocol_version", PROTOCOL_VERSION);
+}
+
+void tow__api_health(void *user, struct tow_http_request *request)
+{
+	struct tow__call *call = tow__call_new(user, request, sizeof *call);
+
+	if (!call)
+		return;
+	call->respond = respond;
+	tow__call_run(call);
+}

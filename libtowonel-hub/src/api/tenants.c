@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/api.h"
+
+#include <string.h>
+
+struct tenant_call {
+	struct tow__call call;
+	struct tow_id id;
+	struct tow__page page;
+	uint64_t now_ms, sequence;
+};
+
+static struct tenant_call *new_call(struct tow_hub *hub, struct tow_http_request *request)
+{
+	struct tenant_call *t = tow__call_new(hub, request, sizeof *t);
+
+	if (t)
+		t->now_ms = tow_wall_ms();
+	return t;
+}
+
+/* --- list --------------------------------------------------------------------------------- */
+
+static json_t *agents_of(const struct tow__tenant *tenant)
+{
+	json_t *list = json_array();
+	char hash[TOW_HEX_SIZE(TOW_HASH_SIZE)];
+
+	for (size_t i = 0; i < tenant->agent_count; i++) {
+		const struct tow__agent *a = &tenant->agents[i];
+		json_array_append_new(
+			list,
+			json_pack("{s:o, s:I, s:s, s:I}", "agent_id", tow__json_id(&a->id),
+		                  "generation", (json_int_t)a->generation, "services_hash",
+		                  tow_hex_encode(a->services_hash, sizeof a->services_hash, hash),
+		                  "expires_at_ms", (json_int_t)a->expires_ms));
+	}
+	return list;
+}
+
+static json_t *ports_of(const struct tow__tenant *tenant)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < tenant->port_count; i++)
+		json_array_append_new(list, json_pack("{s:i, s:s, s:s}", "port",
+		                                      tenant->ports[i].port, "protocol",
+		                                      tow_protocol_name(tenant->ports[i].protocol),
+		                                      "service", tenant->ports[i].service));
+	return list;
+}
+
+static int add_to_list(void *user, const struct tow__tenant *tenant)
+{
+	struct tow__call *call = user;
+	json_t *json = json_pack(
+		"{s:o, s:s, s:o, s:o, s:o, s:o, s:I}", "tenant_id", tow__json_id(&tenant->id),
+		"name", tenant->name, "allowed_hostnames", tow__json_names(&tenant->patterns),
+		"hostnames", tow__json_names(&tenant->hostnames), "agents", agents_of(tenant),
+		"ports", ports_of(tenant), "created_at_ms", (json_int_t)tenant->created_ms);
+
+	return json_array_append_new(json_object_get(call->answer, "tenants"), json) ? TOW_ENOMEM
+	                                                                             : 0;
+}
+
+static void list_work(struct tow__call *call, struct tow__store *store)
+{
+	struct tenant_call *t = (struct tenant_call *)call;
+
+	call->answer = json_pack("{s:[]}", "tenants");
+	call->counted = 1;
+	tow__store_tenant_list(store, &t->page, t->now_ms, add_to_list, call, &call->total_count,
+	                       &call->fault);
+}
+
+void tow__api_tenant_list(void *user, struct tow_http_request *request)
+{
+	struct tenant_call *t = new_call(user, request);
+
+	if (!t)
+		return;
+	t->call.work = list_work;
+	tow__call_page(&t->call, &t->page);
+	tow__call_run(&t->call);
+}
+
+/* --- remove and leave --------------------------------------------------------------------- */
+
+static void remove_work(struct tow__call *call, struct tow__store *store)
+{
+	struct tenant_call *t = (struct tenant_call *)call;
+
+	tow__store_tenant_remove(store, &t->id, t->now_ms, &call->fault);
+}
+
+static void removed(struct tow__call *call)
+{
+	struct tenant_call *t = (struct tenant_call *)call;
+
+	tow_log_info(call->hub->log, "tenant removed", tow_f_id("tenant", &t->id),
+	             tow_f_addr("by", tow_http_peer(call->request)));
+	call->answer =
+		json_pack("{s:s, s:o}", "status", "removed", "tenant_id", tow__json_id(&t->id));
+}
+
+void tow__api_tenant_remove(void *user, struct tow_http_request *request)
+{
+	struct tenant_call *t = new_call(user, request);
+
+	if (!t)
+		return;
+	t->call.access = TOW__DB_WRITE;
+	t->call.work = remove_work;
+	t->call.respond = removed;
+	tow__call_path_tenant(&t->call, &t->id);
+	tow__call_run(&t->call);
+}
+
+static void leave_work(struct tow__call *call, struct tow__store *store)
+{
+	struct tenant_call *t = (struct tenant_call *)call;
+	struct tow_slice jws = tow_http_body(call->request);
+	struct tow__submission in = { &jws, 1, &t->id, t->now_ms };
+
+	tow__store_submit(store, &in, &t->sequence, &call->fault);
+}
+
+void tow__api_tenant_leave(void *user, struct tow_http_request *request)
+{
+	struct tenant_call *t = new_call(user, request);
+
+	if (!t)
+		return;
+	t->call.access = TOW__DB_WRITE;
+	t->call.work = leave_work;
+	t->call.respond = removed;
+	tow__call_path_tenant(&t->call, &t->id);
+	tow__call_run(&t->call);
+}
