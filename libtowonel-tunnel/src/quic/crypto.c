@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include <ngtcp2/ngtcp2_crypto_wolfssl.h>
+#include <wolfssl/openssl/evp.h>
+#include <wolfssl/wolfcrypt/aes.h>
 
 #include "tls/identity_cert.h"
 
@@ -163,4 +165,66 @@ void tow__quic_reset_token(const struct tow__quic_crypto *crypto, const uint8_t 
 
 	tow_hash(tow_slice_make(cid, len), crypto->reset_key, sizeof(crypto->reset_key), hash);
 	memcpy(token, hash, 16);
+}
+
+/*
+ * Packet protection. ngtcp2's helper drives wolfSSL's EVP interface: five calls per packet, which
+ * look up the cipher, buffer blocks and clear state each time. For AES the key schedule that EVP
+ * has made is used directly, in one call; other ciphers take the helper's way.
+ */
+
+#define TAG_SIZE 16
+
+static Aes *aes_gcm_of(void *native_handle)
+{
+	WOLFSSL_EVP_CIPHER_CTX *ctx = native_handle;
+
+	return ctx->cipherType == WC_AES_128_GCM_TYPE || ctx->cipherType == WC_AES_256_GCM_TYPE
+	               ? &ctx->cipher.aes
+	               : NULL;
+}
+
+int tow__quic_encrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead,
+                      const ngtcp2_crypto_aead_ctx *ctx, const uint8_t *plain, size_t len,
+                      const uint8_t *nonce, size_t nonce_len, const uint8_t *aad, size_t aad_len)
+{
+	Aes *aes = aes_gcm_of(ctx->native_handle);
+
+	if (!aes)
+		return ngtcp2_crypto_encrypt_cb(dest, aead, ctx, plain, len, nonce, nonce_len, aad,
+		                                aad_len);
+	return wc_AesGcmEncrypt(aes, dest, plain, (word32)len, nonce, (word32)nonce_len, dest + len,
+	                        TAG_SIZE, aad, (word32)aad_len) == 0
+	               ? 0
+	               : NGTCP2_ERR_CALLBACK_FAILURE;
+}
+
+int tow__quic_decrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead,
+                      const ngtcp2_crypto_aead_ctx *ctx, const uint8_t *sealed, size_t len,
+                      const uint8_t *nonce, size_t nonce_len, const uint8_t *aad, size_t aad_len)
+{
+	Aes *aes = aes_gcm_of(ctx->native_handle);
+
+	if (!aes)
+		return ngtcp2_crypto_decrypt_cb(dest, aead, ctx, sealed, len, nonce, nonce_len, aad,
+		                                aad_len);
+	if (len < TAG_SIZE)
+		return NGTCP2_ERR_DECRYPT;
+	len -= TAG_SIZE;
+	return wc_AesGcmDecrypt(aes, dest, sealed, (word32)len, nonce, (word32)nonce_len,
+	                        sealed + len, TAG_SIZE, aad, (word32)aad_len) == 0
+	               ? 0
+	               : NGTCP2_ERR_DECRYPT;
+}
+
+int tow__quic_hp_mask(uint8_t *dest, const ngtcp2_crypto_cipher *hp,
+                      const ngtcp2_crypto_cipher_ctx *hp_ctx, const uint8_t *sample)
+{
+	WOLFSSL_EVP_CIPHER_CTX *ctx = hp_ctx->native_handle;
+
+	if (ctx->cipherType != WC_AES_128_ECB_TYPE && ctx->cipherType != WC_AES_256_ECB_TYPE)
+		return ngtcp2_crypto_hp_mask_cb(dest, hp, hp_ctx, sample);
+	return wc_AesEcbEncrypt(&ctx->cipher.aes, dest, sample, NGTCP2_HP_SAMPLELEN) == 0
+	               ? 0
+	               : NGTCP2_ERR_CALLBACK_FAILURE;
 }

@@ -45,6 +45,16 @@ WOLFSSL *tow__quic_session_new(struct tow__quic_crypto *crypto, int server,
 int tow__quic_session_check(struct tow__quic_crypto *crypto, WOLFSSL *session,
                             const struct tow__quic_peer *peer);
 
+/* Callbacks of ngtcp2. */
+int tow__quic_encrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead,
+                      const ngtcp2_crypto_aead_ctx *ctx, const uint8_t *plain, size_t len,
+                      const uint8_t *nonce, size_t nonce_len, const uint8_t *aad, size_t aad_len);
+int tow__quic_decrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead,
+                      const ngtcp2_crypto_aead_ctx *ctx, const uint8_t *sealed, size_t len,
+                      const uint8_t *nonce, size_t nonce_len, const uint8_t *aad, size_t aad_len);
+int tow__quic_hp_mask(uint8_t *dest, const ngtcp2_crypto_cipher *hp,
+                      const ngtcp2_crypto_cipher_ctx *hp_ctx, const uint8_t *sample);
+
 /* RFC 9000 section 10.3.2 */
 void tow__quic_reset_token(const struct tow__quic_crypto *crypto, const uint8_t *cid, size_t len,
                            uint8_t token[16]);
