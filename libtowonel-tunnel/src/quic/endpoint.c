@@ -32,6 +32,7 @@
 #define PTOS_TO_LINGER          3
 #define REPLIES_PER_SECOND      10000
 #define RECENT_RETRIES          32
+#define ACK_DELAY_NS            TOW_NSEC_PER_MSEC
 #define RETRY_AGAIN_NS          (50 * TOW_NSEC_PER_MSEC)
 #define SOCKET_BUFFER           (4 * 1024 * 1024)
 #define DEFAULT_MAX_CONNECTIONS 65536
@@ -73,6 +74,7 @@ struct tow_quic_endpoint {
 	size_t connections, handshakes, client_count, lingering_count;
 	struct link *dirty, **dirty_end;
 	struct tow_task task;
+	uint64_t batch_ns; /* when this batch of packets came; 0: it has not */
 	unsigned depth;
 	unsigned freeing : 1;
 	uint64_t free_code;
@@ -259,9 +261,21 @@ static void linger(struct link *link, uint64_t for_ns)
 		lingering_remove(link);
 }
 
-static void link_set_timer(struct link *link)
+static int has_more(const struct tow_quic_conn *conn)
 {
-	if (tow_timer_start(&link->timer, tow__quic_conn_deadline(link->conn)) != 0)
+	return conn->ready != NULL || conn->datagrams != NULL;
+}
+
+/* With nothing to pace, what is due soon is an acknowledgement. ngtcp2 wants it after an eighth of
+ * the round trip, on a short path a few microseconds: a timer, a wake-up and a packet of its own
+ * for each request, when the answer could carry it. */
+static void link_set_timer(struct link *link, uint64_t now_ns)
+{
+	uint64_t deadline_ns = tow__quic_conn_deadline(link->conn);
+
+	if (!has_more(link->conn) && deadline_ns < now_ns + ACK_DELAY_NS)
+		deadline_ns = now_ns + ACK_DELAY_NS;
+	if (tow_timer_start(&link->timer, deadline_ns) != 0)
 		tow__quic_conn_end(link->conn, TOW_ENOMEM, TOW__QUIC_SAY_TRANSPORT,
 		                   NGTCP2_INTERNAL_ERROR, "out of memory");
 }
@@ -372,6 +386,7 @@ static void flush(void *user)
 	struct tow_quic_endpoint *endpoint = user;
 	struct tow__quic_batch batch;
 	struct link *link;
+	uint64_t now_ns = 0;
 	int budget = BATCHES_PER_RUN;
 
 	if (endpoint->freeing) {
@@ -389,7 +404,11 @@ static void flush(void *user)
 		if (!endpoint->dirty)
 			endpoint->dirty_end = &endpoint->dirty;
 		link->dirty = 0;
-		if (tow__quic_conn_write(link->conn, endpoint->buf, tow_now_ns(), &batch)) {
+		/* The clock goes on for what is paced. A look whether there is anything left to say
+		 * happens at the same moment, lest acknowledgements become due between the two. */
+		if (now_ns == 0 || has_more(link->conn))
+			now_ns = tow_now_ns();
+		if (tow__quic_conn_write(link->conn, endpoint->buf, now_ns, &batch)) {
 			transmit_for(link, &batch);
 			link_wake(link); /* there may be more */
 			budget--;
@@ -402,7 +421,7 @@ static void flush(void *user)
 			else
 				link_wake(link);
 		} else {
-			link_set_timer(link);
+			link_set_timer(link, now_ns);
 		}
 	}
 	if (endpoint->freeing || (endpoint->dirty && endpoint->stuck.len == 0))
@@ -553,7 +572,7 @@ static void on_unknown(struct tow_quic_endpoint *endpoint, const struct tow_udp_
 static void on_packet(void *user, const struct tow_udp_packet *packet)
 {
 	struct tow_quic_endpoint *endpoint = user;
-	uint64_t now_ns = tow_now_ns();
+	uint64_t now_ns;
 	ngtcp2_version_cid id;
 	struct link *link;
 	uint8_t out[256];
@@ -562,6 +581,9 @@ static void on_packet(void *user, const struct tow_udp_packet *packet)
 
 	if (endpoint->freeing || packet->bytes.len == 0)
 		return;
+	if (endpoint->batch_ns == 0)
+		endpoint->batch_ns = tow_now_ns();
+	now_ns = endpoint->batch_ns;
 	tow_metric_inc(endpoint->metrics.packets);
 	tow_metric_add(endpoint->metrics.bytes_in, (int64_t)packet->bytes.len);
 	rv = ngtcp2_pkt_decode_version_cid(&id, packet->bytes.base, packet->bytes.len,
@@ -600,7 +622,10 @@ static void on_packet(void *user, const struct tow_udp_packet *packet)
 
 static void on_batch_end(void *user)
 {
-	(void)user; /* the task sends, after all batches of the turn */
+	struct tow_quic_endpoint *endpoint = user;
+
+	endpoint->batch_ns = 0;
+	/* the task sends, after all batches of the turn */
 }
 
 static void on_writable(void *user)
