@@ -7,8 +7,11 @@ BUILT := wolfssl libngtcp2 libngtcp2_crypto_wolfssl libcurl libnghttp3 libllhttp
 TEXT := Moving bytes for towonel: event loop, QUIC, TLS, HTTP, pipes
 SOURCES := \
 	src/http/answer.c \
+	src/http/client.c \
 	src/http/connection.c \
 	src/http/event_stream.c \
+	src/http/hub_client.c \
+	src/http/peer_check.c \
 	src/http/request.c \
 	src/http/router.c \
 	src/http/server.c \

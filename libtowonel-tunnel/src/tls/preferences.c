@@ -50,11 +50,12 @@ int tow__tls_prefer(WOLFSSL_CTX *ctx, enum tow__tls_role role)
 	if (wolfSSL_CTX_SetMinVersion(ctx, WOLFSSL_TLSV1_2) != WOLFSSL_SUCCESS ||
 	    wolfSSL_CTX_set_cipher_list(ctx, cpu_has_aes() ? AES ":" CHACHA : CHACHA ":" AES) !=
 	            WOLFSSL_SUCCESS ||
-	    wolfSSL_CTX_set1_groups_list(ctx, groups[role]) != WOLFSSL_SUCCESS ||
-	    wolfSSL_CTX_no_ticket_TLSv13(ctx) != 0)
+	    wolfSSL_CTX_set1_groups_list(ctx, groups[role]) != WOLFSSL_SUCCESS)
 		return TOW_ECRYPTO;
-	/* where it exists for servers only, a client's refusal of it means nothing */
-	(void)wolfSSL_CTX_NoTicketTLSv12(ctx);
+	/* A client that keeps no sessions makes no use of tickets either. */
+	if (role == TOW__TLS_SERVER && (wolfSSL_CTX_no_ticket_TLSv13(ctx) != 0 ||
+	                                wolfSSL_CTX_NoTicketTLSv12(ctx) != WOLFSSL_SUCCESS))
+		return TOW_ECRYPTO;
 	(void)wolfSSL_CTX_set_session_cache_mode(ctx, WOLFSSL_SESS_CACHE_OFF);
 	return 0;
 }

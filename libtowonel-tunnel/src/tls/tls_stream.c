@@ -98,8 +98,9 @@ static int set_peer_name(const struct tow_tls_context *context, WOLFSSL *ssl, co
 			rc = wolfSSL_check_ip_address(ssl, name);
 	} else {
 		rc = wolfSSL_UseSNI(ssl, WOLFSSL_SNI_HOST_NAME, name, (unsigned short)strlen(name));
+		/* wolfSSL_check_domain_name takes full names only, and at home there are others */
 		if (rc == WOLFSSL_SUCCESS && context->verifies)
-			rc = wolfSSL_check_domain_name(ssl, name);
+			rc = wolfSSL_X509_VERIFY_PARAM_set1_host(wolfSSL_get0_param(ssl), name, 0);
 	}
 	return rc == WOLFSSL_SUCCESS ? 0 : TOW_ENOMEM;
 }

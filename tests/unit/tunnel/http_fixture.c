@@ -159,6 +159,7 @@ void fixture_start(struct fixture *f, int tls, const struct tow__http_limits *li
 	struct tow_error err = { 0 };
 
 	memset(f, 0, sizeof *f);
+	f->host = "127.0.0.1";
 	tow_node_key_generate(&f->key);
 	f->loop = tow_loop_new();
 	assert(f->loop);

@@ -16,6 +16,7 @@ struct fixture {
 	struct tow_tls_context *tls;
 	struct tow_node_key key;
 	struct tow_addr addr;
+	const char *host; /* for URLs */
 	pthread_t thread;
 	struct tow_timer later;
 	struct tow_http_request *waiting; /* at /later */

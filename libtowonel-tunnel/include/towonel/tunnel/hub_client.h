@@ -49,7 +49,7 @@ void tow_hub_client_free(
 	struct tow_hub_client *client); /* wipes keys; calls under way are cancelled */
 
 /* body is taken (NULL: none). domain: of the signature, for TOW_HUB_SIGNED. *out may be cancelled
- * until done was called. Returns 0, TOW_ENOMEM. */
+ * until done was called. Returns 0, TOW_ENOMEM, TOW_EINVAL (URL). */
 int tow_hub_call(struct tow_hub_client *client, const char *method, const char *path, json_t *body,
                  enum tow_hub_auth auth, const char *domain, tow_hub_answered done, void *user,
                  struct tow_http_call **out);
