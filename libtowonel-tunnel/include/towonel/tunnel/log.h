@@ -55,12 +55,13 @@ struct tow_field {
 	} value;
 };
 
-#define tow_f_str(n, v) ((struct tow_field){ TOW_FIELD_STR, (n), { .str = (v) } })
-#define tow_f_int(n, v) ((struct tow_field){ TOW_FIELD_INT, (n), { .i = (int64_t)(v) } })
+#define tow_f_str(n, v)  ((struct tow_field){ TOW_FIELD_STR, (n), { .str = (v) } })
+#define tow_f_int(n, v)  ((struct tow_field){ TOW_FIELD_INT, (n), { .i = (int64_t)(v) } })
 #define tow_f_uint(n, v) ((struct tow_field){ TOW_FIELD_UINT, (n), { .u = (uint64_t)(v) } })
 #define tow_f_addr(n, v) ((struct tow_field){ TOW_FIELD_ADDR, (n), { .addr = (v) } })
-#define tow_f_id(n, v) ((struct tow_field){ TOW_FIELD_ID, (n), { .id = (v) } })
-#define tow_f_hex(n, b, l) ((struct tow_field){ TOW_FIELD_HEX, (n), { .bytes = { (b), (l) } } })
+#define tow_f_id(n, v)   ((struct tow_field){ TOW_FIELD_ID, (n), { .id = (v) } })
+#define tow_f_hex(n, b, l)                                                                         \
+	((struct tow_field){ TOW_FIELD_HEX, (n), { .bytes = { (const uint8_t *)(b), (l) } } })
 /* the text of a struct tow_error * */
 #define tow_f_err(v) ((struct tow_field){ TOW_FIELD_STR, "error", { .str = (v)->text } })
 
@@ -88,8 +89,8 @@ void tow_log_write(struct tow_log *log, enum tow_log_level level, const char *me
 					      TOW_FIELD_END, NULL, { .u = 0 } } });                \
 	} while (0)
 #define tow_log_error(log, ...) tow_log_at((log), TOW_LOG_ERROR, __VA_ARGS__)
-#define tow_log_warn(log, ...) tow_log_at((log), TOW_LOG_WARN, __VA_ARGS__)
-#define tow_log_info(log, ...) tow_log_at((log), TOW_LOG_INFO, __VA_ARGS__)
+#define tow_log_warn(log, ...)  tow_log_at((log), TOW_LOG_WARN, __VA_ARGS__)
+#define tow_log_info(log, ...)  tow_log_at((log), TOW_LOG_INFO, __VA_ARGS__)
 #define tow_log_debug(log, ...) tow_log_at((log), TOW_LOG_DEBUG, __VA_ARGS__)
 #define tow_log_trace(log, ...) tow_log_at((log), TOW_LOG_TRACE, __VA_ARGS__)
 
