@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "edge_metrics.h"
+
+const char *tow__refusal_name(enum refusal refusal)
+{
+	static const char *const names[] = {
+#define REFUSAL_NAME(name, label) [name] = label,
+		REFUSAL_TABLE(REFUSAL_NAME)
+#undef REFUSAL_NAME
+	};
+
+	return names[refusal];
+}
+
+const char *tow__hello_outcome_name(enum hello_outcome outcome)
+{
+	static const char *const names[] = {
+#define HELLO_NAME(name, label) [name] = label,
+		HELLO_TABLE(HELLO_NAME)
+#undef HELLO_NAME
+	};
+
+	return names[outcome];
+}
+
+static struct tow_metric *counter(struct tow_metrics *registry, const char *name,
+                                  const char *labels, const char *help)
+{
+	return tow_metrics_series(registry, TOW_METRIC_COUNTER, name, labels, help);
+}
+
+static struct tow_metric *gauge(struct tow_metrics *registry, const char *name, const char *help)
+{
+	return tow_metrics_series(registry, TOW_METRIC_GAUGE, name, NULL, help);
+}
+
+void tow__edge_metrics_init(struct edge_metrics *m, struct tow_metrics *registry)
+{
+	char label[64];
+
+	m->active_connections =
+		gauge(registry, "towonel_edge_active_connections", "Visitors connected now.");
+	m->connections =
+		counter(registry, "towonel_edge_connections_total", NULL, "Visitors accepted.");
+	m->bytes_in = counter(registry, "towonel_edge_bytes_in_total", NULL,
+	                      "Bytes read from visitors that were let through.");
+	m->bytes_out = counter(registry, "towonel_edge_bytes_out_total", NULL,
+	                       "Bytes written to visitors.");
+	for (int i = 0; i < REFUSAL_COUNT; i++)
+		m->refused[i] = counter(registry, "towonel_edge_connections_refused_total",
+		                        tow_metric_label(label, sizeof(label), "reason",
+		                                         tow__refusal_name((enum refusal)i)),
+		                        "Visitors that were not served, by reason.");
+	m->dials_retried = counter(registry, "towonel_edge_dials_retried_total", NULL,
+	                           "Visitors tried on another agent after one had failed.");
+	m->agents_connected =
+		gauge(registry, "towonel_edge_agents_connected", "Agents that take new streams.");
+	m->agents_superseded = counter(registry, "towonel_edge_agents_superseded_total", NULL,
+	                               "Agents replaced by others with another service list.");
+	m->agents_lost = counter(registry, "towonel_edge_agents_lost_total", NULL,
+	                         "Agents cut off because they did not answer pings.");
+	for (int i = 0; i < HELLO_OUTCOME_COUNT; i++)
+		m->hellos[i] =
+			counter(registry, "towonel_edge_agent_hellos_total",
+		                tow_metric_label(label, sizeof(label), "outcome",
+		                                 tow__hello_outcome_name((enum hello_outcome)i)),
+		                "Agents that asked to be taken, by what became of it.");
+	m->pongs = counter(registry, "towonel_edge_agent_pongs_total", NULL,
+	                   "Pings answered by agents.");
+	m->rtt_us = counter(registry, "towonel_edge_agent_rtt_microseconds_total", NULL,
+	                    "Time that answered pings took, summed: divide by the pongs.");
+	m->rtt_min_us = gauge(registry, "towonel_edge_agent_rtt_min_microseconds",
+	                      "The nearest agent's last ping.");
+	m->rtt_max_us = gauge(registry, "towonel_edge_agent_rtt_max_microseconds",
+	                      "The farthest agent's last ping.");
+	m->routes_version =
+		gauge(registry, "towonel_edge_routes_version", "Version of the route table.");
+	m->hostnames = gauge(registry, "towonel_edge_hostnames", "Hostnames in the route table.");
+	m->ports_bound = gauge(registry, "towonel_edge_ports_bound", "Ports of services bound.");
+	m->ports_failed = gauge(registry, "towonel_edge_ports_failed",
+	                        "Ports of services that could not be bound.");
+}

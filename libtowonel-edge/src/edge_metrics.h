@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TOW_EDGE_METRICS_H
+#define TOW_EDGE_METRICS_H
+
+#include <towonel/tunnel/metrics.h>
+
+/* Why a visitor was not served. */
+#define REFUSAL_TABLE(X)                                                                           \
+	X(REFUSED_NO_SNI, "no_sni")                                                                \
+	X(REFUSED_UNKNOWN_NAME, "unknown_name")                                                    \
+	X(REFUSED_NO_AGENT, "no_agent")           /* none with a tunnel serves the name */         \
+	X(REFUSED_ORIGIN, "origin")               /* every agent tried said no */                  \
+	X(REFUSED_AGENT_TIMEOUT, "agent_timeout") /* the last one tried said nothing */            \
+	X(REFUSED_BAD_HELLO, "bad_hello")                                                          \
+	X(REFUSED_PLAIN_HTTP, "plain_http")                                                        \
+	X(REFUSED_HELLO_TIMEOUT, "hello_timeout")                                                  \
+	X(REFUSED_HELLO_TOO_BIG, "hello_too_big")                                                  \
+	X(REFUSED_GONE, "gone") /* left before it was served */                                    \
+	X(REFUSED_LIMIT, "limit")                                                                  \
+	X(REFUSED_ADDRESS_LIMIT, "address_limit")                                                  \
+	X(REFUSED_TERMINATE, "terminate")                                                          \
+	X(REFUSED_INTERNAL, "internal")
+
+enum refusal {
+#define REFUSAL_ENUM(name, label) name,
+	REFUSAL_TABLE(REFUSAL_ENUM)
+#undef REFUSAL_ENUM
+		REFUSAL_COUNT,
+};
+
+/* What became of an agent's hello. */
+#define HELLO_TABLE(X)                                                                             \
+	X(HELLO_WELCOME, "welcome")                                                                \
+	X(HELLO_SUPERSEDED, "superseded")                                                          \
+	X(HELLO_VERSION, "version")                                                                \
+	X(HELLO_PROTOCOL, "protocol")                                                              \
+	X(HELLO_BAD_ENTRY, "bad_entry")                                                            \
+	X(HELLO_UNKNOWN_TENANT, "unknown_tenant")                                                  \
+	X(HELLO_BAD_SIGNATURE, "bad_signature")                                                    \
+	X(HELLO_WRONG_KEY, "wrong_key")                                                            \
+	X(HELLO_EXPIRED, "expired")                                                                \
+	X(HELLO_REVOKED, "revoked")                                                                \
+	X(HELLO_OVERLOADED, "overloaded")                                                          \
+	X(HELLO_DRAINING, "draining")                                                              \
+	X(HELLO_TIMEOUT, "timeout")
+
+enum hello_outcome {
+#define HELLO_ENUM(name, label) name,
+	HELLO_TABLE(HELLO_ENUM)
+#undef HELLO_ENUM
+		HELLO_OUTCOME_COUNT,
+};
+
+struct edge_metrics {
+	struct tow_metric *active_connections;
+	struct tow_metric *connections;
+	struct tow_metric *bytes_in; /* from visitors */
+	struct tow_metric *bytes_out;
+	struct tow_metric *refused[REFUSAL_COUNT];
+	struct tow_metric *dials_retried;
+	struct tow_metric *agents_connected;
+	struct tow_metric *agents_superseded;
+	struct tow_metric *agents_lost; /* closed for not answering pings */
+	struct tow_metric *hellos[HELLO_OUTCOME_COUNT];
+	struct tow_metric *pongs;
+	struct tow_metric *rtt_us; /* summed over pongs */
+	struct tow_metric *rtt_min_us;
+	struct tow_metric *rtt_max_us;
+	struct tow_metric *routes_version;
+	struct tow_metric *hostnames;
+	struct tow_metric *ports_bound;
+	struct tow_metric *ports_failed;
+};
+
+void tow__edge_metrics_init(struct edge_metrics *m, struct tow_metrics *registry);
+const char *tow__refusal_name(enum refusal refusal);
+const char *tow__hello_outcome_name(enum hello_outcome outcome);
+
+#endif
