@@ -2,9 +2,17 @@
 LIB := edge
 ABI := 0
 BELOW := tunnel wire
-SYSTEM := libuv jansson
+SYSTEM := libsodium
 BUILT :=
 TEXT := The data plane of towonel for visitors
-SOURCES :=
+SOURCES := \
+	src/agent_session.c \
+	src/agents.c \
+	src/edge.c \
+	src/edge_metrics.c \
+	src/ports.c \
+	src/routes/cache.c \
+	src/source_limit.c \
+	src/visitor.c
 
 include mk/library.mk

@@ -30,7 +30,7 @@ struct tow_edge_config {
 	const struct tow_node_key *key; /* copied */
 	struct tow_addr listen;         /* visitors, TCP */
 	int listen_dual_stack;
-	struct tow_addr tunnel_listen;  /* agents, UDP */
+	struct tow_addr tunnel_listen; /* agents, UDP */
 	int tunnel_dual_stack;
 	const char *const *public_addresses; /* "host:port" as agents dial it; copied; none: the
 	                                        tunnel listener's */

@@ -1,0 +1,636 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The edge's end of a control stream:
+ *
+ *     HELLO ──► (judge) ──► SERVING ──► RETIRED     superseded, or the agent drains
+ *                 │ ▲            '──────── '──────► GONE
+ *                 │ '── TENANT  the route table does not know the tenant yet
+ *                 '───► REFUSED ──► GONE            the reason is sent before the connection closes
+ *
+ * An agent proves itself with one entry, signed by its tenant: it names the key that the TLS
+ * handshake has shown the agent to have. The tenant's public key comes from the route table, so no
+ * hub is asked. An agent may say hello again on the same stream, with a new entry and service list;
+ * it is judged like the first.
+ */
+
+#include "agent_session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+#include <towonel/wire/entry.h>
+#include "worker.h"
+
+static void unref(struct agent_session *s)
+{
+	if (--s->refs > 0)
+		return;
+	tow_timer_stop(&s->timer);
+	tow_buf_deinit(&s->input);
+	tow_control_message_deinit(&s->hello);
+	for (size_t i = 0; i < s->service_count; i++)
+		free(s->services[i]);
+	free(s->services);
+	free(s);
+}
+
+static void leave_pending(struct agent_session *s)
+{
+	struct agents *agents = &s->worker->agents;
+
+	DL_DELETE2(agents->pending, s, pending_prev, pending_next);
+	agents->pending_count--;
+	agents->pending_bytes -= tow_buf_len(&s->input);
+}
+
+static int is_pending(enum agent_state state)
+{
+	return state == AGENT_HELLO || state == AGENT_TENANT || state == AGENT_REFUSED;
+}
+
+/* The one place where the state changes. */
+static void enter(struct agent_session *s, enum agent_state state)
+{
+	struct worker *w = s->worker;
+	const struct timing *t = &w->timing;
+	const uint64_t timeouts[] = {
+		[AGENT_HELLO] = t->agent_hello_ns,
+		[AGENT_TENANT] = t->tenant_wait_ns,
+		[AGENT_REFUSED] = t->agent_close_ns,
+	};
+	enum agent_state old = s->state;
+
+	if (state == old)
+		return;
+	if (is_pending(old) && !is_pending(state))
+		leave_pending(s);
+	s->state = state;
+	if (state == AGENT_GONE)
+		tow_timer_stop(&s->timer);
+	else if (is_pending(state) && tow_timer_start_in(&s->timer, timeouts[state]) != 0)
+		tow__agent_session_cut(s, TOW_TUNNEL_INTERNAL, "out of memory");
+	if (old != AGENT_SERVING && state != AGENT_SERVING)
+		return;
+	w->agents.serving += state == AGENT_SERVING ? 1 : (size_t)-1;
+	tow_metric_set(w->metrics.agents_connected, (int64_t)w->agents.serving);
+	w->changed(w->user);
+}
+
+/* Bounded by what the peer leaves unread, as it is the peer who makes us answer. */
+static void send_message(struct agent_session *s, const struct tow_control_message *message)
+{
+	struct tow_buf out = { NULL, 0, 0, 0 };
+
+	if (s->control == NULL || s->conn == NULL)
+		return;
+	if (tow_quic_stream_unsent(s->control) > TOW_CONTROL_UNSENT_MAX)
+		tow__agent_session_cut(s, TOW_TUNNEL_PROTOCOL, "control messages pile up unread");
+	else if (tow_control_write(message, &out) != 0 ||
+	         tow_quic_stream_write(s->control, tow_buf_peek(&out)) != 0)
+		tow__agent_session_cut(s, TOW_TUNNEL_INTERNAL, "cannot send a control message");
+	tow_buf_deinit(&out);
+}
+
+void tow__agent_session_cut(struct agent_session *s, uint64_t code, const char *text)
+{
+	if (s->conn == NULL || s->state == AGENT_GONE)
+		return;
+	enter(s, AGENT_GONE);
+	tow_quic_conn_close(s->conn, code, text);
+}
+
+static uint64_t error_of(enum hello_outcome outcome)
+{
+	switch (outcome) {
+	case HELLO_VERSION: return TOW_TUNNEL_VERSION_REFUSED;
+	case HELLO_PROTOCOL:
+	case HELLO_TIMEOUT: return TOW_TUNNEL_PROTOCOL;
+	case HELLO_OVERLOADED: return TOW_TUNNEL_OVERLOADED;
+	case HELLO_DRAINING: return TOW_TUNNEL_DRAINING;
+	default: return TOW_TUNNEL_UNAUTHORIZED;
+	}
+}
+
+static void refuse(struct agent_session *s, enum hello_outcome outcome, const char *text)
+{
+	struct worker *w = s->worker;
+	struct tow_control_message message = { .type = TOW_CONTROL_REFUSED,
+		                               .code = error_of(outcome) };
+	uint64_t suppressed;
+
+	tow_metric_inc(w->metrics.hellos[outcome]);
+	if (tow_log_gate_open(&w->agent_gate, tow_loop_now_ns(w->loop), &suppressed))
+		tow_log_warn(w->log, "agent refused", tow_f_id("agent", &s->agent_id),
+		             tow_f_addr("from", tow_quic_conn_remote(s->conn)),
+		             tow_f_str("reason", tow__hello_outcome_name(outcome)),
+		             tow_f_str("detail", text), tow_f_uint("more", suppressed));
+	snprintf(message.text, sizeof(message.text), "%s", text);
+	if (!is_pending(s->state) ||
+	    s->control == NULL) { /* nobody to tell, or one who should know */
+		tow__agent_session_cut(s, message.code, text);
+		return;
+	}
+	send_message(s, &message);
+	if (s->state == AGENT_GONE)
+		return;
+	tow_quic_stream_finish(s->control);
+	s->refusal = message.code;
+	enter(s, AGENT_REFUSED);
+}
+
+/* Is this hello's sender who the entry says, and does the tenant say it now? */
+static enum hello_outcome judge(const struct agent_session *s,
+                                const struct tow_control_message *hello, struct tow_entry *entry,
+                                struct tow_error *err)
+{
+	const struct tow_route_table *table = s->worker->table;
+	const struct tow_route_tenant *tenant;
+	struct tow_slice jws;
+
+	if (hello->version != TOW_TUNNEL_VERSION) {
+		tow_error_set(err, TOW_EVERSION, "version %u of the tunnel protocol, not %u",
+		              hello->version, TOW_TUNNEL_VERSION);
+		return HELLO_VERSION;
+	}
+	if (hello->entry == NULL || hello->service_count > TOW_SERVICES_MAX) {
+		tow_error_set(err, TOW_EPARSE, "the hello has no entry, or too many services");
+		return HELLO_PROTOCOL;
+	}
+	jws = tow_slice_of(hello->entry);
+	if (tow_entry_peek(jws, entry, err) != 0)
+		return HELLO_BAD_ENTRY;
+	if (entry->op != TOW_ENTRY_UPSERT_AGENT) {
+		tow_error_set(err, TOW_EPARSE, "the entry is no upsert_agent");
+		return HELLO_BAD_ENTRY;
+	}
+	if (!tow_id_equal(&entry->agent_id, &s->agent_id)) {
+		tow_error_set(err, TOW_EAUTH, "the entry is for another agent's key");
+		return HELLO_WRONG_KEY;
+	}
+	if (entry->expires_at_ms <= tow_wall_ms()) {
+		tow_error_set(err, TOW_EEXPIRED, "the entry has expired");
+		return HELLO_EXPIRED;
+	}
+	tenant = tow_route_lookup_tenant(table, &entry->tenant_id);
+	if (tenant == NULL) {
+		tow_error_set(err, TOW_ENOTFOUND, "the tenant is not known here");
+		return HELLO_UNKNOWN_TENANT;
+	}
+	if (tow_entry_verify(jws, tenant->public_key, entry, err) != 0)
+		return HELLO_BAD_SIGNATURE;
+	if (tow_route_agent_revoked(table, &entry->tenant_id, &s->agent_id)) {
+		tow_error_set(err, TOW_EDENIED, "the agent has been revoked");
+		return HELLO_REVOKED;
+	}
+	return HELLO_WELCOME;
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Takes the hello's services, and what the verified entry says. */
+static void identify(struct agent_session *s, struct tow_control_message *hello,
+                     const struct tow_entry *entry)
+{
+	for (size_t i = 0; i < s->service_count; i++)
+		free(s->services[i]);
+	free(s->services);
+	s->services = hello->services;
+	s->service_count = hello->service_count;
+	hello->services = NULL;
+	hello->service_count = 0;
+	if (s->service_count > 1)
+		qsort(s->services, s->service_count, sizeof(*s->services), by_text);
+	s->tenant = entry->tenant_id;
+	s->generation = entry->generation;
+	memcpy(s->services_hash, entry->services_hash, sizeof(s->services_hash));
+}
+
+static void tick(struct agent_session *s);
+
+static void admit(struct agent_session *s)
+{
+	struct worker *w = s->worker;
+	struct tow_control_message welcome = { .type = TOW_CONTROL_WELCOME, .edge_id = w->node_id };
+	uint64_t generation = 0;
+	int rc, again = s->state == AGENT_SERVING;
+
+	tow__agents_leave(&w->agents, s);
+	s->heard_ns = tow_loop_now_ns(w->loop);
+	rc = tow__agents_admit(&w->agents, s, &generation);
+	if (rc == TOW_ECONFLICT) {
+		tow_metric_inc(w->metrics.hellos[HELLO_SUPERSEDED]);
+		if (is_pending(s->state) &&
+		    tow_timer_start_in(&s->timer, w->timing.ping_interval_ns) != 0)
+			tow__agent_session_cut(s, TOW_TUNNEL_INTERNAL, "out of memory");
+		else
+			tow__agent_session_retire(s, generation);
+		return;
+	}
+	if (rc != 0) {
+		refuse(s, HELLO_OVERLOADED, "too many agents of this tenant");
+		return;
+	}
+	tow_metric_inc(w->metrics.hellos[HELLO_WELCOME]);
+	enter(s, AGENT_SERVING);
+	snprintf(welcome.software, sizeof(welcome.software), "%s", w->software);
+	send_message(s, &welcome);
+	if (s->state != AGENT_SERVING)
+		return;
+	tow_log_info(w->log, again ? "agent has a new service list" : "agent is up",
+	             tow_f_id("agent", &s->agent_id), tow_f_id("tenant", &s->tenant),
+	             tow_f_addr("from", tow_quic_conn_remote(s->conn)),
+	             tow_f_uint("services", s->service_count),
+	             tow_f_uint("generation", s->generation));
+	tick(s);
+}
+
+static void on_hello(struct agent_session *s, struct tow_control_message *hello)
+{
+	struct tow_error err = { 0, "" };
+	struct tow_entry entry;
+	enum hello_outcome outcome;
+
+	if (s->worker->draining) {
+		refuse(s, HELLO_DRAINING, "the edge is closing");
+		return;
+	}
+	outcome = judge(s, hello, &entry, &err);
+	if (outcome == HELLO_WELCOME) {
+		identify(s, hello, &entry);
+		admit(s);
+	} else if (outcome == HELLO_UNKNOWN_TENANT && s->state == AGENT_HELLO) {
+		s->hello = *hello;
+		*hello = (struct tow_control_message){ .type = TOW_CONTROL_UNKNOWN };
+		enter(s, AGENT_TENANT);
+	} else if (outcome != HELLO_UNKNOWN_TENANT || s->state != AGENT_TENANT) {
+		refuse(s, outcome, err.text);
+	}
+}
+
+void tow__agent_sessions_routes_changed(struct worker *w)
+{
+	struct agent_session *s, *next;
+
+	DL_FOREACH_SAFE(w->agents.pending, s, next)
+	{
+		struct tow_control_message hello = s->hello;
+
+		if (s->state != AGENT_TENANT)
+			continue;
+		s->hello = (struct tow_control_message){ .type = TOW_CONTROL_UNKNOWN };
+		s->refs++;
+		on_hello(s, &hello);
+		if (s->state == AGENT_TENANT)
+			s->hello = hello;
+		else
+			tow_control_message_deinit(&hello);
+		unref(s);
+	}
+}
+
+/* The farthest and the nearest agent, looked at once in a ping interval. */
+static void gauge_rtt(void *user, struct agent_session *s)
+{
+	uint64_t *range = user;
+
+	if (s->state != AGENT_SERVING || s->rtt_us == 0)
+		return;
+	if (range[0] == 0 || s->rtt_us < range[0])
+		range[0] = s->rtt_us;
+	if (s->rtt_us > range[1])
+		range[1] = s->rtt_us;
+}
+
+static void on_pong(struct agent_session *s, const struct tow_control_message *pong)
+{
+	struct worker *w = s->worker;
+	uint64_t now = tow_now_ns(), range[2] = { 0, 0 };
+
+	s->heard_ns = now;
+	s->waiting_since_ns = 0;
+	if (pong->ping_id != s->ping_id || s->ping_sent_ns == 0)
+		return;
+	s->rtt_us = (now - s->ping_sent_ns) / 1000 + 1;
+	s->ping_sent_ns = 0;
+	tow_metric_inc(w->metrics.pongs);
+	tow_metric_add(w->metrics.rtt_us, (int64_t)s->rtt_us);
+	if (now < w->agents.next_rtt_ns)
+		return;
+	w->agents.next_rtt_ns = now + w->timing.ping_interval_ns;
+	tow__agents_each(&w->agents, gauge_rtt, range);
+	tow_metric_set(w->metrics.rtt_min_us, (int64_t)range[0]);
+	tow_metric_set(w->metrics.rtt_max_us, (int64_t)range[1]);
+}
+
+/* Sends the next ping, or gives the agent up. */
+static void tick(struct agent_session *s)
+{
+	struct worker *w = s->worker;
+	uint64_t now = tow_now_ns();
+	struct tow_control_message ping = { .type = TOW_CONTROL_PING,
+		                            .ping_id = s->ping_id + 1,
+		                            .sent_ms = now / TOW_NSEC_PER_MSEC };
+
+	if (s->heard_ns + w->timing.ping_timeout_ns <= now) {
+		tow_metric_inc(w->metrics.agents_lost);
+		tow_log_warn(w->log, "agent does not answer", tow_f_id("agent", &s->agent_id),
+		             tow_f_id("tenant", &s->tenant), tow_f_uint("streams", s->streams));
+		tow__agent_session_cut(s, TOW_TUNNEL_IDLE, "pings are not answered");
+		return;
+	}
+	s->ping_id++;
+	s->ping_sent_ns = now;
+	if (s->waiting_since_ns == 0)
+		s->waiting_since_ns = now;
+	send_message(s, &ping);
+	if (s->state != AGENT_GONE &&
+	    tow_timer_start_in(&s->timer, w->timing.ping_interval_ns) != 0)
+		tow__agent_session_cut(s, TOW_TUNNEL_INTERNAL, "out of memory");
+}
+
+static void on_timer(void *user)
+{
+	struct agent_session *s = user;
+
+	s->refs++;
+	switch (s->state) {
+	case AGENT_HELLO: refuse(s, HELLO_TIMEOUT, "no hello came"); break;
+	case AGENT_TENANT: refuse(s, HELLO_UNKNOWN_TENANT, "the tenant is not known here"); break;
+	case AGENT_REFUSED: tow__agent_session_cut(s, s->refusal, "refused"); break;
+	case AGENT_SERVING:
+	case AGENT_RETIRED: tick(s); break;
+	case AGENT_GONE: break;
+	}
+	unref(s);
+}
+
+static void on_message(struct agent_session *s, struct tow_control_message *message)
+{
+	int said_hello = s->state == AGENT_SERVING || s->state == AGENT_RETIRED;
+
+	switch (message->type) {
+	case TOW_CONTROL_HELLO:
+		if (s->state != AGENT_REFUSED)
+			on_hello(s, message);
+		break;
+	case TOW_CONTROL_PING:
+		message->type = TOW_CONTROL_PONG;
+		send_message(s, message);
+		break;
+	case TOW_CONTROL_PONG:
+		if (said_hello)
+			on_pong(s, message);
+		break;
+	case TOW_CONTROL_DRAIN:
+		if (said_hello)
+			tow__agent_session_retire(s, 0);
+		break;
+	default: /* not for us to hear, or of a newer protocol */ break;
+	}
+}
+
+/* Takes in what came; TOW_ELIMIT when strangers would hold too much of our memory. */
+static int take(struct agent_session *s, struct tow_slice bytes)
+{
+	struct agents *agents = &s->worker->agents;
+
+	if (is_pending(s->state) && agents->pending_bytes + bytes.len > TOW_AGENTS_PENDING_BYTES)
+		return TOW_ELIMIT;
+	if (tow_buf_append(&s->input, bytes.base, bytes.len) != 0)
+		return TOW_ENOMEM;
+	if (is_pending(s->state))
+		agents->pending_bytes += bytes.len;
+	return 0;
+}
+
+static void consume(struct agent_session *s, size_t len)
+{
+	tow_buf_consume(&s->input, len);
+	if (is_pending(s->state))
+		s->worker->agents.pending_bytes -= len;
+	if (tow_buf_len(&s->input) == 0 && !is_pending(s->state))
+		tow_buf_deinit(&s->input);
+}
+
+static void on_control_data(void *user, struct tow_slice bytes, int fin)
+{
+	struct agent_session *s = user;
+	struct tow_control_message message;
+	size_t len;
+	int rc;
+
+	s->refs++;
+	tow_quic_stream_consume(s->control, bytes.len);
+	rc = s->state == AGENT_GONE || s->state == AGENT_REFUSED ? TOW_MORE : take(s, bytes);
+	if (rc < 0)
+		refuse(s, HELLO_OVERLOADED, "too many agents say hello at once");
+	while (rc == 0 && s->state != AGENT_GONE && s->state != AGENT_REFUSED) {
+		rc = tow_control_read(tow_buf_peek(&s->input), &message, &len);
+		if (rc == 0) {
+			consume(s, len);
+			on_message(s, &message);
+			tow_control_message_deinit(&message);
+		} else if (rc != TOW_MORE) {
+			refuse(s, HELLO_PROTOCOL, "a control message cannot be read");
+		}
+	}
+	if (fin)
+		tow__agent_session_cut(s, s->refusal, "the control stream has ended");
+	unref(s);
+}
+
+static void on_control_reset(void *user, uint64_t code)
+{
+	struct agent_session *s = user;
+
+	(void)code;
+	s->refs++;
+	tow__agent_session_cut(s, TOW_TUNNEL_PROTOCOL, "the control stream was reset");
+	unref(s);
+}
+
+static void on_control_closed(void *user)
+{
+	struct agent_session *s = user;
+
+	s->control = NULL;
+	s->refs++;
+	tow__agent_session_cut(s, TOW_TUNNEL_PROTOCOL, "the control stream was closed");
+	unref(s);
+}
+
+static void on_control_writable(void *user)
+{
+	(void)user; /* never asked for */
+}
+
+static const struct tow_quic_stream_events control_events = {
+	.data = on_control_data,
+	.writable = on_control_writable,
+	.reset = on_control_reset,
+	.stopped = on_control_reset,
+	.closed = on_control_closed,
+};
+
+static void on_stream_opened(void *user, struct tow_quic_stream *stream)
+{
+	struct agent_session *s = user;
+
+	if (s->control != NULL || s->state != AGENT_HELLO) {
+		tow_quic_stream_abandon(stream, TOW_TUNNEL_PROTOCOL);
+		return;
+	}
+	s->control = stream;
+	tow_quic_stream_set_events(stream, &control_events, s);
+}
+
+static void on_closed(void *user, const struct tow_quic_close_reason *reason)
+{
+	struct agent_session *s = user;
+	struct worker *w = s->worker;
+	int known = s->group != NULL;
+
+	enter(s, AGENT_GONE);
+	tow__agents_leave(&w->agents, s);
+	if (known)
+		tow_log_info(w->log, "agent is gone", tow_f_id("agent", &s->agent_id),
+		             tow_f_id("tenant", &s->tenant), tow_f_str("reason", reason->text),
+		             tow_f_str("by", reason->by_peer ? "agent" : "edge"),
+		             tow_f_str("code", reason->application
+		                                       ? tow_tunnel_error_name(reason->code)
+		                                       : tow_strerror(reason->status)));
+	s->conn = NULL;
+	unref(s);
+}
+
+static void on_established(void *user)
+{
+	(void)user; /* it was when it was accepted */
+}
+
+static void on_datagram(void *user, struct tow_slice bytes)
+{
+	(void)user;
+	(void)bytes; /* of no session: dropped, as loss is */
+}
+
+static const struct tow_quic_conn_events conn_events = {
+	.established = on_established,
+	.stream_opened = on_stream_opened,
+	.datagram = on_datagram,
+	.closed = on_closed,
+};
+
+/* For a connection that gets no session. */
+static void on_orphan_stream(void *user, struct tow_quic_stream *stream)
+{
+	(void)user;
+	tow_quic_stream_abandon(stream, TOW_TUNNEL_OVERLOADED);
+}
+
+static void on_orphan_closed(void *user, const struct tow_quic_close_reason *reason)
+{
+	(void)user;
+	(void)reason;
+}
+
+static const struct tow_quic_conn_events orphan_events = {
+	.established = on_established,
+	.stream_opened = on_orphan_stream,
+	.datagram = on_datagram,
+	.closed = on_orphan_closed,
+};
+
+void tow__agent_session_accept(void *worker, struct tow_quic_conn *conn)
+{
+	struct worker *w = worker;
+	struct agent_session *s = NULL;
+
+	if (w->agents.pending_count < TOW_AGENTS_PENDING_MAX)
+		s = calloc(1, sizeof(*s));
+	if (s != NULL)
+		tow_timer_init(&s->timer, w->loop, on_timer, s);
+	if (s == NULL || tow_timer_start_in(&s->timer, w->timing.agent_hello_ns) != 0) {
+		free(s);
+		tow_metric_inc(w->metrics.hellos[HELLO_OVERLOADED]);
+		tow_quic_conn_set_events(conn, &orphan_events, NULL);
+		tow_quic_conn_close(conn, TOW_TUNNEL_OVERLOADED, "too many agents at once");
+		return;
+	}
+	s->worker = w;
+	s->conn = conn;
+	s->state = AGENT_HELLO;
+	s->refs = 1;
+	s->agent_id = *tow_quic_conn_peer(conn);
+	s->serial = ++w->agents.next_serial;
+	DL_APPEND2(w->agents.pending, s, pending_prev, pending_next);
+	w->agents.pending_count++;
+	tow_quic_conn_set_events(conn, &conn_events, s);
+}
+
+static int has_service(const struct agent_session *s, const char *authority)
+{
+	return s->service_count > 0 && bsearch(&authority, s->services, s->service_count,
+	                                       sizeof(*s->services), by_text) != NULL;
+}
+
+int tow__agent_session_serves(const struct agent_session *s, const char *authority)
+{
+	char wildcard[TOW_HOSTNAME_SIZE];
+
+	if (has_service(s, authority))
+		return 1;
+	return strchr(authority, ':') == NULL &&
+	       tow_hostname_wildcard_of(authority, wildcard) == 0 && has_service(s, wildcard);
+}
+
+int tow__agent_session_open(struct agent_session *s, const struct tow_quic_stream_events *events,
+                            void *user, struct tow_quic_stream **out)
+{
+	int rc;
+
+	if (s->conn == NULL || s->state != AGENT_SERVING)
+		return TOW_ECLOSED;
+	rc = tow_quic_open_stream(s->conn, events, user, out);
+	if (rc != 0)
+		return rc;
+	s->streams++;
+	s->refs++;
+	return 0;
+}
+
+void tow__agent_session_release(struct agent_session *s)
+{
+	s->streams--;
+	unref(s);
+}
+
+void tow__agent_session_retire(struct agent_session *s, uint64_t generation)
+{
+	struct worker *w = s->worker;
+	struct tow_control_message message = { .type = TOW_CONTROL_SUPERSEDED,
+		                               .generation = generation };
+
+	if (s->state == AGENT_GONE)
+		return;
+	enter(s, AGENT_RETIRED);
+	if (generation == 0)
+		return;
+	tow_metric_inc(w->metrics.agents_superseded);
+	tow_log_info(w->log, "agent is superseded", tow_f_id("agent", &s->agent_id),
+	             tow_f_id("tenant", &s->tenant), tow_f_uint("by_generation", generation),
+	             tow_f_uint("streams", s->streams));
+	send_message(s, &message);
+}
+
+void tow__agent_session_drain(struct agent_session *s)
+{
+	struct tow_control_message message = { .type = TOW_CONTROL_DRAIN };
+
+	send_message(s, &message);
+}

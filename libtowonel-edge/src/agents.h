@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TOW_EDGE_AGENTS_H
+#define TOW_EDGE_AGENTS_H
+
+/*
+ * Who can serve what. The agents of a tenant that announced the same services_hash are replicas:
+ * one set, over which new streams are spread. The set with the highest generation is the live one;
+ * what announced another is retired: its streams finish, new ones go elsewhere. When all agents of
+ * a tenant have gone, the next one is taken whatever its generation is.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <towonel/wire/identity.h>
+
+struct agent_group;
+struct agent_session;
+
+struct agents {
+	struct agent_group *groups;    /* by tenant */
+	struct agent_session *pending; /* have not said a hello that was accepted */
+	size_t pending_count;
+	size_t pending_bytes; /* of their hellos */
+	size_t serving;
+	uint64_t next_serial;
+	uint64_t next_rtt_ns; /* when the round-trip gauges are due */
+};
+
+/* session has its tenant, id, generation, hash and services. Puts it into its tenant's live set;
+ * agents of another, older set are retired and told. Returns 0; TOW_ECONFLICT when the live set is
+ * another one and not older (its *generation): the session is the group's, but to be retired;
+ * TOW_ELIMIT, TOW_ENOMEM. */
+int tow__agents_admit(struct agents *agents, struct agent_session *session, uint64_t *generation);
+/* Forgets a session; nothing when it was not admitted. */
+void tow__agents_leave(struct agents *agents, struct agent_session *session);
+
+/* The agent for a new stream: one that serves the authority and is not among those tried, the one
+ * with fewest streams, in turn among equals. NULL when there is none. */
+struct agent_session *tow__agents_pick(struct agents *agents, const struct tow_id *tenant,
+                                       const char *authority, const uint64_t *tried,
+                                       size_t tried_count, uint64_t now_ns);
+
+/* Closes the tunnels of a tenant, or of one of its agents. */
+void tow__agents_cut_tenant(struct agents *agents, const struct tow_id *tenant);
+void tow__agents_cut_agent(struct agents *agents, const struct tow_id *tenant,
+                           const struct tow_id *agent);
+
+void tow__agents_each(struct agents *agents,
+                      void (*visit)(void *user, struct agent_session *session), void *user);
+
+#endif

@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The edge as its owner sees it: one worker, the routes that are handed in and their copy on disk,
+ * reports, and the way down:
+ *
+ *     tow_edge_close: no listeners, agents are told ──► visitors finish, or the grace is over
+ *         ──► visitors and tunnels are reset ──► the routes' copy is written ──► freed ──► done
+ */
+
+#include <towonel/edge.h>
+
+#include <stdlib.h>
+#include <string.h>
+#include "agent_session.h"
+#include "edge_private.h"
+#include "routes/cache.h"
+#include "visitor.h"
+#include "worker.h"
+
+struct tow_edge {
+	struct worker worker;
+	struct tow_addr tunnel_addr, addr;
+	char *version;
+	char **addresses;
+	size_t address_count;
+	struct routes_cache *cache; /* NULL: none */
+
+	void (*reported)(void *user, const struct tow_edge_report *report);
+	void *user;
+	struct tow_timer report_timer;
+	uint64_t next_report_ns;
+
+	struct tow_timer close_timer; /* the grace */
+	void (*done)(void *user);     /* not NULL: closing */
+	void *done_user;
+};
+
+void tow__timing_default(struct timing *timing)
+{
+	*timing = (struct timing){
+		.client_hello_ns = TOW_CLIENT_HELLO_TIMEOUT_MS * TOW_NSEC_PER_MSEC,
+		.dial_ns = TOW_DIAL_TIMEOUT_MS * TOW_NSEC_PER_MSEC,
+		.linger_ns = TOW_ALERT_LINGER_MS * TOW_NSEC_PER_MSEC,
+		.visitor_idle_ns = TOW_VISITOR_IDLE_MS * TOW_NSEC_PER_MSEC,
+		.agent_hello_ns = TOW_AGENT_HELLO_TIMEOUT_MS * TOW_NSEC_PER_MSEC,
+		.tenant_wait_ns = TOW_AGENT_TENANT_WAIT_MS * TOW_NSEC_PER_MSEC,
+		.agent_close_ns = TOW_AGENT_CLOSE_DELAY_MS * TOW_NSEC_PER_MSEC,
+		.ping_interval_ns = TOW_PING_INTERVAL_MS * TOW_NSEC_PER_MSEC,
+		.ping_timeout_ns = TOW_PING_TIMEOUT_MS * TOW_NSEC_PER_MSEC,
+		.port_retry_min_ns = TOW_PORT_RETRY_MIN_MS * TOW_NSEC_PER_MSEC,
+		.port_retry_max_ns = TOW_PORT_RETRY_MAX_MS * TOW_NSEC_PER_MSEC,
+		.cache_delay_ns = TOW_ROUTES_CACHE_DELAY_MS * TOW_NSEC_PER_MSEC,
+		.report_interval_ns = TOW_REPORT_INTERVAL_MS * TOW_NSEC_PER_MSEC,
+	};
+}
+
+/* --- reports ------------------------------------------------------------------ */
+
+static void on_changed(void *user)
+{
+	struct tow_edge *e = user;
+	uint64_t now = tow_loop_now_ns(e->worker.loop);
+
+	if (e->reported == NULL || e->done != NULL || e->report_timer.deadline_ns != TOW_NEVER)
+		return;
+	tow_timer_start(&e->report_timer, e->next_report_ns > now ? e->next_report_ns : now);
+}
+
+struct agent_list {
+	struct tow_id *ids;
+	size_t count;
+};
+
+static void list_agent(void *user, struct agent_session *s)
+{
+	struct agent_list *list = user;
+
+	if (s->state == AGENT_SERVING)
+		list->ids[list->count++] = s->agent_id;
+}
+
+static void on_report_timer(void *user)
+{
+	struct tow_edge *e = user;
+	struct worker *w = &e->worker;
+	struct agent_list agents = { calloc(w->agents.serving + 1, sizeof(*agents.ids)), 0 };
+	struct tow_route_port *ports = calloc(w->ports.failed + 1, sizeof(*ports));
+	struct tow_edge_report report = {
+		.node_id = w->node_id,
+		.addresses = (const char *const *)e->addresses,
+		.address_count = e->address_count,
+		.version = e->version,
+		.agents = agents.ids,
+		.failed_ports = ports,
+	};
+
+	e->next_report_ns = tow_loop_now_ns(w->loop) + w->timing.report_interval_ns;
+	if (agents.ids != NULL && ports != NULL) {
+		tow__agents_each(&w->agents, list_agent, &agents);
+		report.agent_count = agents.count;
+		report.failed_port_count = tow__ports_failed(&w->ports, ports, w->ports.failed);
+		e->reported(e->user, &report);
+	} else {
+		on_changed(e); /* when there is memory again */
+	}
+	free(agents.ids);
+	free(ports);
+}
+
+/* --- routes ------------------------------------------------------------------- */
+
+static void on_port_added(void *user, const struct tow_route_port *port)
+{
+	struct tow_edge *e = user;
+
+	tow__ports_add(&e->worker.ports, port);
+}
+
+static void on_port_removed(void *user, enum tow_protocol protocol, uint16_t port)
+{
+	struct tow_edge *e = user;
+
+	tow__ports_remove(&e->worker.ports, protocol, port);
+}
+
+static void on_tenant_removed(void *user, const struct tow_id *tenant)
+{
+	struct tow_edge *e = user;
+
+	tow__agents_cut_tenant(&e->worker.agents, tenant);
+}
+
+static void on_agent_revoked(void *user, const struct tow_id *tenant, const struct tow_id *agent)
+{
+	struct tow_edge *e = user;
+
+	tow__agents_cut_agent(&e->worker.agents, tenant, agent);
+}
+
+static const struct tow_route_observer observer = {
+	.port_added = on_port_added,
+	.port_removed = on_port_removed,
+	.tenant_removed = on_tenant_removed,
+	.agent_revoked = on_agent_revoked,
+};
+
+static void gauge_routes(struct worker *w)
+{
+	tow_metric_set(w->metrics.routes_version, (int64_t)tow_route_table_version(w->table));
+	tow_metric_set(w->metrics.hostnames, (int64_t)tow_route_table_hostname_count(w->table));
+}
+
+int tow_edge_apply(void *edge, const struct tow_route_event *event)
+{
+	struct tow_edge *e = edge;
+	struct worker *w = &e->worker;
+	struct tow_error err;
+	int rc = tow_route_table_apply(w->table, event->json, &observer, e, &err);
+
+	if (rc != 0) {
+		if (rc != TOW_ECONFLICT)
+			tow_log_error(w->log, "an event of the route feed cannot be applied",
+			              tow_f_uint("version", event->version), tow_f_err(&err));
+		return rc;
+	}
+	gauge_routes(w);
+	tow_log_debug(w->log, "routes have changed", tow_f_uint("version", event->version),
+	              tow_f_str("by", event->kind == TOW_ROUTE_SNAPSHOT ? "snapshot" : "delta"));
+	if (e->cache != NULL)
+		tow__routes_cache_changed(e->cache);
+	tow__agent_sessions_routes_changed(w);
+	return 0;
+}
+
+uint64_t tow_edge_route_version(const struct tow_edge *edge)
+{
+	return tow_route_table_version(edge->worker.table);
+}
+
+static void bind_known_port(void *user, const struct tow_route_port *port)
+{
+	struct tow_edge *e = user;
+
+	tow__ports_add(&e->worker.ports, port);
+}
+
+/* --- the way up --------------------------------------------------------------- */
+
+static void on_accepted(void *user, int fd, const struct tow_addr *peer,
+                        const struct tow_addr *local)
+{
+	struct worker *w = user;
+
+	tow__visitor_accept(w, fd, peer, local, 0);
+}
+
+static void on_deserted(void *user);
+static void on_settled(void *user);
+static void on_close_timer(void *user);
+
+static void free_edge(struct tow_edge *e)
+{
+	struct worker *w = &e->worker;
+
+	e->reported = NULL; /* what is let go of below changes the state, and nobody is to hear */
+	tow_timer_stop(&e->report_timer);
+	tow_timer_stop(&e->close_timer);
+	if (w->listener != NULL)
+		tow_tcp_listener_free(w->listener);
+	tow__ports_deinit(&w->ports);
+	if (w->endpoint != NULL)
+		tow_quic_endpoint_free(w->endpoint, TOW_TUNNEL_DRAINING);
+	tow__routes_cache_free(e->cache);
+	tow_route_table_free(w->table);
+	tow__source_limit_deinit(&w->sources);
+	for (size_t i = 0; i < e->address_count; i++)
+		free(e->addresses[i]);
+	free(e->addresses);
+	free(e->version);
+	free(e);
+}
+
+/* What agents are told to dial: what the config says, else where the tunnel listens. */
+static int copy_addresses(struct tow_edge *e, const struct tow_edge_config *config)
+{
+	char text[TOW_ADDR_TEXT_SIZE];
+	const char *bound = tow_addr_format(&e->tunnel_addr, text);
+	size_t count = config->public_address_count > 0 ? config->public_address_count : 1;
+
+	e->addresses = calloc(count, sizeof(*e->addresses));
+	if (e->addresses == NULL)
+		return TOW_ENOMEM;
+	for (; e->address_count < count; e->address_count++) {
+		const char *address = config->public_address_count > 0
+		                              ? config->public_addresses[e->address_count]
+		                              : bound;
+
+		e->addresses[e->address_count] = strdup(address);
+		if (e->addresses[e->address_count] == NULL)
+			return TOW_ENOMEM;
+	}
+	return 0;
+}
+
+static int open_cache(struct tow_edge *e, const char *path)
+{
+	struct worker *w = &e->worker;
+	const struct routes_cache_config config = {
+		.loop = w->loop,
+		.log = w->log,
+		.table = w->table,
+		.path = path,
+		.delay_ns = w->timing.cache_delay_ns,
+		.settled = on_settled,
+		.user = e,
+	};
+	int rc = tow__routes_cache_new(&config, &e->cache);
+
+	if (rc == 0)
+		tow__routes_cache_load(e->cache, w->table);
+	return rc;
+}
+
+static int open_listeners(struct tow_edge *e, const struct tow_edge_config *config,
+                          struct tow_error *err)
+{
+	struct worker *w = &e->worker;
+	const struct tow_quic_config quic = {
+		.loop = config->loop,
+		.log = config->log,
+		.metrics = config->metrics,
+		.metrics_prefix = "towonel_edge_quic",
+		.key = config->key,
+		.alpn = TOW_TUNNEL_ALPN,
+		.udp = { .bind = config->tunnel_listen, .dual_stack = config->tunnel_dual_stack },
+		.max_streams = TOW_STREAMS_BY_AGENT,
+		.accepted = tow__agent_session_accept,
+		.user = w,
+	};
+	int rc = tow_quic_endpoint_new(&quic, &w->endpoint, err);
+
+	if (rc != 0)
+		return rc;
+	e->tunnel_addr = *tow_quic_endpoint_addr(w->endpoint);
+	rc = tow_tcp_listener_new(config->loop, config->log, &config->listen,
+	                          config->listen_dual_stack, 0, on_accepted, w, &w->listener, err);
+	if (rc != 0)
+		return rc;
+	e->addr = *tow_tcp_listener_addr(w->listener);
+	return 0;
+}
+
+int tow__edge_new_timed(const struct tow_edge_config *config, const struct timing *timing,
+                        struct tow_edge **out, struct tow_error *err)
+{
+	struct tow_edge *e = calloc(1, sizeof(*e));
+	struct worker *w;
+	int rc = TOW_ENOMEM;
+
+	if (e == NULL)
+		return tow_error_set(err, TOW_ENOMEM, "out of memory");
+	w = &e->worker;
+	w->loop = config->loop;
+	w->log = config->log;
+	w->timing = *timing;
+	w->node_id = config->key->id;
+	w->visitors_max = config->connections_max;
+	w->changed = on_changed;
+	w->deserted = on_deserted;
+	w->user = e;
+	e->reported = config->reported;
+	e->user = config->user;
+	tow__edge_metrics_init(&w->metrics, config->metrics);
+	tow__source_limit_init(&w->sources, config->connections_per_address);
+	tow__ports_init(&w->ports, w, &config->listen, config->listen_dual_stack);
+	tow_timer_init(&e->report_timer, w->loop, on_report_timer, e);
+	tow_timer_init(&e->close_timer, w->loop, on_close_timer, e);
+	e->version = strdup(config->version != NULL ? config->version : "");
+	w->software = e->version;
+	w->table = tow_route_table_new();
+	if (e->version == NULL || w->table == NULL) {
+		tow_error_set(err, rc, "out of memory");
+		goto out;
+	}
+	rc = open_listeners(e, config, err);
+	if (rc != 0)
+		goto out;
+	rc = copy_addresses(e, config);
+	if (rc == 0 && config->routes_cache_path != NULL)
+		rc = open_cache(e, config->routes_cache_path);
+	if (rc != 0) {
+		tow_error_set(err, rc, "out of memory");
+		goto out;
+	}
+	gauge_routes(w);
+	tow_route_table_each_port(w->table, bind_known_port, e);
+	on_changed(e);
+	*out = e;
+	return 0;
+out:
+	free_edge(e);
+	return rc;
+}
+
+int tow_edge_new(const struct tow_edge_config *config, struct tow_edge **out, struct tow_error *err)
+{
+	struct timing timing;
+
+	tow__timing_default(&timing);
+	return tow__edge_new_timed(config, &timing, out, err);
+}
+
+/* --- the way down ------------------------------------------------------------- */
+
+static void drain_agent(void *user, struct agent_session *s)
+{
+	(void)user;
+	tow__agent_session_drain(s);
+}
+
+static void on_settled(void *user)
+{
+	struct tow_edge *e = user;
+	void (*done)(void *) = e->done;
+	void *done_user = e->done_user;
+
+	free_edge(e);
+	done(done_user);
+}
+
+/* Visitors finish what they have begun, within the grace; then nothing is waited for but the disk.
+ */
+static void on_close_timer(void *user)
+{
+	struct tow_edge *e = user;
+	struct worker *w = &e->worker;
+
+	while (w->visitors != NULL)
+		tow__visitor_abort(w->visitors);
+	if (w->endpoint != NULL)
+		tow_quic_endpoint_free(w->endpoint, TOW_TUNNEL_DRAINING);
+	w->endpoint = NULL;
+	tow_timer_stop(&e->close_timer); /* the last visitor has started it again */
+	if (tow__routes_cache_flush(e->cache) == 0)
+		on_settled(e);
+}
+
+static void on_deserted(void *user)
+{
+	struct tow_edge *e = user;
+
+	if (e->done != NULL && e->worker.endpoint != NULL)
+		tow_timer_start_in(&e->close_timer, 0);
+}
+
+void tow_edge_close(struct tow_edge *edge, uint64_t grace_ns, void (*done)(void *user), void *user)
+{
+	struct worker *w = &edge->worker;
+	uint64_t now = tow_now_ns();
+	uint64_t deadline = grace_ns < TOW_NEVER - 1 - now ? now + grace_ns : TOW_NEVER - 1;
+	int first = edge->done == NULL;
+
+	edge->done = done;
+	edge->done_user = user;
+	if (first) {
+		w->draining = 1;
+		tow_tcp_listener_free(w->listener);
+		w->listener = NULL;
+		tow__ports_deinit(&w->ports);
+		tow_timer_stop(&edge->report_timer);
+		tow__agents_each(&w->agents, drain_agent, NULL);
+		tow_log_info(w->log, "edge is closing", tow_f_uint("visitors", w->visitor_count));
+	}
+	if (w->endpoint == NULL) /* all but the disk is done with */
+		return;
+	if (w->visitor_count == 0)
+		deadline = now;
+	if (first || deadline < edge->close_timer.deadline_ns)
+		tow_timer_start(&edge->close_timer, deadline);
+}
+
+/* --- what can be asked -------------------------------------------------------- */
+
+const struct tow_addr *tow_edge_addr(const struct tow_edge *edge)
+{
+	return &edge->addr;
+}
+
+const struct tow_addr *tow_edge_tunnel_addr(const struct tow_edge *edge)
+{
+	return &edge->tunnel_addr;
+}
+
+void tow_edge_not_ready(void *edge, struct tow_buf *reasons)
+{
+	const struct tow_edge *e = edge;
+
+	if (e->done != NULL)
+		tow_buf_append_text(reasons, "the edge is closing\n");
+	if (tow_route_table_version(e->worker.table) == 0)
+		tow_buf_append_text(reasons, "there are no routes yet\n");
+	else if (e->worker.agents.serving == 0 &&
+	         tow_route_table_hostname_count(e->worker.table) > 0)
+		tow_buf_append_text(reasons, "no agent is connected\n");
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "ports.h"
+
+#include <stdlib.h>
+#include <towonel/tunnel/tcp.h>
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+#include "visitor.h"
+#include "worker.h"
+
+struct port {
+	struct ports *ports;
+	uint16_t number;
+	struct tow_tcp_listener *listener; /* NULL: could not be bound */
+	struct tow_timer retry;
+	uint64_t retry_ns;
+	UT_hash_handle hh;
+};
+
+static void count(struct ports *ports)
+{
+	struct worker *w = ports->worker;
+
+	tow_metric_set(w->metrics.ports_bound, (int64_t)ports->bound);
+	tow_metric_set(w->metrics.ports_failed, (int64_t)ports->failed);
+	w->changed(w->user);
+}
+
+/* Who the visitor is for is looked up when he comes: the port may have changed hands. */
+static void on_accepted(void *user, int fd, const struct tow_addr *peer,
+                        const struct tow_addr *local)
+{
+	struct port *port = user;
+
+	tow__visitor_accept(port->ports->worker, fd, peer, local, port->number);
+}
+
+static int bind_port(struct port *port, struct tow_error *err)
+{
+	struct ports *ports = port->ports;
+	struct worker *w = ports->worker;
+	struct tow_addr addr = ports->host;
+
+	addr.port = port->number;
+	return tow_tcp_listener_new(w->loop, w->log, &addr, ports->dual_stack, 0, on_accepted, port,
+	                            &port->listener, err);
+}
+
+static void retry_later(struct port *port)
+{
+	const struct timing *t = &port->ports->worker->timing;
+	uint64_t delay = port->retry_ns;
+
+	port->retry_ns = delay * 2 < t->port_retry_max_ns ? delay * 2 : t->port_retry_max_ns;
+	if (tow_timer_start_in(&port->retry, delay) != 0)
+		tow_log_error(port->ports->worker->log, "out of memory: a port will not be retried",
+		              tow_f_uint("port", port->number));
+}
+
+static void on_retry(void *user)
+{
+	struct port *port = user;
+	struct worker *w = port->ports->worker;
+	struct tow_error err;
+
+	if (bind_port(port, &err) != 0) {
+		tow_log_debug(w->log, "a port still cannot be bound",
+		              tow_f_uint("port", port->number), tow_f_err(&err));
+		retry_later(port);
+		return;
+	}
+	port->ports->failed--;
+	port->ports->bound++;
+	tow_log_info(w->log, "port is bound after all", tow_f_uint("port", port->number));
+	count(port->ports);
+}
+
+static void release(struct port *port)
+{
+	struct ports *ports = port->ports;
+
+	if (port->listener != NULL) {
+		tow_tcp_listener_free(port->listener);
+		ports->bound--;
+	} else {
+		ports->failed--;
+	}
+	tow_timer_stop(&port->retry);
+	HASH_DEL(ports->ports, port);
+	free(port);
+}
+
+void tow__ports_init(struct ports *ports, struct worker *worker, const struct tow_addr *host,
+                     int dual_stack)
+{
+	*ports = (struct ports){ .worker = worker, .host = *host, .dual_stack = dual_stack };
+}
+
+void tow__ports_deinit(struct ports *ports)
+{
+	struct port *port, *next;
+
+	if (ports->ports == NULL)
+		return;
+	HASH_ITER(hh, ports->ports, port, next)
+	release(port);
+	count(ports);
+}
+
+void tow__ports_add(struct ports *ports, const struct tow_route_port *route)
+{
+	struct worker *w = ports->worker;
+	struct tow_error err;
+	struct port *port;
+
+	if (route->protocol != TOW_PROTOCOL_TCP || w->draining)
+		return;
+	HASH_FIND(hh, ports->ports, &route->port, sizeof(route->port), port);
+	if (port != NULL)
+		return;
+	port = calloc(1, sizeof(*port));
+	if (port != NULL) {
+		port->ports = ports;
+		port->number = route->port;
+		port->retry_ns = w->timing.port_retry_min_ns;
+		tow_timer_init(&port->retry, w->loop, on_retry, port);
+		HASH_ADD(hh, ports->ports, number, sizeof(port->number), port);
+	}
+	if (port == NULL || port->hh.tbl == NULL) {
+		free(port);
+		tow_log_error(w->log, "out of memory for a port", tow_f_uint("port", route->port));
+		return;
+	}
+	if (bind_port(port, &err) == 0) {
+		ports->bound++;
+		tow_log_info(w->log, "port is bound", tow_f_uint("port", port->number),
+		             tow_f_str("service", route->service),
+		             tow_f_id("tenant", &route->tenant_id));
+	} else {
+		ports->failed++;
+		tow_log_warn(w->log, "port cannot be bound, trying again",
+		             tow_f_uint("port", port->number), tow_f_str("service", route->service),
+		             tow_f_id("tenant", &route->tenant_id), tow_f_err(&err));
+		retry_later(port);
+	}
+	count(ports);
+}
+
+void tow__ports_remove(struct ports *ports, enum tow_protocol protocol, uint16_t number)
+{
+	struct port *port;
+
+	if (protocol != TOW_PROTOCOL_TCP)
+		return;
+	HASH_FIND(hh, ports->ports, &number, sizeof(number), port);
+	if (port == NULL)
+		return;
+	release(port);
+	tow_log_info(ports->worker->log, "port is released", tow_f_uint("port", number));
+	count(ports);
+}
+
+size_t tow__ports_failed(const struct ports *ports, struct tow_route_port *out, size_t cap)
+{
+	const struct tow_route_port *route;
+	const struct port *port;
+	size_t n = 0;
+
+	for (port = ports->ports; port != NULL && n < cap; port = port->hh.next) {
+		if (port->listener != NULL)
+			continue;
+		route = tow_route_lookup_port(ports->worker->table, TOW_PROTOCOL_TCP, port->number);
+		if (route != NULL)
+			out[n++] = *route;
+	}
+	return n;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TOW_EDGE_PORTS_H
+#define TOW_EDGE_PORTS_H
+
+/*
+ * The listeners of TCP services: one for each TCP port of the route table. A port that cannot be
+ * bound is tried again, less and less often; the others do not wait for it.
+ */
+
+#include <towonel/wire/addr.h>
+#include <towonel/wire/route_table.h>
+
+struct port;
+struct worker;
+
+struct ports {
+	struct worker *worker;
+	struct port *ports; /* by number */
+	size_t bound, failed;
+	struct tow_addr host; /* where to bind; its port does not matter */
+	int dual_stack;
+};
+
+void tow__ports_init(struct ports *ports, struct worker *worker, const struct tow_addr *host,
+                     int dual_stack);
+void tow__ports_deinit(struct ports *ports); /* releases all; twice is fine */
+
+/* As the route table says. UDP ports are not looked at. */
+void tow__ports_add(struct ports *ports, const struct tow_route_port *route);
+void tow__ports_remove(struct ports *ports, enum tow_protocol protocol, uint16_t number);
+
+/* Writes the routes of at most cap ports that are not bound. Returns how many. */
+size_t tow__ports_failed(const struct ports *ports, struct tow_route_port *out, size_t cap);
+
+#endif

@@ -1,0 +1,727 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * A visitor, from accept to close:
+ *
+ *     HELLO ──► ROUTE ──► DIAL ──► PIPE ──► CLOSING
+ *       │         │        │ ▲ '─ next agent    ▲
+ *       '─────────┴────────┴────► ALERT ────────'
+ *
+ * HELLO collects the ClientHello; a visitor of a TCP service has none and begins in ROUTE. DIAL has
+ * opened a stream, written the PROXY header and all that was read, and waits for the agent's status
+ * byte; what is sent is kept until then, so that another agent can be tried when this one cannot
+ * serve. PIPE is tunnel/pipe's work. ALERT says why not in the visitor's own protocol, and stays
+ * until that was read: a close with unread bytes in the socket would be a reset, which may overtake
+ * the alert.
+ *
+ * What is only needed before PIPE is in struct opening, which goes then, so that an idle visitor is
+ * small.
+ */
+
+#include "visitor.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <utlist.h>
+#include <towonel/tunnel/pipe.h>
+#include <towonel/wire/client_hello.h>
+#include <towonel/wire/proxy_header.h>
+#include "agent_session.h"
+#include "worker.h"
+
+enum state {
+	HELLO,
+	ROUTE,
+	DIAL,
+	PIPE,
+	ALERT,
+	CLOSING,
+};
+
+enum answer {
+	ANSWER_NONE,  /* close */
+	ANSWER_RESET, /* close with a reset: a TCP service has no other words */
+	ANSWER_TLS,   /* an alert */
+	ANSWER_HTTP,  /* plain HTTP on the TLS port */
+};
+
+/* In front of what is read there is room for the PROXY header, so that both leave in one piece. */
+#define HEADER_ROOM 640
+
+struct opening {
+	struct tow_client_hello_parser parser;
+	struct tow_client_hello hello;
+	struct tow_buf bytes; /* HELLO: room, then what was read; DIAL: header and what was read */
+	size_t sent;          /* DIAL: of bytes, to the present agent */
+	char authority[TOW_AUTHORITY_SIZE];
+	struct tow_id tenant;
+	uint64_t tried[TOW_DIAL_ATTEMPTS_MAX]; /* serials of agents */
+	size_t tried_count;
+	int failed;           /* the present agent will not do */
+	int blocked;          /* an agent had no stream to spare */
+	uint64_t failure;     /* why the last one would not: enum tow_tunnel_error */
+	int accepted;         /* its status byte has come */
+	struct tow_buf reply; /* what came after it */
+	int reply_finished;
+};
+
+struct visitor {
+	struct worker *worker;
+	struct visitor *prev, *next;
+	enum state state;
+	int stepping, again; /* inside step(); something happened meanwhile */
+	int fd;              /* -1 once the pipe has it */
+	uint16_t service_port;
+	struct tow_addr peer, local;
+	struct tow_io *io;
+	struct tow_timer timer;
+	/* what has happened, for the state to see */
+	int readable, timed_out, aborted;
+
+	struct opening *opening; /* NULL from PIPE on */
+	struct agent_session *agent;
+	struct tow_quic_stream *stream; /* DIAL */
+	struct tow_pipe *pipe;          /* PIPE */
+	struct tow_pipe_result result;
+	enum answer answer;
+	enum tow_tls_alert alert;
+	size_t drained; /* ALERT: bytes thrown away */
+	uint8_t id[TOW_UNIQUE_ID_SIZE];
+};
+
+static enum state do_hello(struct visitor *v);
+static enum state do_route(struct visitor *v);
+static enum state do_dial(struct visitor *v);
+static enum state do_pipe(struct visitor *v);
+static enum state do_alert(struct visitor *v);
+static void do_closing(struct visitor *v);
+
+#define TIMEOUT(member) offsetof(struct timing, member)
+#define NO_TIMEOUT      SIZE_MAX
+
+static const struct {
+	const char *name;
+	enum state (*run)(struct visitor *v);
+	size_t timeout; /* where struct timing has it */
+} states[] = {
+	[HELLO] = { "hello", do_hello, TIMEOUT(client_hello_ns) },
+	[ROUTE] = { "route", do_route, NO_TIMEOUT },
+	[DIAL] = { "dial", do_dial, TIMEOUT(dial_ns) },
+	[PIPE] = { "pipe", do_pipe, NO_TIMEOUT },
+	[ALERT] = { "alert", do_alert, TIMEOUT(linger_ns) },
+	[CLOSING] = { "closing", NULL, NO_TIMEOUT },
+};
+
+static int restart_timer(struct visitor *v)
+{
+	uint64_t delay;
+
+	v->timed_out = 0;
+	tow_timer_stop(&v->timer);
+	if (states[v->state].timeout == NO_TIMEOUT)
+		return 0;
+	memcpy(&delay, (const char *)&v->worker->timing + states[v->state].timeout, sizeof(delay));
+	return tow_timer_start_in(&v->timer, delay);
+}
+
+/* The one place where the state changes. v may be gone afterwards. */
+static void step(struct visitor *v)
+{
+	enum state next;
+
+	v->again = 1;
+	if (v->stepping)
+		return;
+	v->stepping = 1;
+	while (v->again) {
+		v->again = 0;
+		next = v->aborted ? CLOSING : states[v->state].run(v);
+		if (next == v->state)
+			continue;
+		tow_log_trace(v->worker->log, "visitor", tow_f_hex("id", v->id, sizeof(v->id)),
+		              tow_f_str("from", states[v->state].name),
+		              tow_f_str("to", states[next].name));
+		v->state = next;
+		v->again = 1;
+		if (next == CLOSING || restart_timer(v) != 0) {
+			do_closing(v);
+			return;
+		}
+	}
+	v->stepping = 0;
+}
+
+static void on_io(void *user, int events)
+{
+	struct visitor *v = user;
+
+	(void)events;
+	v->readable = 1;
+	step(v);
+}
+
+static void on_timer(void *user)
+{
+	struct visitor *v = user;
+
+	v->timed_out = 1;
+	step(v);
+}
+
+static void forget_opening(struct visitor *v)
+{
+	if (v->opening == NULL)
+		return;
+	tow_client_hello_deinit(&v->opening->parser);
+	tow_buf_deinit(&v->opening->bytes);
+	tow_buf_deinit(&v->opening->reply);
+	free(v->opening);
+	v->opening = NULL;
+}
+
+static void leave_agent(struct visitor *v, uint64_t code)
+{
+	if (v->stream != NULL)
+		tow_quic_stream_abandon(v->stream, code);
+	v->stream = NULL;
+	if (v->agent != NULL)
+		tow__agent_session_release(v->agent);
+	v->agent = NULL;
+}
+
+/* The end of a visitor that was not served: what it is told, and what is noted. */
+static enum state refuse(struct visitor *v, enum refusal why, enum answer answer,
+                         enum tow_tls_alert alert)
+{
+	struct worker *w = v->worker;
+	const char *name = v->opening != NULL ? v->opening->authority : "";
+
+	tow_metric_inc(w->metrics.refused[why]);
+	tow_log_debug(w->log, "visitor refused", tow_f_hex("id", v->id, sizeof(v->id)),
+	              tow_f_addr("from", &v->peer), tow_f_str("name", name),
+	              tow_f_str("reason", tow__refusal_name(why)));
+	v->answer = answer;
+	v->alert = alert;
+	return answer == ANSWER_NONE || answer == ANSWER_RESET ? CLOSING : ALERT;
+}
+
+/* For failures that are ours: an alert where there is TLS. */
+static enum state refuse_all(struct visitor *v, enum refusal why)
+{
+	return refuse(v, why, v->service_port != 0 ? ANSWER_RESET : ANSWER_TLS,
+	              TOW_ALERT_INTERNAL_ERROR);
+}
+
+/* Reads once into opening->bytes. Returns 0; TOW_BLOCKED, TOW_EOF, TOW_ERESET, TOW_ENOMEM. */
+static int receive(struct visitor *v, size_t cap, struct tow_slice *fresh)
+{
+	struct tow_buf *bytes = &v->opening->bytes;
+	uint8_t *room = tow_buf_reserve(bytes, cap);
+	ssize_t n;
+
+	if (room == NULL)
+		return TOW_ENOMEM;
+	do {
+		n = recv(v->fd, room, cap, 0);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno == EAGAIN || errno == EWOULDBLOCK ? TOW_BLOCKED : TOW_ERESET;
+	if (n == 0)
+		return TOW_EOF;
+	tow_buf_commit(bytes, (size_t)n);
+	*fresh = tow_slice_make(room, (size_t)n);
+	return 0;
+}
+
+static enum state bad_hello(struct visitor *v)
+{
+	static const char *const methods[] = { "GET ",    "HEAD ",    "POST ",    "PUT ",  "PATCH ",
+		                               "DELETE ", "OPTIONS ", "CONNECT ", "PRI * " };
+	struct tow_slice bytes = tow_buf_peek(&v->opening->bytes);
+
+	bytes.base += HEADER_ROOM;
+	bytes.len -= HEADER_ROOM;
+	for (size_t i = 0; i < sizeof(methods) / sizeof(*methods); i++) {
+		struct tow_slice method = tow_slice_of(methods[i]);
+
+		if (bytes.len >= method.len && memcmp(bytes.base, method.base, method.len) == 0)
+			return refuse(v, REFUSED_PLAIN_HTTP, ANSWER_HTTP, 0);
+	}
+	/* A record of a handshake: worth a word. Anything else is no TLS client. */
+	return refuse(v, REFUSED_BAD_HELLO, bytes.base[0] == 22 ? ANSWER_TLS : ANSWER_NONE,
+	              TOW_ALERT_DECODE_ERROR);
+}
+
+static enum state do_hello(struct visitor *v)
+{
+	struct opening *o = v->opening;
+	struct tow_slice fresh;
+	int rc;
+
+	if (v->timed_out)
+		return refuse(v, REFUSED_HELLO_TIMEOUT, ANSWER_NONE, 0);
+	if (!v->readable)
+		return HELLO;
+	v->readable = 0;
+	rc = receive(v, TOW_HELLO_READ_SIZE, &fresh);
+	if (rc == TOW_BLOCKED)
+		return HELLO;
+	if (rc == TOW_ENOMEM)
+		return refuse_all(v, REFUSED_INTERNAL);
+	if (rc != 0)
+		return refuse(v, REFUSED_GONE, ANSWER_NONE, 0);
+	rc = tow_client_hello_feed(&o->parser, fresh, &o->hello);
+	switch (rc) {
+	case 0: return ROUTE;
+	case TOW_MORE: return HELLO;
+	case TOW_EPARSE: return bad_hello(v);
+	case TOW_ETOOBIG:
+		return refuse(v, REFUSED_HELLO_TOO_BIG, ANSWER_TLS, TOW_ALERT_DECODE_ERROR);
+	default: return refuse_all(v, REFUSED_INTERNAL);
+	}
+}
+
+/* Puts the PROXY header right before what was read. */
+static int write_header(struct visitor *v)
+{
+	struct opening *o = v->opening;
+	struct tow_proxy_header header = {
+		.command = TOW_PROXY_PROXY,
+		.transport = TOW_PROXY_STREAM,
+		.source = v->peer,
+		.destination = v->local,
+		.authority = tow_slice_of(o->authority),
+		.unique_id = tow_slice_make(v->id, sizeof(v->id)),
+	};
+	uint8_t text[HEADER_ROOM];
+	int len;
+
+	if (o->hello.alpn_count > 0)
+		header.alpn = o->hello.alpn[0];
+	len = tow_proxy_header_write(&header, 0, text, sizeof(text));
+	if (len < 0)
+		return len;
+	tow_buf_consume(&o->bytes, HEADER_ROOM - (size_t)len);
+	memcpy(o->bytes.base + o->bytes.head, text, (size_t)len);
+	return 0;
+}
+
+static enum state do_route(struct visitor *v)
+{
+	struct worker *w = v->worker;
+	struct opening *o = v->opening;
+	const struct tow_route_hostname *route;
+	const struct tow_route_port *port;
+
+	if (v->service_port != 0) {
+		port = tow_route_lookup_port(w->table, TOW_PROTOCOL_TCP, v->service_port);
+		if (port == NULL)
+			return refuse_all(v, REFUSED_UNKNOWN_NAME);
+		snprintf(o->authority, sizeof(o->authority), "tcp:%s", port->service);
+		o->tenant = port->tenant_id;
+	} else {
+		if (o->hello.server_name[0] == '\0')
+			return refuse(v, REFUSED_NO_SNI, ANSWER_TLS, TOW_ALERT_UNRECOGNIZED_NAME);
+		snprintf(o->authority, sizeof(o->authority), "%s", o->hello.server_name);
+		route = tow_route_lookup(w->table, o->hello.server_name);
+		if (route == NULL)
+			return refuse(v, REFUSED_UNKNOWN_NAME, ANSWER_TLS,
+			              TOW_ALERT_UNRECOGNIZED_NAME);
+		if (route->tls_mode == TOW_TLS_TERMINATE)
+			return refuse(v, REFUSED_TERMINATE, ANSWER_TLS,
+			              TOW_ALERT_HANDSHAKE_FAILURE);
+		o->tenant = route->tenant_id;
+	}
+	if (write_header(v) != 0)
+		return refuse_all(v, REFUSED_INTERNAL);
+	tow_client_hello_deinit(&o->parser); /* and with it the hello's slices */
+	o->hello.alpn_count = 0;
+	return DIAL;
+}
+
+static void on_data(void *user, struct tow_slice bytes, int fin)
+{
+	struct visitor *v = user;
+	struct opening *o = v->opening;
+
+	if (!o->accepted && bytes.len > 0 && bytes.base[0] == TOW_STREAM_ACCEPTED) {
+		o->accepted = 1;
+		tow_quic_stream_consume(v->stream, 1);
+		bytes.base++;
+		bytes.len--;
+	}
+	if (!o->accepted || tow_buf_append(&o->reply, bytes.base, bytes.len) != 0) {
+		o->failed = 1;
+		o->failure = o->accepted ? TOW_TUNNEL_INTERNAL : TOW_TUNNEL_PROTOCOL;
+	}
+	o->reply_finished = fin;
+	step(v);
+}
+
+static void on_reset(void *user, uint64_t code)
+{
+	struct visitor *v = user;
+
+	v->opening->failed = 1;
+	v->opening->failure = code;
+	step(v);
+}
+
+/* Says nothing yet: an origin may answer and not want to hear more. A refusal is a reset as well.
+ */
+static void on_stopped(void *user, uint64_t code)
+{
+	(void)user;
+	(void)code;
+}
+
+static void on_stream_closed(void *user)
+{
+	struct visitor *v = user;
+
+	v->stream = NULL;
+	if (!v->opening->failed)
+		v->opening->failure = TOW_TUNNEL_OK;
+	v->opening->failed = 1;
+	step(v);
+}
+
+static void on_writable(void *user)
+{
+	(void)user; /* never asked for: the replay buffer is the bound */
+}
+
+static const struct tow_quic_stream_events stream_events = {
+	.data = on_data,
+	.writable = on_writable,
+	.reset = on_reset,
+	.stopped = on_stopped,
+	.closed = on_stream_closed,
+};
+
+/* Sends what the present agent has not had yet. */
+static int catch_up(struct visitor *v)
+{
+	struct opening *o = v->opening;
+	struct tow_slice bytes = tow_buf_peek(&o->bytes);
+	int rc;
+
+	if (o->sent == bytes.len)
+		return 0;
+	rc = tow_quic_stream_write(v->stream,
+	                           tow_slice_make(bytes.base + o->sent, bytes.len - o->sent));
+	if (rc == 0)
+		o->sent = bytes.len;
+	return rc;
+}
+
+/* Opens a stream to the next agent that may do. Returns 0, TOW_ENOTFOUND. */
+static int dial(struct visitor *v)
+{
+	struct worker *w = v->worker;
+	struct opening *o = v->opening;
+	struct agent_session *agent;
+	int rc;
+
+	while (o->tried_count < TOW_DIAL_ATTEMPTS_MAX) {
+		agent = tow__agents_pick(&w->agents, &o->tenant, o->authority, o->tried,
+		                         o->tried_count, tow_loop_now_ns(w->loop));
+		if (agent == NULL)
+			break;
+		if (o->tried_count > 0)
+			tow_metric_inc(w->metrics.dials_retried);
+		o->tried[o->tried_count++] = agent->serial;
+		rc = tow__agent_session_open(agent, &stream_events, v, &v->stream);
+		o->blocked |= rc == TOW_BLOCKED;
+		if (rc != 0)
+			continue;
+		v->agent = agent;
+		o->sent = 0;
+		o->failed = 0;
+		tow_log_debug(w->log, "visitor goes to an agent",
+		              tow_f_hex("id", v->id, sizeof(v->id)), tow_f_addr("from", &v->peer),
+		              tow_f_str("name", o->authority), tow_f_id("agent", &agent->agent_id));
+		if (catch_up(v) == 0)
+			return 0;
+		leave_agent(v, TOW_TUNNEL_INTERNAL);
+	}
+	return TOW_ENOTFOUND;
+}
+
+static enum state no_agent_left(struct visitor *v)
+{
+	struct worker *w = v->worker;
+	struct opening *o = v->opening;
+	uint64_t suppressed, now = tow_loop_now_ns(w->loop);
+
+	if (o->tried_count == 0) {
+		if (tow_log_gate_open(&w->no_agent_gate, now, &suppressed))
+			tow_log_warn(w->log, "no agent serves what a visitor wants",
+			             tow_f_str("name", o->authority),
+			             tow_f_uint("more", suppressed));
+		return refuse_all(v, REFUSED_NO_AGENT);
+	}
+	if (o->failed && tow_log_gate_open(&w->origin_gate, now, &suppressed))
+		tow_log_warn(
+			w->log, "no agent could serve a visitor", tow_f_str("name", o->authority),
+			tow_f_str("reason", tow_tunnel_error_name(o->failure)),
+			tow_f_uint("agents_tried", o->tried_count), tow_f_uint("more", suppressed));
+	if (!o->failed)
+		return refuse_all(v, o->blocked ? REFUSED_LIMIT : REFUSED_NO_AGENT);
+	return refuse_all(v,
+	                  o->failure == TOW_TUNNEL_IDLE ? REFUSED_AGENT_TIMEOUT : REFUSED_ORIGIN);
+}
+
+/* What the visitor sends before the agent has answered. Returns 0, TOW_ERESET, TOW_ENOMEM. */
+static int read_early(struct visitor *v)
+{
+	struct opening *o = v->opening;
+	size_t len = tow_buf_len(&o->bytes);
+	struct tow_slice fresh;
+	int rc;
+
+	v->readable = 0;
+	if (len >= TOW_REPLAY_MAX) {
+		tow_io_watch(v->io, 0);
+		return 0;
+	}
+	rc = receive(v,
+	             TOW_REPLAY_MAX - len < TOW_HELLO_READ_SIZE ? TOW_REPLAY_MAX - len
+	                                                        : TOW_HELLO_READ_SIZE,
+	             &fresh);
+	if (rc == TOW_EOF) /* the pipe will see it again */
+		tow_io_watch(v->io, 0);
+	return rc < 0 ? rc : 0;
+}
+
+/* Dead visitors are found, however long their connections last. */
+static void keep_alive(int fd)
+{
+	const int on = 1, idle = TOW_KEEPALIVE_IDLE_S, interval = TOW_KEEPALIVE_INTERVAL_S,
+		  probes = TOW_KEEPALIVE_PROBES;
+
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+}
+
+static void on_pipe_done(void *user, const struct tow_pipe_result *result)
+{
+	struct visitor *v = user;
+
+	v->pipe = NULL;
+	v->result = *result;
+	step(v);
+}
+
+static enum state start_pipe(struct visitor *v)
+{
+	struct worker *w = v->worker;
+	struct opening *o = v->opening;
+	struct tow_pipe_config config = {
+		.loop = w->loop,
+		.fd = v->fd,
+		.stream = v->stream,
+		.to_socket = o->reply,
+		.to_socket_credit = tow_buf_len(&o->reply),
+		.stream_finished = o->reply_finished,
+		.idle_timeout_ns = w->timing.visitor_idle_ns,
+		.to_stream = w->metrics.bytes_in,
+		.to_socket_count = w->metrics.bytes_out,
+		.done = on_pipe_done,
+		.user = v,
+	};
+	size_t early = tow_buf_len(&o->bytes);
+
+	keep_alive(v->fd);
+	tow_io_free(v->io);
+	v->io = NULL;
+	v->fd = -1;
+	v->stream = NULL;
+	o->reply = (struct tow_buf){ NULL, 0, 0, 0 };
+	tow_metric_add(w->metrics.bytes_in, (int64_t)early);
+	forget_opening(v);
+	return tow_pipe_start(&config, &v->pipe) == 0 ? PIPE : CLOSING;
+}
+
+static enum state do_dial(struct visitor *v)
+{
+	struct opening *o = v->opening;
+
+	if (v->timed_out) {
+		o->failed = 1;
+		o->failure = TOW_TUNNEL_IDLE;
+	}
+	if (o->failed)
+		leave_agent(v, TOW_TUNNEL_OK);
+	else if (o->accepted)
+		return start_pipe(v);
+	if (o->failed && o->accepted) /* half an answer is none, but the agent has begun */
+		return refuse(v, REFUSED_ORIGIN, ANSWER_RESET, 0);
+	if (v->readable && read_early(v) != 0)
+		return refuse(v, REFUSED_GONE, ANSWER_NONE, 0);
+	if (v->agent != NULL)
+		return catch_up(v) == 0 ? DIAL : refuse_all(v, REFUSED_INTERNAL);
+	if (o->tried_count > 0 && restart_timer(v) != 0)
+		return refuse_all(v, REFUSED_INTERNAL);
+	return dial(v) == 0 ? DIAL : no_agent_left(v);
+}
+
+static enum state do_pipe(struct visitor *v)
+{
+	return v->pipe != NULL ? PIPE : CLOSING;
+}
+
+static const char http_answer[] = "HTTP/1.1 400 Bad Request\r\n"
+				  "Content-Type: text/plain\r\n"
+				  "Content-Length: 51\r\n"
+				  "Connection: close\r\n"
+				  "\r\n"
+				  "This port speaks HTTPS: ask with https://, please.\n";
+
+/* Answers first; then reads until the visitor closes. */
+static enum state do_alert(struct visitor *v)
+{
+	uint8_t alert[TOW_TLS_ALERT_SIZE], waste[4096];
+	ssize_t n;
+
+	if (v->timed_out)
+		return CLOSING;
+	if (v->answer != ANSWER_NONE) {
+		leave_agent(v, TOW_TUNNEL_OK);
+		forget_opening(v);
+		tow_tls_alert_write(v->alert, alert);
+		if (v->answer == ANSWER_TLS)
+			n = send(v->fd, alert, sizeof(alert), MSG_NOSIGNAL);
+		else
+			n = send(v->fd, http_answer, sizeof(http_answer) - 1, MSG_NOSIGNAL);
+		v->answer = ANSWER_NONE;
+		if (n < 0 || shutdown(v->fd, SHUT_WR) != 0)
+			return CLOSING;
+		tow_io_watch(v->io, TOW_IO_READ);
+	}
+	do {
+		n = recv(v->fd, waste, sizeof(waste), 0);
+		v->drained += n > 0 ? (size_t)n : 0;
+	} while (n > 0 && v->drained < TOW_ALERT_DRAIN_MAX);
+	return n < 0 && (errno == EAGAIN || errno == EINTR) ? ALERT : CLOSING;
+}
+
+static void do_closing(struct visitor *v)
+{
+	struct worker *w = v->worker;
+
+	tow_log_debug(w->log, "visitor is gone", tow_f_hex("id", v->id, sizeof(v->id)),
+	              tow_f_uint("bytes_in", v->result.bytes_to_stream),
+	              tow_f_uint("bytes_out", v->result.bytes_to_socket),
+	              tow_f_uint("end", v->result.end));
+	leave_agent(v, TOW_TUNNEL_PEER_RESET);
+	forget_opening(v);
+	tow_timer_stop(&v->timer);
+	if (v->io != NULL)
+		tow_io_free(v->io);
+	if (v->fd >= 0) {
+		if (v->answer == ANSWER_RESET || v->aborted)
+			tow_tcp_set_reset(v->fd);
+		close(v->fd);
+	}
+	DL_DELETE(w->visitors, v);
+	tow__source_limit_leave(&w->sources, &v->peer);
+	tow_metric_dec(w->metrics.active_connections);
+	free(v);
+	if (--w->visitor_count == 0)
+		w->deserted(w->user);
+}
+
+/* Returns 0, or why not. */
+static int take_in(struct worker *w, const struct tow_addr *peer, enum refusal *why)
+{
+	int rc;
+
+	*why = REFUSED_LIMIT;
+	if (w->visitors_max != 0 && w->visitor_count >= w->visitors_max)
+		return TOW_ELIMIT;
+	rc = tow__source_limit_enter(&w->sources, peer);
+	*why = rc == TOW_ELIMIT ? REFUSED_ADDRESS_LIMIT : REFUSED_INTERNAL;
+	return rc;
+}
+
+static void turn_away(struct worker *w, int fd, const struct tow_addr *peer, enum refusal why)
+{
+	uint64_t suppressed;
+
+	close(fd);
+	tow_metric_inc(w->metrics.refused[why]);
+	if (tow_log_gate_open(&w->limit_gate, tow_loop_now_ns(w->loop), &suppressed))
+		tow_log_warn(w->log, "visitor turned away",
+		             tow_f_str("reason", tow__refusal_name(why)), tow_f_addr("from", peer),
+		             tow_f_uint("connections", w->visitor_count),
+		             tow_f_uint("more", suppressed));
+}
+
+void tow__visitor_accept(struct worker *w, int fd, const struct tow_addr *peer,
+                         const struct tow_addr *local, uint16_t service_port)
+{
+	struct visitor *v;
+	enum refusal why;
+
+	tow_metric_inc(w->metrics.connections);
+	if (take_in(w, peer, &why) != 0) {
+		turn_away(w, fd, peer, why);
+		return;
+	}
+	v = calloc(1, sizeof(*v));
+	if (v != NULL) {
+		v->opening = calloc(1, sizeof(*v->opening));
+		v->io = tow_io_new(w->loop, fd, on_io, v);
+	}
+	if (v == NULL || v->opening == NULL || v->io == NULL ||
+	    tow_buf_reserve(&v->opening->bytes, HEADER_ROOM + TOW_HELLO_READ_SIZE) == NULL) {
+		if (v != NULL) {
+			forget_opening(v);
+			if (v->io != NULL)
+				tow_io_free(v->io);
+		}
+		free(v);
+		tow__source_limit_leave(&w->sources, peer);
+		turn_away(w, fd, peer, REFUSED_INTERNAL);
+		return;
+	}
+	v->worker = w;
+	v->fd = fd;
+	v->peer = *peer;
+	v->local = *local;
+	v->service_port = service_port;
+	v->state = service_port != 0 ? ROUTE : HELLO;
+	v->readable = 1; /* a hello is mostly there by now */
+	tow_random(v->id, sizeof(v->id));
+	tow_buf_commit(&v->opening->bytes, HEADER_ROOM);
+	tow_timer_init(&v->timer, w->loop, on_timer, v);
+	DL_PREPEND(w->visitors, v);
+	w->visitor_count++;
+	tow_metric_inc(w->metrics.active_connections);
+	tow_io_watch(v->io, TOW_IO_READ);
+	if (restart_timer(v) != 0)
+		v->aborted = 1;
+	step(v);
+}
+
+void tow__visitor_abort(struct visitor *v)
+{
+	v->aborted = 1;
+	if (v->pipe != NULL)
+		tow_pipe_abort(v->pipe, TOW_TUNNEL_DRAINING);
+	else
+		step(v);
+}
+
+struct visitor *tow__visitor_next(const struct visitor *v)
+{
+	return v->next;
+}

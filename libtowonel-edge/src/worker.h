@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TOW_EDGE_WORKER_H
+#define TOW_EDGE_WORKER_H
+
+/*
+ * Everything that one loop of the edge works with. Nothing in it is shared with another loop, so an
+ * edge of several workers is several of these.
+ *
+ *     worker ─┬─ listener, ports ──► visitors
+ *             ├─ endpoint ─────────► agent sessions ─► agents (who serves what)
+ *             └─ table
+ */
+
+#include <towonel/edge.h>
+#include <towonel/tunnel/quic.h>
+#include <towonel/tunnel/tcp.h>
+#include "agents.h"
+#include "edge_metrics.h"
+#include "ports.h"
+#include "source_limit.h"
+#include "timing.h"
+
+struct visitor;
+
+struct worker {
+	struct tow_loop *loop;
+	struct tow_log *log;
+	struct edge_metrics metrics;
+	struct timing timing;
+	struct tow_id node_id;
+	const char *software; /* borrowed from the edge */
+
+	struct tow_route_table *table;
+	struct tow_tcp_listener *listener; /* NULL when closing */
+	struct ports ports;
+	struct tow_quic_endpoint *endpoint;
+	struct agents agents;
+
+	struct visitor *visitors;
+	size_t visitor_count;
+	size_t visitors_max; /* 0: no limit */
+	struct source_limit sources;
+	int draining;
+	struct tow_log_gate limit_gate, no_agent_gate, origin_gate, agent_gate;
+
+	/* What the edge wants to know. */
+	void (*changed)(void *user);  /* agents came or went, ports were bound or not */
+	void (*deserted)(void *user); /* the last visitor has gone */
+	void *user;
+};
+
+#endif
