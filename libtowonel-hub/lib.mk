@@ -27,7 +27,9 @@ SOURCES := \
 	src/store/agents.c \
 	src/store/db.c \
 	src/store/entries.c \
+	src/store/entry_ops.c \
 	src/store/invites.c \
+	src/store/log.c \
 	src/store/pool.c \
 	src/store/ports.c \
 	src/store/routes.c \

@@ -21,10 +21,15 @@ SOURCES := \
 	src/loop/task.c \
 	src/loop/timer.c \
 	src/pipe/pipe.c \
+	src/quic/callbacks.c \
 	src/quic/cid_map.c \
+	src/quic/closing.c \
 	src/quic/connection.c \
 	src/quic/crypto.c \
+	src/quic/datagram.c \
 	src/quic/endpoint.c \
+	src/quic/ingress.c \
+	src/quic/link.c \
 	src/quic/send_queue.c \
 	src/quic/stateless.c \
 	src/quic/stream.c \

@@ -107,7 +107,7 @@ static int make_parts(struct tow_hub *hub)
 	                                           "towonel_hub_entries_accepted_total", NULL,
 	                                           "Signed entries that were accepted.");
 	return hub->rate_limit && hub->replay && hub->routes && !tow__watch_new(hub) ? 0
-	                                                                               : TOW_ENOMEM;
+	                                                                             : TOW_ENOMEM;
 }
 
 static int listen_(struct tow_hub *hub, const struct tow_hub_config *config, struct tow_error *err)

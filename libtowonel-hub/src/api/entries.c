@@ -107,22 +107,30 @@ void tow__api_entries(void *user, struct tow_http_request *request)
 
 /* --- read --------------------------------------------------------------------------------- */
 
+/* Entries in one answer, at most: an entry is 5 KiB and more. The rest is asked for with
+ * ?after=next_after. */
+#define LOG_PAGE 2000
+
 struct log {
 	struct tow__call call;
 	struct tow_id tenant;
 	enum { BY_OPERATOR, BY_AGENT, BY_TENANT } by;
 	struct tow_id agent;
 	struct tow_tenant_request_signature *signature;
+	struct tow__page page; /* offset: the sequence to go on from */
 	json_t *entries;
-	uint64_t latest;
+	uint64_t last, latest; /* shown; in the log */
 };
 
-static int add_entry(void *user, struct tow_slice jws)
+static int add_entry(void *user, uint64_t sequence, struct tow_slice jws)
 {
 	struct log *l = user;
-	json_t *entry = json_loadb((const char *)jws.base, jws.len, 0, NULL);
 
-	return json_array_append_new(l->entries, entry) ? TOW_ENOMEM : 0;
+	l->last = sequence;
+	return json_array_append_new(l->entries,
+	                             json_loadb((const char *)jws.base, jws.len, 0, NULL))
+	               ? TOW_ENOMEM
+	               : 0;
 }
 
 static void log_work(struct tow__call *call, struct tow__store *store)
@@ -146,7 +154,8 @@ static void log_work(struct tow__call *call, struct tow__store *store)
 	}
 	l->entries = tow__call_made(call, json_array());
 	if (l->entries)
-		tow__store_entries(store, &l->tenant, add_entry, l, &l->latest, &call->fault);
+		tow__store_entries(store, &l->tenant, &l->page, add_entry, l, &l->latest,
+		                   &call->fault);
 }
 
 static void log_respond(struct tow__call *call)
@@ -158,6 +167,11 @@ static void log_respond(struct tow__call *call)
 		return;
 	call->answer = json_pack("{s:O, s:I}", "entries", l->entries, "latest_sequence",
 	                         (json_int_t)l->latest);
+	if (call->answer && json_array_size(l->entries) == l->page.limit)
+		tow__call_made(call, json_object_set_new(call->answer, "next_after",
+		                                         json_integer((json_int_t)l->last))
+		                             ? NULL
+		                             : call->answer);
 }
 
 static void log_release(struct tow__call *call)
@@ -205,6 +219,8 @@ void tow__api_tenant_entries(void *user, struct tow_http_request *request)
 	l->call.respond = log_respond;
 	l->call.release = log_release;
 	tow__call_path_tenant(&l->call, &l->tenant);
+	l->page.offset = tow__call_query_int(&l->call, "after", 0, INT64_MAX, 0);
+	l->page.limit = tow__call_query_int(&l->call, "limit", 1, LOG_PAGE, LOG_PAGE);
 	if (!l->call.fault.kind)
 		identify(l);
 	tow__call_run(&l->call);

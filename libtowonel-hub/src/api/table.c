@@ -44,15 +44,17 @@ int tow__api_before(void *user, struct tow_http_request *request)
 	const struct tow_http_route *route = tow_http_route_of(request);
 	struct tow__fault fault = { TOW__NO_FAULT, "" };
 	char seconds[24];
-	uint64_t wait_ms;
+	uint64_t wait_ms, suppressed;
 
 	if (!tow__auth_operator(hub, request, &fault))
 		return 0;
 	if (route && route->flags & TOW__API_OPERATOR) {
-		if (tow_http_header(request, "Authorization"))
+		if (tow_http_header(request, "Authorization") &&
+		    tow_log_gate_open(&hub->refused, tow_now_ns(), &suppressed))
 			tow_log_warn(hub->log, "a wrong operator key was used",
 			             tow_f_addr("from", tow_http_peer(request)),
-			             tow_f_str("endpoint", route->path));
+			             tow_f_str("endpoint", route->path),
+			             tow_f_uint("suppressed", suppressed));
 		return refuse(request, &fault);
 	}
 	wait_ms = tow__rate_limit_take(hub->rate_limit, tow_http_peer(request), tow_now_ns());

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "store/private.h"
+#include "store/log.h"
 
 static void check(struct tow__store *store, const struct tow_id *tenant, const struct tow_id *agent,
                   uint64_t now_ms, struct tow__fault *fault)
@@ -51,25 +51,12 @@ int tow__store_agent_superseded(struct tow__store *store, const struct tow_id *t
 	return fault->kind;
 }
 
-#define EXPIRED                                                                                    \
-	"SELECT a.id FROM agents a WHERE a.tenant_id = entries.tenant_id AND a.expires_ms <= $1"
-
 int tow__store_sweep(struct tow__store *store, uint64_t now_ms, struct tow__fault *fault)
 {
-	struct tow__db *db = store->db;
-
 	/* edges forget revocations by their own clocks, so the routes have not changed */
 	tow__store_begin(store, TOW__DB_WRITE);
-	tow__db_run(
-		db,
-		"UPDATE tenants SET pruned_sequence = (SELECT max(entries.sequence) FROM entries "
-		"WHERE entries.tenant_id = tenants.id AND entries.agent_id IN (" EXPIRED ")) "
-		"WHERE pruned_sequence < (SELECT max(entries.sequence) FROM entries "
-		"WHERE entries.tenant_id = tenants.id AND entries.agent_id IN (" EXPIRED "))",
-		TOW__ARGS(tow__db_int(now_ms)));
-	tow__db_run(db, "DELETE FROM entries WHERE agent_id IN (" EXPIRED ")",
-	            TOW__ARGS(tow__db_int(now_ms)));
-	tow__db_run(db, "DELETE FROM agents WHERE expires_ms <= $1",
+	tow__log_sweep(store, now_ms);
+	tow__db_run(store->db, "DELETE FROM agents WHERE expires_ms <= $1",
 	            TOW__ARGS(tow__db_int(now_ms)));
 	return tow__store_finish(store, fault);
 }

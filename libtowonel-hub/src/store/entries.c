@@ -3,348 +3,19 @@
 /*
  * Taking signed entries. A batch comes from one tenant and is taken whole or not at all:
  *
- *     verify    each: tenant known, form, signature, version; before the transaction, for
- * signatures are work
+ *     verify    each: tenant known, form, signature, version; before the transaction, since it is
+ * work
  *     check     ownership of the hostname or the port          \
- *     log       sequence unused, by the primary key             > each in turn, in one transaction
+ *     append    to the log: sequence unused                     > each in turn, in one transaction
  *     apply     the state that follows, and what has changed   /
- *
- * The operations are rows of the table at the end.
  */
-
-#include "store/private.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct submit {
-	struct tow__store *store;
-	const struct tow__submission *in;
-	uint64_t now_ms;
-	struct tow__fault *fault;
-};
-
-/* --- hostnames ---------------------------------------------------------------------------- */
-
-static int covered(struct submit *s, const struct tow_entry *e)
-{
-	char zone[TOW_HOSTNAME_SIZE];
-	struct tow__db_rows rows;
-	int found;
-
-	tow__store_zone(e->name, zone);
-	rows = tow__db_query(
-		s->store->db, "SELECT 1 FROM patterns WHERE pattern IN ($1, $2) AND tenant_id = $3",
-		TOW__ARGS(tow__db_text(e->name), tow__db_text(zone), tow__db_id(&e->tenant_id)));
-	found = tow__db_next(&rows);
-	tow__db_end(&rows);
-	return found;
-}
-
-/* 1: the hostname is in use; by whom and how. */
-static int hostname_now(struct submit *s, const char *name, struct tow_id *holder,
-                        enum tow_tls_mode *mode)
-{
-	struct tow__db_rows rows = tow__db_query(
-		s->store->db, "SELECT tenant_id, tls_mode FROM hostnames WHERE pattern = $1",
-		TOW__ARGS(tow__db_text(name)));
-	int found = tow__db_next(&rows);
-
-	if (found) {
-		tow__db_get_exactly(&rows, 0, holder->bytes, sizeof holder->bytes);
-		*mode = tow__db_get_int(&rows, 1) ? TOW_TLS_TERMINATE : TOW_TLS_PASSTHROUGH;
-	}
-	tow__db_end(&rows);
-	return found;
-}
-
-static uint64_t count_of(struct submit *s, const char *sql, const struct tow_id *tenant)
-{
-	struct tow__db_rows rows;
-	uint64_t n = 0;
-
-	for (rows = tow__db_query(s->store->db, sql, TOW__ARGS(tow__db_id(tenant)));
-	     tow__db_next(&rows);)
-		n = tow__db_get_int(&rows, 0);
-	return n;
-}
-
-static void check_hostname(struct submit *s, const struct tow_entry *e)
-{
-	struct tow_id holder;
-	enum tow_tls_mode mode;
-	int used;
-
-	if (!covered(s, e)) {
-		tow__fault_set(s->fault, TOW__HOSTNAME_NOT_OWNED,
-		               "\"%s\" is outside the hostnames that the invite allows", e->name);
-		return;
-	}
-	used = hostname_now(s, e->name, &holder, &mode);
-	if (used && !tow_id_equal(&holder, &e->tenant_id))
-		tow__fault_set(s->fault, TOW__HOSTNAME_CONFLICT,
-		               "\"%s\" is in use by another tenant", e->name);
-	else if (!used && e->op == TOW_ENTRY_SET_HOSTNAME_TLS)
-		tow__fault_set(s->fault, TOW__NOT_FOUND,
-		               "\"%s\" is not in use: upsert_hostname comes first", e->name);
-	else if (!used && e->op == TOW_ENTRY_UPSERT_HOSTNAME &&
-	         count_of(s, "SELECT count(*) FROM hostnames WHERE tenant_id = $1",
-	                  &e->tenant_id) >= TOW__HOSTNAMES_PER_TENANT)
-		tow__fault_set(s->fault, TOW__TENANT_NOT_ALLOWED,
-		               "a tenant has at most %d hostnames", TOW__HOSTNAMES_PER_TENANT);
-}
-
-static void apply_hostname(struct submit *s, const struct tow_entry *e)
-{
-	struct tow_id holder;
-	enum tow_tls_mode mode;
-	char zone[TOW_HOSTNAME_SIZE];
-
-	if (hostname_now(s, e->name, &holder, &mode) && mode == e->tls_mode)
-		return;
-	tow__store_zone(e->name, zone);
-	tow__db_run(s->store->db,
-	            "INSERT INTO hostnames (pattern, zone, tenant_id, tls_mode, changed_ms) "
-	            "VALUES ($1, $2, $3, $4, $5) "
-	            "ON CONFLICT (pattern) DO UPDATE SET tls_mode = excluded.tls_mode, "
-	            "changed_ms = excluded.changed_ms",
-	            TOW__ARGS(tow__db_text(e->name), tow__db_text(zone), tow__db_id(&e->tenant_id),
-	                      tow__db_int(e->tls_mode), tow__db_int(s->now_ms)));
-	tow__store_changed_hostname(s->store, e->name);
-}
-
-static void apply_delete_hostname(struct submit *s, const struct tow_entry *e)
-{
-	if (tow__db_run(s->store->db, "DELETE FROM hostnames WHERE pattern = $1",
-	                TOW__ARGS(tow__db_text(e->name))))
-		tow__store_changed_hostname(s->store, e->name);
-}
-
-/* --- ports -------------------------------------------------------------------------------- */
-
-static enum tow_protocol protocol_of(enum tow_entry_op op)
-{
-	return op == TOW_ENTRY_UPSERT_UDP_SERVICE || op == TOW_ENTRY_DELETE_UDP_SERVICE
-	               ? TOW_PROTOCOL_UDP
-	               : TOW_PROTOCOL_TCP;
-}
-
-/* The port that a service of the tenant has; 0 when none. */
-static uint16_t port_now(struct submit *s, const struct tow_entry *e)
-{
-	struct tow__db_rows rows = tow__db_query(
-		s->store->db,
-		"SELECT port FROM ports WHERE tenant_id = $1 AND protocol = $2 AND service = $3",
-		TOW__ARGS(tow__db_id(&e->tenant_id), tow__db_int(protocol_of(e->op)),
-	                  tow__db_text(e->name)));
-	uint16_t port = tow__db_next(&rows) ? (uint16_t)tow__db_get_int(&rows, 0) : 0;
-
-	tow__db_end(&rows);
-	return port;
-}
-
-static void check_port_free(struct submit *s, const struct tow_entry *e)
-{
-	const char *protocol = tow_protocol_name(protocol_of(e->op));
-	char service[TOW_SERVICE_NAME_MAX + 1], name[TOW_TENANT_NAME_MAX + 1],
-		text[TOW_ID_TEXT_SIZE];
-	struct tow_id holder;
-	struct tow__db_rows rows = tow__db_query(
-		s->store->db,
-		"SELECT p.tenant_id, p.service, i.name FROM ports p JOIN invites i ON i.tenant_id "
-		"= p.tenant_id "
-		"WHERE p.protocol = $1 AND p.port = $2",
-		TOW__ARGS(tow__db_int(protocol_of(e->op)), tow__db_int(e->listen_port)));
-
-	if (!tow__db_next(&rows))
-		return;
-	tow__db_get_exactly(&rows, 0, holder.bytes, sizeof holder.bytes);
-	tow__db_get_text(&rows, 1, service, sizeof service);
-	tow__db_get_text(&rows, 2, name, sizeof name);
-	tow__db_end(&rows);
-	if (!tow_id_equal(&holder, &e->tenant_id))
-		tow__fault_set(s->fault, TOW__PORT_IN_USE,
-		               "port %u/%s is taken by service \"%s\" of tenant \"%s\" (%.16s...)",
-		               e->listen_port, protocol, service, name,
-		               tow_id_format(&holder, text));
-	else if (strcmp(service, e->name))
-		tow__fault_set(s->fault, TOW__PORT_IN_USE,
-		               "port %u/%s is taken by your own service \"%s\"", e->listen_port,
-		               protocol, service);
-}
-
-static void check_port(struct submit *s, const struct tow_entry *e)
-{
-	const char *protocol = tow_protocol_name(protocol_of(e->op));
-
-	if (e->listen_port < 1024 && !s->store->config.allow_privileged_ports)
-		tow__fault_set(s->fault, TOW__TENANT_NOT_ALLOWED,
-		               "port %u/%s is below 1024, which this hub does not allow "
-		               "(TOWONEL_HUB_ALLOW_PRIVILEGED_PORTS)",
-		               e->listen_port, protocol);
-	else if (tow__store_port_reserved(s->store, e->listen_port))
-		tow__fault_set(s->fault, TOW__PORT_IN_USE,
-		               "port %u/%s is taken by the host of the tunnel itself",
-		               e->listen_port, protocol);
-	else if (!port_now(s, e) && count_of(s, "SELECT count(*) FROM ports WHERE tenant_id = $1",
-	                                     &e->tenant_id) >= TOW__PORTS_PER_TENANT)
-		tow__fault_set(s->fault, TOW__TENANT_NOT_ALLOWED, "a tenant has at most %d ports",
-		               TOW__PORTS_PER_TENANT);
-	else
-		check_port_free(s, e);
-}
-
-static void apply_delete_port(struct submit *s, const struct tow_entry *e)
-{
-	enum tow_protocol protocol = protocol_of(e->op);
-	uint16_t port = port_now(s, e);
-
-	if (!port)
-		return;
-	tow__db_run(s->store->db, "DELETE FROM ports WHERE protocol = $1 AND port = $2",
-	            TOW__ARGS(tow__db_int(protocol), tow__db_int(port)));
-	tow__store_changed_port(s->store, protocol, port);
-}
-
-static void apply_port(struct submit *s, const struct tow_entry *e)
-{
-	enum tow_protocol protocol = protocol_of(e->op);
-
-	if (port_now(s, e) == e->listen_port)
-		return;
-	apply_delete_port(s, e); /* it moves */
-	tow__db_run(s->store->db,
-	            "INSERT INTO ports (protocol, port, tenant_id, service, claimed_ms) "
-	            "VALUES ($1, $2, $3, $4, $5)",
-	            TOW__ARGS(tow__db_int(protocol), tow__db_int(e->listen_port),
-	                      tow__db_id(&e->tenant_id), tow__db_text(e->name),
-	                      tow__db_int(s->now_ms)));
-	tow__store_changed_port(s->store, protocol, e->listen_port);
-}
-
-/* --- agents ------------------------------------------------------------------------------- */
-
-enum agent_state { AGENT_UNKNOWN, AGENT_LIVE, AGENT_REVOKED };
-
-static enum agent_state agent_now(struct submit *s, const struct tow_entry *e)
-{
-	struct tow__db_rows rows = tow__db_query(
-		s->store->db, "SELECT revoked FROM agents WHERE tenant_id = $1 AND id = $2",
-		TOW__ARGS(tow__db_id(&e->tenant_id), tow__db_id(&e->agent_id)));
-	enum agent_state state = AGENT_UNKNOWN;
-
-	if (tow__db_next(&rows))
-		state = tow__db_get_int(&rows, 0) ? AGENT_REVOKED : AGENT_LIVE;
-	tow__db_end(&rows);
-	return state;
-}
-
-static void check_agent(struct submit *s, const struct tow_entry *e)
-{
-	enum agent_state state = agent_now(s, e);
-
-	if (e->op == TOW_ENTRY_UPSERT_AGENT && e->expires_at_ms <= s->now_ms)
-		tow__fault_set(
-			s->fault, TOW__INVALID_REQUEST,
-			"the agent's entry has expired already: is this machine's clock right?");
-	else if (e->op == TOW_ENTRY_UPSERT_AGENT && state == AGENT_REVOKED)
-		tow__fault_set(s->fault, TOW__TENANT_NOT_ALLOWED,
-		               "the agent was revoked, which is final");
-	else if (state == AGENT_UNKNOWN &&
-	         count_of(s, "SELECT count(*) FROM agents WHERE tenant_id = $1", &e->tenant_id) >=
-	                 TOW__AGENTS_PER_TENANT)
-		tow__fault_set(s->fault, TOW__TENANT_NOT_ALLOWED, "a tenant has at most %d agents",
-		               TOW__AGENTS_PER_TENANT);
-}
-
-/* An agent says the same again and again, to go on living. Only the last of it is worth keeping;
- * what is dropped leaves its mark, so that nobody can send it a second time. */
-static void forget_older(struct submit *s, const struct tow_entry *e)
-{
-	struct tow__db *db = s->store->db;
-	struct tow__db_rows rows;
-	uint64_t highest = 0;
-
-	for (rows = tow__db_query(
-		     db,
-		     "SELECT sequence FROM entries WHERE tenant_id = $1 AND agent_id = $2 "
-		     "AND sequence <> $3 ORDER BY sequence",
-		     TOW__ARGS(tow__db_id(&e->tenant_id), tow__db_id(&e->agent_id),
-	                       tow__db_int(e->sequence)));
-	     tow__db_next(&rows);)
-		highest = tow__db_get_int(&rows, 0);
-	if (!highest)
-		return;
-	tow__db_run(db,
-	            "DELETE FROM entries WHERE tenant_id = $1 AND agent_id = $2 AND sequence <> $3",
-	            TOW__ARGS(tow__db_id(&e->tenant_id), tow__db_id(&e->agent_id),
-	                      tow__db_int(e->sequence)));
-	tow__db_run(
-		db,
-		"UPDATE tenants SET pruned_sequence = $1 WHERE id = $2 AND pruned_sequence < $1",
-		TOW__ARGS(tow__db_int(highest), tow__db_id(&e->tenant_id)));
-}
-
-static void apply_upsert_agent(struct submit *s, const struct tow_entry *e)
-{
-	/* edges hear of it from the agent itself, so the routes have not changed */
-	tow__db_run(s->store->db,
-	            "INSERT INTO agents (tenant_id, id, generation, services_hash, expires_ms, "
-	            "revoked) "
-	            "VALUES ($1, $2, $3, $4, $5, 0) "
-	            "ON CONFLICT (tenant_id, id) DO UPDATE SET generation = excluded.generation, "
-	            "services_hash = excluded.services_hash, expires_ms = excluded.expires_ms",
-	            TOW__ARGS(tow__db_id(&e->tenant_id), tow__db_id(&e->agent_id),
-	                      tow__db_int(e->generation),
-	                      tow__db_blob(e->services_hash, sizeof e->services_hash),
-	                      tow__db_int(e->expires_at_ms)));
-	forget_older(s, e);
-}
-
-static void apply_revoke_agent(struct submit *s, const struct tow_entry *e)
-{
-	static const uint8_t no_hash[TOW_HASH_SIZE];
-
-	if (agent_now(s, e) == AGENT_REVOKED)
-		return;
-	/* an edge may have it from the agent while the hub has not: revoked all the same */
-	tow__db_run(s->store->db,
-	            "INSERT INTO agents (tenant_id, id, generation, services_hash, expires_ms, "
-	            "revoked) "
-	            "VALUES ($1, $2, 0, $3, $4, 1) ON CONFLICT (tenant_id, id) DO UPDATE SET "
-	            "revoked = 1",
-	            TOW__ARGS(tow__db_id(&e->tenant_id), tow__db_id(&e->agent_id),
-	                      tow__db_blob(no_hash, sizeof no_hash),
-	                      tow__db_int(s->now_ms + TOW__REVOCATION_KEPT_MS)));
-	tow__store_changed_agent(s->store, &e->tenant_id, &e->agent_id);
-	forget_older(s, e);
-}
-
-/* --- leaving ------------------------------------------------------------------------------ */
-
-static void apply_leave(struct submit *s, const struct tow_entry *e)
-{
-	tow__store_drop_tenant(s->store, &e->tenant_id, s->now_ms);
-}
-
-static const struct {
-	void (*check)(struct submit *s, const struct tow_entry *e);
-	void (*apply)(struct submit *s, const struct tow_entry *e);
-} ops[] = {
-	[TOW_ENTRY_UPSERT_HOSTNAME] = { check_hostname, apply_hostname },
-	[TOW_ENTRY_DELETE_HOSTNAME] = { check_hostname, apply_delete_hostname },
-	[TOW_ENTRY_SET_HOSTNAME_TLS] = { check_hostname, apply_hostname },
-	[TOW_ENTRY_UPSERT_AGENT] = { check_agent, apply_upsert_agent },
-	[TOW_ENTRY_REVOKE_AGENT] = { check_agent, apply_revoke_agent },
-	[TOW_ENTRY_UPSERT_TCP_SERVICE] = { check_port, apply_port },
-	[TOW_ENTRY_DELETE_TCP_SERVICE] = { NULL, apply_delete_port },
-	[TOW_ENTRY_UPSERT_UDP_SERVICE] = { check_port, apply_port },
-	[TOW_ENTRY_DELETE_UDP_SERVICE] = { NULL, apply_delete_port },
-	[TOW_ENTRY_LEAVE] = { NULL, apply_leave },
-};
-
-/* --- the batch ---------------------------------------------------------------------------- */
+#include "store/entry_ops.h"
+#include "store/log.h"
 
 static enum tow__fault_kind fault_of(int code)
 {
@@ -357,9 +28,9 @@ static enum tow__fault_kind fault_of(int code)
 	}
 }
 
-static int verify(struct submit *s, struct tow_entry *entries)
+static int verify(struct tow__taking *s, const struct tow__submission *in,
+                  struct tow_entry *entries)
 {
-	const struct tow__submission *in = s->in;
 	uint8_t public_key[TOW_MLDSA_PUBLIC_SIZE];
 	struct tow_id tenant = { { 0 } };
 	struct tow_error err;
@@ -392,58 +63,26 @@ static int verify(struct submit *s, struct tow_entry *entries)
 	return 0;
 }
 
-static void log_entry(struct submit *s, const struct tow_entry *e, struct tow_slice jws)
+static void take(struct tow__taking *s, const struct tow_entry *e, struct tow_slice jws)
 {
-	int about_agent = e->op == TOW_ENTRY_UPSERT_AGENT || e->op == TOW_ENTRY_REVOKE_AGENT;
-	struct tow__db *db = s->store->db;
-	struct tow__db_value text = { TOW__DB_TEXT, 0, jws };
-	struct tow__db_rows rows;
-	uint64_t pruned = 0, last = 0;
-
-	for (rows = tow__db_query(
-		     db, "SELECT pruned_sequence, last_sequence FROM tenants WHERE id = $1",
-		     TOW__ARGS(tow__db_id(&e->tenant_id)));
-	     tow__db_next(&rows);) {
-		pruned = tow__db_get_int(&rows, 0);
-		last = tow__db_get_int(&rows, 1);
-	}
-	if (e->sequence <= pruned ||
-	    !tow__db_run(db,
-	                 "INSERT INTO entries (tenant_id, sequence, agent_id, jws, accepted_ms) "
-	                 "VALUES ($1, $2, $3, $4, $5) ON CONFLICT (tenant_id, sequence) DO NOTHING",
-	                 TOW__ARGS(tow__db_id(&e->tenant_id), tow__db_int(e->sequence),
-	                           about_agent ? tow__db_id(&e->agent_id) : tow__db_null(), text,
-	                           tow__db_int(s->now_ms)))) {
-		tow__fault_set(s->fault, TOW__SEQUENCE_CONFLICT,
-		               "sequence %llu has been used; the latest is %llu",
-		               (unsigned long long)e->sequence, (unsigned long long)last);
-		return;
-	}
-	tow__db_run(db,
-	            "UPDATE tenants SET last_sequence = $1 WHERE id = $2 AND last_sequence < $1",
-	            TOW__ARGS(tow__db_int(e->sequence), tow__db_id(&e->tenant_id)));
-}
-
-static void take(struct submit *s, const struct tow_entry *e, struct tow_slice jws)
-{
-	if (ops[e->op].check)
-		ops[e->op].check(s, e);
+	if (tow__entry_ops[e->op].check)
+		tow__entry_ops[e->op].check(s, e);
 	if (!s->fault->kind)
-		log_entry(s, e, jws);
+		tow__log_append(s->store, e, jws, s->now_ms, s->fault);
 	if (!s->fault->kind)
-		ops[e->op].apply(s, e);
+		tow__entry_ops[e->op].apply(s, e);
 }
 
 /* The tenant may have gone since its key was looked up. */
-static int tenant_still_there(struct submit *s, const struct tow_id *tenant)
+static int tenant_still_there(struct tow__taking *s, const struct tow_id *tenant)
 {
-	return count_of(s, "SELECT count(*) FROM tenants WHERE id = $1", tenant) == 1;
+	return tow__count_of(s, "SELECT count(*) FROM tenants WHERE id = $1", tenant) == 1;
 }
 
 int tow__store_submit(struct tow__store *store, const struct tow__submission *in,
                       uint64_t *sequence, struct tow__fault *fault)
 {
-	struct submit s = { store, in, in->now_ms, fault };
+	struct tow__taking s = { store, in->now_ms, fault };
 	struct tow_entry *entries = calloc(in->count ? in->count : 1, sizeof *entries);
 	uint64_t highest = 0;
 	size_t at = 0;
@@ -453,7 +92,7 @@ int tow__store_submit(struct tow__store *store, const struct tow__submission *in
 		                      "the hub is out of memory, try again later");
 	if (!in->count)
 		tow__fault_set(fault, TOW__INVALID_REQUEST, "there is no entry");
-	if (fault->kind || verify(&s, entries))
+	if (fault->kind || verify(&s, in, entries))
 		goto out;
 	tow__store_begin(store, TOW__DB_WRITE);
 	if (!tenant_still_there(&s, &entries[0].tenant_id))
@@ -463,9 +102,11 @@ int tow__store_submit(struct tow__store *store, const struct tow__submission *in
 			highest = entries[at].sequence;
 		take(&s, &entries[at], in->jws[at]);
 	}
+	if (!fault->kind)
+		tow__log_compact(store, &entries[0].tenant_id);
 	if (!in->leave)
-		highest = count_of(&s, "SELECT last_sequence FROM tenants WHERE id = $1",
-		                   &entries[0].tenant_id);
+		highest = tow__count_of(&s, "SELECT last_sequence FROM tenants WHERE id = $1",
+		                        &entries[0].tenant_id);
 	if (!tow__store_finish(store, fault))
 		*sequence = highest;
 	else if (in->count > 1 && at) {
@@ -476,28 +117,4 @@ int tow__store_submit(struct tow__store *store, const struct tow__submission *in
 out:
 	free(entries);
 	return fault->kind;
-}
-
-int tow__store_entries(struct tow__store *store, const struct tow_id *tenant,
-                       int (*visit)(void *user, struct tow_slice jws), void *user, uint64_t *latest,
-                       struct tow__fault *fault)
-{
-	struct tow__db *db = store->db;
-	struct tow__db_rows rows;
-
-	tow__store_begin(store, TOW__DB_READ);
-	rows = tow__db_query(db, "SELECT last_sequence FROM tenants WHERE id = $1",
-	                     TOW__ARGS(tow__db_id(tenant)));
-	if (tow__db_next(&rows))
-		*latest = tow__db_get_int(&rows, 0);
-	else
-		tow__fault_set(fault, TOW__NOT_FOUND, "there is no such tenant");
-	tow__db_end(&rows);
-	for (rows = tow__db_query(db,
-	                          "SELECT jws FROM entries WHERE tenant_id = $1 ORDER BY sequence",
-	                          TOW__ARGS(tow__db_id(tenant)));
-	     tow__db_next(&rows);)
-		if (visit(user, tow__db_get_bytes(&rows, 0)))
-			tow__db_fail(db, TOW_ENOMEM, "out of memory");
-	return tow__store_finish(store, fault);
 }

@@ -17,6 +17,8 @@ int tow__store_open(const struct tow__store_config *config, int migrate, struct 
 	store->config = *config;
 	if (!store->config.changes_kept)
 		store->config.changes_kept = TOW__CHANGES_KEPT;
+	if (!store->config.entries_kept)
+		store->config.entries_kept = TOW__ENTRIES_KEPT;
 	r = tow__db_open(config->driver, config->dsn, &store->db, err);
 	if (!r && migrate) {
 		r = tow__schema_migrate(store->db, err);

@@ -29,6 +29,9 @@
 /* Versions that the change log goes back; a subscriber that is further behind gets a snapshot. */
 #define TOW__CHANGES_KEPT 4096
 
+/* Entries that a tenant's log may have over what they come to, before those that are void go. */
+#define TOW__ENTRIES_KEPT 8192
+
 struct tow__store;
 
 struct tow__store_config {
@@ -38,6 +41,7 @@ struct tow__store_config {
 	const uint16_t *reserved_ports; /* borrowed for the store's life */
 	size_t reserved_port_count;
 	uint64_t changes_kept; /* 0: TOW__CHANGES_KEPT */
+	uint64_t entries_kept; /* 0: TOW__ENTRIES_KEPT */
 };
 
 /* Connects. migrate: bring the schema up to date, which the first of several connections does.
@@ -145,10 +149,12 @@ struct tow__submission {
  * highest that the tenant has used. */
 int tow__store_submit(struct tow__store *store, const struct tow__submission *submission,
                       uint64_t *sequence, struct tow__fault *fault);
-/* By sequence. TOW__NOT_FOUND for a tenant that is not there. */
+/* By sequence: at most page->limit entries after sequence page->offset. *latest: as of _submit.
+ * TOW__NOT_FOUND for a tenant that is not there. */
 int tow__store_entries(struct tow__store *store, const struct tow_id *tenant,
-                       int (*visit)(void *user, struct tow_slice jws), void *user, uint64_t *latest,
-                       struct tow__fault *fault);
+                       const struct tow__page *page,
+                       int (*visit)(void *user, uint64_t sequence, struct tow_slice jws),
+                       void *user, uint64_t *latest, struct tow__fault *fault);
 
 /* --- agents ------------------------------------------------------------------------------- */
 

@@ -183,6 +183,19 @@ void tow__quic_host_cid(struct tow__quic_host *host, ngtcp2_cid *out);
 void tow__quic_conn_end(struct tow_quic_conn *conn, int status, enum tow__quic_farewell farewell,
                         uint64_t code, const char *text);
 
+/* --- closing.c --- */
+
+/* ... because of what ngtcp2 returned from reading, writing or a deadline. */
+void tow__quic_conn_end_with(struct tow_quic_conn *conn, int liberr);
+
+/* --- callbacks.c --- */
+
+extern const ngtcp2_callbacks tow__quic_callbacks;
+
+/* --- datagram.c --- */
+
+void tow__quic_datagram_pop(struct tow_quic_conn *conn); /* the oldest, which there is */
+
 /* --- stream.c --- */
 
 struct tow_quic_stream *tow__quic_stream_new(struct tow_quic_conn *conn,

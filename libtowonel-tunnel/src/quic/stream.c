@@ -109,9 +109,7 @@ void tow__quic_stream_credit(struct tow_quic_stream *stream, size_t len)
 	ngtcp2_conn_extend_max_offset(quic, len);
 }
 
-/* --- public
- * ------------------------------------------------------------------------------------------------
- */
+/* --- public --- */
 
 int tow_quic_open_stream(struct tow_quic_conn *conn, const struct tow_quic_stream_events *events,
                          void *user, struct tow_quic_stream **out)

@@ -474,7 +474,18 @@ static void entries_become_routes(void **state)
 	r = ask_as_operator(h, "GET", path, NULL);
 	assert_int_equal(json_array_size(json_object_get(r.body, "entries")), 3);
 	assert_int_equal(json_integer_value(json_object_get(r.body, "latest_sequence")), 3);
+	assert_null(json_object_get(r.body, "next_after"));
 	reply_deinit(&r);
+	snprintf(path, sizeof path, "/v1/tenants/%s/entries?limit=2", m.id);
+	r = ask_as_operator(h, "GET", path, NULL);
+	assert_int_equal(json_array_size(json_object_get(r.body, "entries")), 2);
+	assert_int_equal(json_integer_value(json_object_get(r.body, "next_after")), 2);
+	reply_deinit(&r);
+	snprintf(path, sizeof path, "/v1/tenants/%s/entries?limit=2&after=2", m.id);
+	r = ask_as_operator(h, "GET", path, NULL);
+	assert_int_equal(json_array_size(json_object_get(r.body, "entries")), 1);
+	reply_deinit(&r);
+	snprintf(path, sizeof path, "/v1/tenants/%s/entries", m.id);
 	now = tow_wall_ms();
 	assert_int_equal(tow_tenant_request_sign(m.key, TOW_DOMAIN_TENANT_ENTRIES, now,
 	                                         tow_slice_of(""), auth),

@@ -69,8 +69,9 @@ static void expect_state(struct fixture *f, uint64_t now_ms, const char *want)
 	tow_buf_deinit(&text);
 }
 
-static int count_entry(void *user, struct tow_slice jws)
+static int count_entry(void *user, uint64_t sequence, struct tow_slice jws)
 {
+	assert_true(sequence > 0);
 	assert_true(jws.len > 0);
 	++*(uint64_t *)user;
 	return 0;
@@ -79,10 +80,11 @@ static int count_entry(void *user, struct tow_slice jws)
 static void expect_log(struct fixture *f, struct tenant *t, uint64_t count, uint64_t latest)
 {
 	struct tow__fault fault = { 0 };
+	struct tow__page page = { 100000, 0 };
 	uint64_t seen = 0, last = 0;
 
-	assert_int_equal(tow__store_entries(f->store, &t->invite.tenant_id, count_entry, &seen,
-	                                    &last, &fault),
+	assert_int_equal(tow__store_entries(f->store, &t->invite.tenant_id, &page, count_entry,
+	                                    &seen, &last, &fault),
 	                 0);
 	assert_int_equal(seen, count);
 	assert_int_equal(last, latest);
@@ -450,6 +452,97 @@ static void a_tenant_leaves_by_itself(void **state)
 	tenant_deinit(&t);
 }
 
+/* What a reader of the log makes of it, by sequence. */
+static int replay(void *user, uint64_t sequence, struct tow_slice jws)
+{
+	json_t *names = user;
+	struct tow_entry e;
+
+	assert_int_equal(tow_entry_peek(jws, &e, NULL), 0);
+	assert_int_equal(e.sequence, sequence);
+	if (e.op == TOW_ENTRY_DELETE_HOSTNAME)
+		json_object_del(names, e.name);
+	else
+		json_object_set_new(names, e.name, json_integer(e.tls_mode));
+	return 0;
+}
+
+static int note_last(void *user, uint64_t sequence, struct tow_slice jws)
+{
+	json_object_set_new(user, "last", json_integer((json_int_t)sequence));
+	return replay(user, sequence, jws);
+}
+
+/* However often hostnames come and go, the log stays in proportion to what it comes to, and says
+ * the same. */
+static void a_long_log_loses_what_is_void(void **state)
+{
+	struct fixture *f = *state;
+	struct tenant t;
+	struct tow__fault fault = { 0 };
+	struct tow__page page = { 1000, 0 };
+	struct tow_entry e, first;
+	json_t *want = json_object(), *got = json_object();
+	uint64_t latest, seen = 0;
+	char name[32];
+
+	f->config.entries_kept = 20;
+	fixture_reopen(f);
+	tenant_make_ok(f, &t, "t", "*.t.eu");
+	srandom(3);
+	for (int i = 0; i < 300; i++) {
+		static const enum tow_entry_op ops[] = { TOW_ENTRY_UPSERT_HOSTNAME,
+			                                 TOW_ENTRY_DELETE_HOSTNAME,
+			                                 TOW_ENTRY_SET_HOSTNAME_TLS };
+		snprintf(name, sizeof name, "n%ld.t.eu", random() % 5);
+		e = entry_of(&t, ops[random() % 3], name);
+		if (e.op != TOW_ENTRY_DELETE_HOSTNAME)
+			e.tls_mode = random() % 2 ? TOW_TLS_TERMINATE : TOW_TLS_PASSTHROUGH;
+		if (!i)
+			first = e;
+		if (submit(f, &t, &e, 1, &fault)) {
+			/* no such hostname to set */
+			t.sequence--;
+			continue;
+		}
+		if (e.op == TOW_ENTRY_DELETE_HOSTNAME)
+			json_object_del(want, name);
+		else
+			json_object_set_new(want, name, json_integer(e.tls_mode));
+	}
+	fault.kind = TOW__NO_FAULT;
+	assert_int_equal(tow__store_entries(f->store, &t.invite.tenant_id, &page, count_entry,
+	                                    &seen, &latest, &fault),
+	                 0);
+	assert_true(seen <= 31);
+	assert_int_equal(latest, t.sequence);
+	assert_int_equal(tow__store_entries(f->store, &t.invite.tenant_id, &page, replay, got,
+	                                    &latest, &fault),
+	                 0);
+	assert_true(json_object_size(want) > 0);
+	assert_true(json_equal(want, got));
+	/* and nothing of it can be sent again */
+	submit_refused(f, &t, first, TOW__SEQUENCE_CONFLICT, "sequence 1 ");
+	/* in pages */
+	json_object_clear(got);
+	for (page.limit = 4; page.offset < latest;) {
+		json_object_set_new(got, "last", json_integer(0));
+		assert_int_equal(tow__store_entries(f->store, &t.invite.tenant_id, &page, note_last,
+		                                    got, &latest, &fault),
+		                 0);
+		if (!json_integer_value(json_object_get(got, "last")))
+			break;
+		assert_true(json_integer_value(json_object_get(got, "last")) >
+		            (json_int_t)page.offset);
+		page.offset = (uint64_t)json_integer_value(json_object_get(got, "last"));
+	}
+	json_object_del(got, "last");
+	assert_true(json_equal(want, got));
+	json_decref(want);
+	json_decref(got);
+	tenant_deinit(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -464,6 +557,7 @@ int main(void)
 		T(who_did_not_sign_is_refused),
 		T(agents_come_refresh_expire_and_are_revoked),
 		T(a_newer_agent_with_other_services_supersedes),
+		T(a_long_log_loses_what_is_void),
 		T(a_tenant_leaves_by_itself),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,16 +35,19 @@ CREATE TABLE patterns (
 CREATE INDEX patterns_by_zone ON patterns (zone);
 CREATE INDEX patterns_by_tenant ON patterns (tenant_id);
 
--- What tenants said, as they signed it. agent_id is set for entries about an agent.
+-- What tenants said, as they signed it. subject is what it is about ('agent/<hex>', 'hostname/<name>',
+-- 'tcp/<name>', 'udp/<name>', 'tenant'); effect is 0 when it adds to what was said of the subject before, 1 when it
+-- stands for all of it, 2 when it ends it.
 CREATE TABLE entries (
 	tenant_id BLOB NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
 	sequence BIGINT NOT NULL,
-	agent_id BLOB,
+	subject TEXT NOT NULL,
+	effect BIGINT NOT NULL,
 	jws TEXT NOT NULL,
 	accepted_ms BIGINT NOT NULL,
 	PRIMARY KEY (tenant_id, sequence)
 );
-CREATE INDEX entries_by_agent ON entries (tenant_id, agent_id) WHERE agent_id IS NOT NULL;
+CREATE INDEX entries_by_subject ON entries (tenant_id, subject, sequence);
 
 -- What follows from the entries.
 CREATE TABLE hostnames (

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT */
+#include "store/entry_ops.h"
+
+#include <string.h>
+
+/* --- hostnames ---------------------------------------------------------------------------- */
+
+static int covered(struct tow__taking *s, const struct tow_entry *e)
+{
+	char zone[TOW_HOSTNAME_SIZE];
+	struct tow__db_rows rows;
+	int found;
+
+	tow__store_zone(e->name, zone);
+	rows = tow__db_query(
+		s->store->db, "SELECT 1 FROM patterns WHERE pattern IN ($1, $2) AND tenant_id = $3",
+		TOW__ARGS(tow__db_text(e->name), tow__db_text(zone), tow__db_id(&e->tenant_id)));
+	found = tow__db_next(&rows);
+	tow__db_end(&rows);
+	return found;
+}
+
+/* 1: the hostname is in use; by whom and how. */
+static int hostname_now(struct tow__taking *s, const char *name, struct tow_id *holder,
+                        enum tow_tls_mode *mode)
+{
+	struct tow__db_rows rows = tow__db_query(
+		s->store->db, "SELECT tenant_id, tls_mode FROM hostnames WHERE pattern = $1",
+		TOW__ARGS(tow__db_text(name)));
+	int found = tow__db_next(&rows);
+
+	if (found) {
+		tow__db_get_exactly(&rows, 0, holder->bytes, sizeof holder->bytes);
+		*mode = tow__db_get_int(&rows, 1) ? TOW_TLS_TERMINATE : TOW_TLS_PASSTHROUGH;
+	}
+	tow__db_end(&rows);
+	return found;
+}
+
+uint64_t tow__count_of(struct tow__taking *s, const char *sql, const struct tow_id *tenant)
+{
+	struct tow__db_rows rows;
+	uint64_t n = 0;
+
+	for (rows = tow__db_query(s->store->db, sql, TOW__ARGS(tow__db_id(tenant)));
+	     tow__db_next(&rows);)
+		n = tow__db_get_int(&rows, 0);
+	return n;
+}
+
+static void check_hostname(struct tow__taking *s, const struct tow_entry *e)
+{
+	struct tow_id holder;
+	enum tow_tls_mode mode;
+	int used;
+
+	if (!covered(s, e)) {
+		tow__fault_set(s->fault, TOW__HOSTNAME_NOT_OWNED,
+		               "\"%s\" is outside the hostnames that the invite allows", e->name);
+		return;
+	}
+	used = hostname_now(s, e->name, &holder, &mode);
+	if (used && !tow_id_equal(&holder, &e->tenant_id))
+		tow__fault_set(s->fault, TOW__HOSTNAME_CONFLICT,
+		               "\"%s\" is in use by another tenant", e->name);
+	else if (!used && e->op == TOW_ENTRY_SET_HOSTNAME_TLS)
+		tow__fault_set(s->fault, TOW__NOT_FOUND,
+		               "\"%s\" is not in use: upsert_hostname comes first", e->name);
+	else if (!used && e->op == TOW_ENTRY_UPSERT_HOSTNAME &&
+	         tow__count_of(s, "SELECT count(*) FROM hostnames WHERE tenant_id = $1",
+	                       &e->tenant_id) >= TOW__HOSTNAMES_PER_TENANT)
+		tow__fault_set(s->fault, TOW__TENANT_NOT_ALLOWED,
+		               "a tenant has at most %d hostnames", TOW__HOSTNAMES_PER_TENANT);
+}
+
+static void apply_hostname(struct tow__taking *s, const struct tow_entry *e)
+{
+	struct tow_id holder;
+	enum tow_tls_mode mode;
+	char zone[TOW_HOSTNAME_SIZE];
+
+	if (hostname_now(s, e->name, &holder, &mode) && mode == e->tls_mode)
+		return;
+	tow__store_zone(e->name, zone);
+	tow__db_run(s->store->db,
+	            "INSERT INTO hostnames (pattern, zone, tenant_id, tls_mode, changed_ms) "
+	            "VALUES ($1, $2, $3, $4, $5) "
+	            "ON CONFLICT (pattern) DO UPDATE SET tls_mode = excluded.tls_mode, "
+	            "changed_ms = excluded.changed_ms",
+	            TOW__ARGS(tow__db_text(e->name), tow__db_text(zone), tow__db_id(&e->tenant_id),
+	                      tow__db_int(e->tls_mode), tow__db_int(s->now_ms)));
+	tow__store_changed_hostname(s->store, e->name);
+}
+
+static void apply_delete_hostname(struct tow__taking *s, const struct tow_entry *e)
+{
+	if (tow__db_run(s->store->db, "DELETE FROM hostnames WHERE pattern = $1",
+	                TOW__ARGS(tow__db_text(e->name))))
+		tow__store_changed_hostname(s->store, e->name);
+}
+
+/* --- ports -------------------------------------------------------------------------------- */
+
+static enum tow_protocol protocol_of(enum tow_entry_op op)
+{
+	return op == TOW_ENTRY_UPSERT_UDP_SERVICE || op == TOW_ENTRY_DELETE_UDP_SERVICE
+	               ? TOW_PROTOCOL_UDP
+	               : TOW_PROTOCOL_TCP;
+}
+
+/* The port that a service of the tenant has; 0 when none. */
+static uint16_t port_now(struct tow__taking *s, const struct tow_entry *e)
+{
+	struct tow__db_rows rows = tow__db_query(
+		s->store->db,
+		"SELECT port FROM ports WHERE tenant_id = $1 AND protocol = $2 AND service = $3",
+		TOW__ARGS(tow__db_id(&e->tenant_id), tow__db_int(protocol_of(e->op)),
+	                  tow__db_text(e->name)));
+	uint16_t port = tow__db_next(&rows) ? (uint16_t)tow__db_get_int(&rows, 0) : 0;
+
+	tow__db_end(&rows);
+	return port;
+}
+
+static void check_port_free(struct tow__taking *s, const struct tow_entry *e)
+{
+	const char *protocol = tow_protocol_name(protocol_of(e->op));
+	char service[TOW_SERVICE_NAME_MAX + 1], name[TOW_TENANT_NAME_MAX + 1],
+		text[TOW_ID_TEXT_SIZE];
+	struct tow_id holder;
+	struct tow__db_rows rows = tow__db_query(
+		s->store->db,
+		"SELECT p.tenant_id, p.service, i.name FROM ports p JOIN invites i ON i.tenant_id "
+		"= p.tenant_id "
+		"WHERE p.protocol = $1 AND p.port = $2",
+		TOW__ARGS(tow__db_int(protocol_of(e->op)), tow__db_int(e->listen_port)));
+
+	if (!tow__db_next(&rows))
+		return;
+	tow__db_get_exactly(&rows, 0, holder.bytes, sizeof holder.bytes);
+	tow__db_get_text(&rows, 1, service, sizeof service);
+	tow__db_get_text(&rows, 2, name, sizeof name);
+	tow__db_end(&rows);
+	if (!tow_id_equal(&holder, &e->tenant_id))
+		tow__fault_set(s->fault, TOW__PORT_IN_USE,
+		               "port %u/%s is taken by service \"%s\" of tenant \"%s\" (%.16s...)",
+		               e->listen_port, protocol, service, name,
+		               tow_id_format(&holder, text));
+	else if (strcmp(service, e->name))
+		tow__fault_set(s->fault, TOW__PORT_IN_USE,
+		               "port %u/%s is taken by your own service \"%s\"", e->listen_port,
+		               protocol, service);
+}
+
+static void check_port(struct tow__taking *s, const struct tow_entry *e)
+{
+	const char *protocol = tow_protocol_name(protocol_of(e->op));
+
+	if (e->listen_port < 1024 && !s->store->config.allow_privileged_ports)
+		tow__fault_set(s->fault, TOW__TENANT_NOT_ALLOWED,
+		               "port %u/%s is below 1024, which this hub does not allow "
+		               "(TOWONEL_HUB_ALLOW_PRIVILEGED_PORTS)",
+		               e->listen_port, protocol);
+	else if (tow__store_port_reserved(s->store, e->listen_port))
+		tow__fault_set(s->fault, TOW__PORT_IN_USE,
+		               "port %u/%s is taken by the host of the tunnel itself",
+		               e->listen_port, protocol);
+	else if (!port_now(s, e) &&
+	         tow__count_of(s, "SELECT count(*) FROM ports WHERE tenant_id = $1",
+	                       &e->tenant_id) >= TOW__PORTS_PER_TENANT)
+		tow__fault_set(s->fault, TOW__TENANT_NOT_ALLOWED, "a tenant has at most %d ports",
+		               TOW__PORTS_PER_TENANT);
+	else
+		check_port_free(s, e);
+}
+
+static void apply_delete_port(struct tow__taking *s, const struct tow_entry *e)
+{
+	enum tow_protocol protocol = protocol_of(e->op);
+	uint16_t port = port_now(s, e);
+
+	if (!port)
+		return;
+	tow__db_run(s->store->db, "DELETE FROM ports WHERE protocol = $1 AND port = $2",
+	            TOW__ARGS(tow__db_int(protocol), tow__db_int(port)));
+	tow__store_changed_port(s->store, protocol, port);
+}
+
+static void apply_port(struct tow__taking *s, const struct tow_entry *e)
+{
+	enum tow_protocol protocol = protocol_of(e->op);
+
+	if (port_now(s, e) == e->listen_port)
+		return;
+	apply_delete_port(s, e); /* it moves */
+	tow__db_run(s->store->db,
+	            "INSERT INTO ports (protocol, port, tenant_id, service, claimed_ms) "
+	            "VALUES ($1, $2, $3, $4, $5)",
+	            TOW__ARGS(tow__db_int(protocol), tow__db_int(e->listen_port),
+	                      tow__db_id(&e->tenant_id), tow__db_text(e->name),
+	                      tow__db_int(s->now_ms)));
+	tow__store_changed_port(s->store, protocol, e->listen_port);
+}
+
+/* --- agents ------------------------------------------------------------------------------- */
+
+enum agent_state { AGENT_UNKNOWN, AGENT_LIVE, AGENT_REVOKED };
+
+static enum agent_state agent_now(struct tow__taking *s, const struct tow_entry *e)
+{
+	struct tow__db_rows rows = tow__db_query(
+		s->store->db, "SELECT revoked FROM agents WHERE tenant_id = $1 AND id = $2",
+		TOW__ARGS(tow__db_id(&e->tenant_id), tow__db_id(&e->agent_id)));
+	enum agent_state state = AGENT_UNKNOWN;
+
+	if (tow__db_next(&rows))
+		state = tow__db_get_int(&rows, 0) ? AGENT_REVOKED : AGENT_LIVE;
+	tow__db_end(&rows);
+	return state;
+}
+
+static void check_agent(struct tow__taking *s, const struct tow_entry *e)
+{
+	enum agent_state state = agent_now(s, e);
+
+	if (e->op == TOW_ENTRY_UPSERT_AGENT && e->expires_at_ms <= s->now_ms)
+		tow__fault_set(
+			s->fault, TOW__INVALID_REQUEST,
+			"the agent's entry has expired already: is this machine's clock right?");
+	else if (e->op == TOW_ENTRY_UPSERT_AGENT && state == AGENT_REVOKED)
+		tow__fault_set(s->fault, TOW__TENANT_NOT_ALLOWED,
+		               "the agent was revoked, which is final");
+	else if (state == AGENT_UNKNOWN &&
+	         tow__count_of(s, "SELECT count(*) FROM agents WHERE tenant_id = $1",
+	                       &e->tenant_id) >= TOW__AGENTS_PER_TENANT)
+		tow__fault_set(s->fault, TOW__TENANT_NOT_ALLOWED, "a tenant has at most %d agents",
+		               TOW__AGENTS_PER_TENANT);
+}
+
+static void apply_upsert_agent(struct tow__taking *s, const struct tow_entry *e)
+{
+	/* edges hear of it from the agent itself, so the routes have not changed */
+	tow__db_run(s->store->db,
+	            "INSERT INTO agents (tenant_id, id, generation, services_hash, expires_ms, "
+	            "revoked) "
+	            "VALUES ($1, $2, $3, $4, $5, 0) "
+	            "ON CONFLICT (tenant_id, id) DO UPDATE SET generation = excluded.generation, "
+	            "services_hash = excluded.services_hash, expires_ms = excluded.expires_ms",
+	            TOW__ARGS(tow__db_id(&e->tenant_id), tow__db_id(&e->agent_id),
+	                      tow__db_int(e->generation),
+	                      tow__db_blob(e->services_hash, sizeof e->services_hash),
+	                      tow__db_int(e->expires_at_ms)));
+}
+
+static void apply_revoke_agent(struct tow__taking *s, const struct tow_entry *e)
+{
+	static const uint8_t no_hash[TOW_HASH_SIZE];
+
+	if (agent_now(s, e) == AGENT_REVOKED)
+		return;
+	/* an edge may have it from the agent while the hub has not: revoked all the same */
+	tow__db_run(s->store->db,
+	            "INSERT INTO agents (tenant_id, id, generation, services_hash, expires_ms, "
+	            "revoked) "
+	            "VALUES ($1, $2, 0, $3, $4, 1) ON CONFLICT (tenant_id, id) DO UPDATE SET "
+	            "revoked = 1",
+	            TOW__ARGS(tow__db_id(&e->tenant_id), tow__db_id(&e->agent_id),
+	                      tow__db_blob(no_hash, sizeof no_hash),
+	                      tow__db_int(s->now_ms + TOW__REVOCATION_KEPT_MS)));
+	tow__store_changed_agent(s->store, &e->tenant_id, &e->agent_id);
+}
+
+/* --- leaving ------------------------------------------------------------------------------ */
+
+static void apply_leave(struct tow__taking *s, const struct tow_entry *e)
+{
+	tow__store_drop_tenant(s->store, &e->tenant_id, s->now_ms);
+}
+
+const struct tow__entry_op tow__entry_ops[] = {
+	[TOW_ENTRY_UPSERT_HOSTNAME] = { check_hostname, apply_hostname },
+	[TOW_ENTRY_DELETE_HOSTNAME] = { check_hostname, apply_delete_hostname },
+	[TOW_ENTRY_SET_HOSTNAME_TLS] = { check_hostname, apply_hostname },
+	[TOW_ENTRY_UPSERT_AGENT] = { check_agent, apply_upsert_agent },
+	[TOW_ENTRY_REVOKE_AGENT] = { check_agent, apply_revoke_agent },
+	[TOW_ENTRY_UPSERT_TCP_SERVICE] = { check_port, apply_port },
+	[TOW_ENTRY_DELETE_TCP_SERVICE] = { NULL, apply_delete_port },
+	[TOW_ENTRY_UPSERT_UDP_SERVICE] = { check_port, apply_port },
+	[TOW_ENTRY_DELETE_UDP_SERVICE] = { NULL, apply_delete_port },
+	[TOW_ENTRY_LEAVE] = { NULL, apply_leave },
+};

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TOWONEL_HUB_STORE_ENTRY_OPS_H
+#define TOWONEL_HUB_STORE_ENTRY_OPS_H
+
+/* What each operation of an entry asks for, and what follows from it. */
+
+#include "store/private.h"
+
+/* Entries being taken, within a transaction. */
+struct tow__taking {
+	struct tow__store *store;
+	uint64_t now_ms;
+	struct tow__fault *fault;
+};
+
+struct tow__entry_op {
+	/* May it be? Sets the fault if not. NULL: always. */
+	void (*check)(struct tow__taking *s, const struct tow_entry *e);
+	/* Makes it so, and notes what changed of the routes. */
+	void (*apply)(struct tow__taking *s, const struct tow_entry *e);
+};
+extern const struct tow__entry_op tow__entry_ops[]; /* by enum tow_entry_op */
+
+/* The number that a query about a tenant gives; 0 without a row. */
+uint64_t tow__count_of(struct tow__taking *s, const char *sql, const struct tow_id *tenant);
+
+#endif

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Packets that come: to their connection, to one that is to be, or to a stateless answer. */
+
+#include "quic/endpoint.h"
+
+#define RETRY_AGAIN_NS (50 * TOW_NSEC_PER_MSEC)
+
+/* A ClientHello takes two Initials nowadays: one Retry answers both. */
+static int retried_just_now(struct tow_quic_endpoint *endpoint, const ngtcp2_cid *dcid,
+                            uint64_t now_ns)
+{
+	uint32_t hash = tow__cid_map_hash(&endpoint->map, dcid->data, dcid->datalen);
+	unsigned i;
+
+	for (i = 0; i < RECENT_RETRIES; i++)
+		if (endpoint->recent[i].hash == hash && endpoint->recent[i].until_ns > now_ns)
+			return 1;
+	i = endpoint->recent_next++ % RECENT_RETRIES;
+	endpoint->recent[i].hash = hash;
+	endpoint->recent[i].until_ns = now_ns + RETRY_AGAIN_NS;
+	return 0;
+}
+
+static void send_retry(struct tow_quic_endpoint *endpoint, const struct tow_udp_packet *packet,
+                       const ngtcp2_pkt_hd *initial, uint64_t now_ns)
+{
+	ngtcp2_cid scid;
+	uint8_t out[512];
+	size_t len;
+
+	if (retried_just_now(endpoint, &initial->dcid, now_ns))
+		return;
+	tow__quic_host_cid(&endpoint->host, &scid);
+	len = tow__quic_retry(&endpoint->host.crypto, initial, &scid, &packet->remote, now_ns, out,
+	                      sizeof(out));
+	tow_metric_inc(endpoint->metrics.retries);
+	tow__endpoint_reply(endpoint, &packet->local, &packet->remote, out, len);
+}
+
+/* An Initial that belongs to no connection. Returns the new one's link; NULL when there is none to
+ * be. */
+static struct tow__link *accept_initial(struct tow_quic_endpoint *endpoint,
+                                        const struct tow_udp_packet *packet, uint64_t now_ns)
+{
+	struct tow__quic_host *host = &endpoint->host;
+	struct tow__quic_conn_params params = {
+		.host = host, .local = &packet->local, .remote = &packet->remote, .now_ns = now_ns
+	};
+	ngtcp2_pkt_hd initial;
+	ngtcp2_cid original_dcid;
+	struct tow__link *link;
+	uint8_t out[512];
+	size_t len;
+
+	if (!host->config.accepted ||
+	    ngtcp2_accept(&initial, packet->bytes.base, packet->bytes.len) != 0) {
+		tow_metric_inc(endpoint->metrics.unknown);
+		return NULL;
+	}
+	if (endpoint->connections >= host->config.max_connections) {
+		len = tow__quic_refusal(&initial, NGTCP2_CONNECTION_REFUSED, out, sizeof(out));
+		tow__endpoint_reply(endpoint, &packet->local, &packet->remote, out, len);
+		return NULL;
+	}
+	if (initial.tokenlen > 0) {
+		if (tow__quic_retry_check(&host->crypto, &initial, &packet->remote, now_ns,
+		                          &original_dcid) != 0) {
+			len = tow__quic_refusal(&initial, NGTCP2_INVALID_TOKEN, out, sizeof(out));
+			tow__endpoint_reply(endpoint, &packet->local, &packet->remote, out, len);
+			return NULL;
+		}
+		params.original_dcid = &original_dcid;
+	} else if (endpoint->handshakes >= host->config.retry_above) {
+		send_retry(endpoint, packet, &initial, now_ns);
+		return NULL;
+	}
+	link = tow__link_new(endpoint);
+	if (!link)
+		return NULL;
+	tow__quic_host_cid(host, &params.scid);
+	params.owner = link;
+	params.initial = &initial;
+	link->first_dcid = initial.dcid;
+	if (tow__link_cid_add(link, params.scid.data, params.scid.datalen) != 0 ||
+	    tow__link_cid_add(link, initial.dcid.data, initial.dcid.datalen) != 0 ||
+	    tow__quic_conn_new(&params, &link->conn) != 0) {
+		tow__link_drop(link);
+		return NULL;
+	}
+	link->handshaking = 1;
+	endpoint->handshakes++;
+	return link;
+}
+
+static void on_lingering(struct tow__link *link)
+{
+	/* 1st, 2nd, 4th, 8th ... packet: enough for a peer that lost it, no mirror for a flood */
+	link->heard++;
+	if ((link->heard & (link->heard - 1)) == 0 && link->farewell)
+		tow__endpoint_reply(link->endpoint, &link->farewell_local, &link->farewell_remote,
+		                    link->farewell, link->farewell_len);
+}
+
+static void receive(struct tow__link *link, const struct tow_udp_packet *packet, uint64_t now_ns)
+{
+	struct tow_quic_endpoint *endpoint = link->endpoint;
+
+	tow__endpoint_enter(endpoint);
+	tow__quic_conn_receive(link->conn, link->conn->server ? &packet->local : &endpoint->addr,
+	                       &packet->remote, packet->ecn, packet->bytes, now_ns);
+	tow__endpoint_leave(endpoint);
+	tow__link_wake(link);
+}
+
+/* A short header with an id that is nobody's. From a server that we are connected to it may be a
+ * stateless reset, whose token only its connection knows. From others it may be for a connection
+ * of before a restart, which is then reset. */
+static void on_unknown(struct tow_quic_endpoint *endpoint, const struct tow_udp_packet *packet,
+                       const ngtcp2_version_cid *id, uint64_t now_ns)
+{
+	struct tow__link *link;
+	uint8_t out[256];
+	size_t len;
+
+	tow_metric_inc(endpoint->metrics.unknown);
+	if (endpoint->client_count > 0) {
+		for (link = endpoint->links; link && !endpoint->freeing; link = link->next) {
+			if (link->conn->server ||
+			    !tow_addr_equal(&link->conn->remote, &packet->remote))
+				continue;
+			receive(link, packet, now_ns);
+			if (link->conn->state >= TOW__QUIC_ENDING)
+				return;
+		}
+	}
+	if (endpoint->freeing || !endpoint->host.config.accepted)
+		return;
+	len = tow__quic_stateless_reset(&endpoint->host.crypto, id, packet->bytes.len, out,
+	                                sizeof(out));
+	tow_metric_inc(endpoint->metrics.resets);
+	tow__endpoint_reply(endpoint, &packet->local, &packet->remote, out, len);
+}
+
+void tow__endpoint_packet(void *user, const struct tow_udp_packet *packet)
+{
+	struct tow_quic_endpoint *endpoint = user;
+	uint64_t now_ns;
+	ngtcp2_version_cid id;
+	struct tow__link *link;
+	uint8_t out[256];
+	size_t len;
+	int rv;
+
+	if (endpoint->freeing || packet->bytes.len == 0)
+		return;
+	if (endpoint->batch_ns == 0)
+		endpoint->batch_ns = tow_now_ns();
+	now_ns = endpoint->batch_ns;
+	tow_metric_inc(endpoint->metrics.packets);
+	tow_metric_add(endpoint->metrics.bytes_in, (int64_t)packet->bytes.len);
+	rv = ngtcp2_pkt_decode_version_cid(&id, packet->bytes.base, packet->bytes.len,
+	                                   TOW__QUIC_CID_SIZE);
+	if (rv == NGTCP2_ERR_VERSION_NEGOTIATION && endpoint->host.config.accepted) {
+		len = tow__quic_version_negotiation(&id, packet->bytes.len, out, sizeof(out));
+		tow__endpoint_reply(endpoint, &packet->local, &packet->remote, out, len);
+		return;
+	}
+	if (rv != 0) {
+		tow_metric_inc(endpoint->metrics.unknown);
+		return;
+	}
+	link = tow__cid_map_find(&endpoint->map, id.dcid, id.dcidlen);
+	if (!link && id.version != 0)
+		link = accept_initial(endpoint, packet, now_ns);
+	if (!link) {
+		if (id.version == 0)
+			on_unknown(endpoint, packet, &id, now_ns);
+		return;
+	}
+	if (!link->conn) {
+		on_lingering(link);
+		return;
+	}
+	receive(link, packet, now_ns);
+	if (link->conn->never_was && !endpoint->freeing) {
+		ngtcp2_pkt_hd initial;
+
+		if (link->conn->wants_retry &&
+		    ngtcp2_accept(&initial, packet->bytes.base, packet->bytes.len) == 0)
+			send_retry(endpoint, packet, &initial, now_ns);
+		tow__link_drop(link);
+	}
+}
