@@ -15,10 +15,12 @@
 #include <string.h>
 #include <strings.h>
 
-#define PREFIX        "TOWONEL_"
-#define DATA_DIR      "TOWONEL_DATA_DIR"
-#define NAME_COMPARED 96 /* longer names get no suggestion */
-#define VALUE_SHOWN   60 /* characters of a bad value in a message */
+#include <towonel/wire/nearest.h>
+
+#define PREFIX      "TOWONEL_"
+#define DATA_DIR    "TOWONEL_DATA_DIR"
+#define NAME_SHOWN  64
+#define VALUE_SHOWN 60 /* characters of a bad value in a message */
 
 static const char *value_of(const char *variable, const char *name)
 {
@@ -246,8 +248,7 @@ static int store_format(const char *text, void *place, struct tow_error *err)
 	return 0;
 }
 
-/* --- rows
- * ------------------------------------------------------------------------------------------ */
+/* --- rows ------------------------------------------------------------------ */
 
 static void clear_row(const struct tow_setting *row, void *out)
 {
@@ -356,94 +357,73 @@ int tow_settings_is_set(char **environment, const char *name)
 	return look_up(environment, name) != NULL;
 }
 
-/* --- names that nobody knows
- * ------------------------------------------------------------------------ */
+/* --- names that nobody knows ----------------------------------------------- */
 
-/* Insertions, deletions, substitutions and swaps of neighbours; both at most NAME_COMPARED long. */
-static unsigned edit_distance(const char *a, size_t a_len, const char *b, size_t b_len)
+/* The row of that name, deprecated ones too; NULL when there is none. */
+static const struct tow_setting *find_row(const struct tow_setting *const *tables,
+                                          const size_t *counts, size_t table_count,
+                                          struct tow_slice name)
 {
-	unsigned rows[3][NAME_COMPARED + 1];
-	unsigned *before = rows[0], *above = rows[1], *row = rows[2];
-
-	for (size_t j = 0; j <= b_len; j++)
-		above[j] = (unsigned)j;
-	for (size_t i = 1; i <= a_len; i++) {
-		row[0] = (unsigned)i;
-		for (size_t j = 1; j <= b_len; j++) {
-			unsigned best = above[j - 1] + (a[i - 1] != b[j - 1]);
-			if (above[j] + 1 < best)
-				best = above[j] + 1;
-			if (row[j - 1] + 1 < best)
-				best = row[j - 1] + 1;
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
-			    before[j - 2] + 1 < best)
-				best = before[j - 2] + 1;
-			row[j] = best;
-		}
-		unsigned *free_row = before;
-		before = above;
-		above = row;
-		row = free_row;
-	}
-	return above[b_len];
+	for (size_t t = 0; t < table_count; t++)
+		for (size_t i = 0; i < counts[t]; i++)
+			if (tow_slice_equal(name, tow_slice_of(tables[t][i].name)))
+				return &tables[t][i];
+	return NULL;
 }
 
-/* The name closest to the unknown one, NULL when none is close; *known when one is equal. */
-static const struct tow_setting *nearest(const struct tow_setting *const *tables,
-                                         const size_t *counts, size_t table_count, const char *name,
-                                         size_t len, bool *known)
+/* All names in use, for suggestions; *count of them. NULL when out of memory. */
+static const char **list_names(const struct tow_setting *const *tables, const size_t *counts,
+                               size_t table_count, size_t *count)
 {
-	const struct tow_setting *best = NULL;
-	unsigned best_distance = (unsigned)(len - strlen(PREFIX)) / 3 + 2;
+	const char **names;
+	size_t total = 0;
 
-	*known = false;
-	for (size_t t = 0; t < table_count; t++) {
-		for (size_t i = 0; i < counts[t]; i++) {
-			const struct tow_setting *row = &tables[t][i];
-			size_t row_len = strlen(row->name);
-			if (row_len == len && !memcmp(row->name, name, len)) {
-				*known = true;
-				return row;
-			}
-			if (row->deprecated_by || row_len > NAME_COMPARED || len > NAME_COMPARED)
-				continue;
-			unsigned distance = edit_distance(name, len, row->name, row_len);
-			if (distance < best_distance) {
-				best = row;
-				best_distance = distance;
-			}
-		}
-	}
-	return best;
+	for (size_t t = 0; t < table_count; t++)
+		total += counts[t];
+	names = calloc(total + 1, sizeof *names);
+	*count = 0;
+	for (size_t t = 0; names && t < table_count; t++)
+		for (size_t i = 0; i < counts[t]; i++)
+			if (!tables[t][i].deprecated_by)
+				names[(*count)++] = tables[t][i].name;
+	return names;
+}
+
+static void warn_unknown(struct tow_log *log, struct tow_slice name, const char *nearest)
+{
+	char shown[NAME_SHOWN + 1];
+
+	snprintf(shown, sizeof shown, "%.*s", (int)(name.len < NAME_SHOWN ? name.len : NAME_SHOWN),
+	         (const char *)name.base);
+	if (nearest)
+		tow_log_warn(log, "unknown variable is ignored", tow_f_str("variable", shown),
+		             tow_f_str("did_you_mean", nearest));
+	else
+		tow_log_warn(log, "unknown variable is ignored", tow_f_str("variable", shown));
 }
 
 void tow_settings_warn_unknown(const struct tow_setting *const *tables, const size_t *counts,
                                size_t table_count, char **environment, struct tow_log *log)
 {
-	for (; environment && *environment; environment++) {
-		const char *name = *environment;
-		size_t len = strcspn(name, "=");
-		char shown[NAME_COMPARED + 1];
-		const struct tow_setting *row;
-		bool known;
+	size_t count;
+	const char **names = list_names(tables, counts, table_count, &count);
 
-		if (strncmp(name, PREFIX, strlen(PREFIX)) || !name[len])
+	for (; environment && *environment; environment++) {
+		const char *variable = *environment;
+		struct tow_slice name = tow_slice_make(variable, strcspn(variable, "="));
+		const struct tow_setting *row;
+
+		if (strncmp(variable, PREFIX, strlen(PREFIX)) || !variable[name.len])
 			continue;
-		snprintf(shown, sizeof shown, "%.*s",
-		         (int)(len < NAME_COMPARED ? len : NAME_COMPARED), name);
-		row = nearest(tables, counts, table_count, name, len, &known);
-		if (known && row->deprecated_by)
+		row = find_row(tables, counts, table_count, name);
+		if (!row)
+			warn_unknown(log, name, names ? tow_nearest(name, names, count) : NULL);
+		else if (row->deprecated_by)
 			tow_log_warn(log, "this variable has a new name",
-			             tow_f_str("variable", shown),
+			             tow_f_str("variable", row->name),
 			             tow_f_str("use", row->deprecated_by));
-		else if (!known && row)
-			tow_log_warn(log, "unknown variable is ignored",
-			             tow_f_str("variable", shown),
-			             tow_f_str("did_you_mean", row->name));
-		else if (!known)
-			tow_log_warn(log, "unknown variable is ignored",
-			             tow_f_str("variable", shown));
 	}
+	free(names);
 }
 
 int tow_settings_help(const struct tow_setting *table, size_t count, struct tow_buf *out)
