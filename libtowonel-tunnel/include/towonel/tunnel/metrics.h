@@ -3,7 +3,7 @@
 #define TOWONEL_TUNNEL_METRICS_H
 
 /*
- * Counters, gauges and histograms in Prometheus' text format (version 0.0.4). A registry belongs to
+ * Counters and gauges in Prometheus' text format (version 0.0.4). A registry belongs to
  * one program part (hub, edge, agent) and is rendered by its /metrics. Adding to a series is one
  * relaxed atomic, from any thread. Labels are fixed when a series is made; there is no way to make
  * one from what a peer sent except through a name that the caller has bounded.
