@@ -5,7 +5,7 @@
  *
  *      quic_loopback bulk [SECONDS] [MAX_UDP_PAYLOAD]   one stream, as fast as it goes
  *      quic_loopback ping [SECONDS] [STREAMS]           100 bytes there and back, again and again
- *      quic_loopback idle [CONNECTIONS]                 memory per idle connection and side
+ *      quic_loopback idle [CONNECTIONS] [MAX_UDP_PAYLOAD] memory per idle connection and side
  *
  * Each prints one line for the whole and one for each process: CPU seconds per gigabyte or per
  * request.
@@ -355,6 +355,7 @@ int main(int argc, char **argv)
 	if (strcmp(what, "idle") == 0) {
 		mode = IDLE;
 		count = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 500;
+		payload = argc > 3 ? strtoul(argv[3], NULL, 10) : 0;
 	} else {
 		mode = strcmp(what, "ping") == 0 ? PING : BULK;
 		seconds = argc > 2 ? strtod(argv[2], NULL) : 3;
