@@ -2,6 +2,7 @@
 #include <towonel/tunnel/hub_client.h>
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -10,7 +11,10 @@
 #include <string.h>
 #include <unistd.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <cmocka.h>
+
+#include <towonel/tunnel/tcp.h>
 
 #include "http_fixture.h"
 
@@ -196,6 +200,97 @@ static void a_pin_is_kept(void **state)
 	assert_int_equal(c.status, 200);
 	caller_deinit(&c);
 	fixture_stop(&f, TOW_NSEC_PER_SEC);
+}
+
+static int try_connect(const struct fixture *f)
+{
+	struct sockaddr_storage to;
+	socklen_t len = tow_addr_to_sockaddr(&f->addr, &to);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (!connect(fd, (struct sockaddr *)&to, len))
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static pid_t start_public_server(const char *folder, uint16_t port)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		char number[8];
+		snprintf(number, sizeof number, "%u", port);
+		if (chdir(folder) || !freopen("/dev/null", "w", stdout) ||
+		    !freopen("/dev/null", "w", stderr))
+			_exit(1);
+		execlp("openssl", "openssl", "s_server", "-quiet", "-www", "-accept", number,
+		       "-cert", "leaf.crt", "-key", "leaf.key", (char *)NULL);
+		_exit(1);
+	}
+	return pid;
+}
+
+/* Behind a public name and its certificate the hub's own key isn't seen. */
+static void a_chain_is_as_good_as_a_pin(void **state)
+{
+	char folder[] = "/tmp/towonel-http-XXXXXX", command[1024], ca_file[64];
+	struct fixture f = { .host = "localhost", .tls = (void *)folder /* only for the URL */ };
+	struct tow_http_client_config untrusting = { .user_agent = "test" };
+	struct tow_node_key other;
+	struct caller c;
+	pid_t pid;
+	int fd;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	snprintf(command, sizeof command,
+	         "cd %s && exec 2>/dev/null; set -e; "
+	         "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "
+	         "ca.key -out ca.crt "
+	         "-days 2 -subj '/CN=Test CA'; "
+	         "openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout leaf.key "
+	         "-subj /CN=x "
+	         "-out leaf.csr; printf subjectAltName=DNS:localhost > ext; "
+	         "openssl x509 -req -in leaf.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 "
+	         "-extfile ext "
+	         "-out leaf.crt",
+	         folder);
+	assert_int_equal(system(command), 0);
+	snprintf(ca_file, sizeof ca_file, "%s/ca.crt", folder);
+	/* a port that is free: somebody else's server is not told to pick one */
+	fixture_start(&f, 0, NULL);
+	fixture_stop(&f, 0);
+	f.host = "localhost";
+	f.tls = (void *)folder;
+	pid = start_public_server(folder, f.addr.port);
+	for (int i = 0; (fd = try_connect(&f)) < 0 && i < 300; i++)
+		usleep(10000);
+	close(fd);
+	tow_node_key_generate(&other);
+	caller_init(&c, NULL, ca_file);
+	for (int i = 0; i < 2; i++) { /* the second time it is what is tried first */
+		call(&c, &f, "GET", "/", NULL, &other.id, 0);
+		assert_string_equal(c.text, "");
+		assert_int_equal(c.status, 200);
+	}
+	call(&c, &f, "GET", "/", NULL, NULL, 0);
+	assert_int_equal(c.status, 200);
+	tow_http_client_free(c.http);
+	/* without trust in that CA */
+	untrusting.loop = c.loop;
+	c.http = tow_http_client_new(&untrusting);
+	call(&c, &f, "GET", "/", NULL, &other.id, 0);
+	assert_int_equal(c.code, TOW_EAUTH);
+	assert_non_null(strstr(c.text, "it has not shown the key "));
+	call(&c, &f, "GET", "/", NULL, NULL, 0);
+	assert_int_equal(c.code, TOW_EAUTH);
+	assert_string_equal(c.text, "nobody that is trusted here has signed its certificate");
+	caller_deinit(&c);
+	kill(pid, SIGTERM);
+	waitpid(pid, NULL, 0);
+	snprintf(command, sizeof command, "rm -r %s", folder);
+	assert_int_equal(system(command), 0);
 }
 
 static void failures_have_reasons(void **state)
@@ -483,6 +578,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(requests_are_made),
 		cmocka_unit_test(a_pin_is_kept),
+		cmocka_unit_test(a_chain_is_as_good_as_a_pin),
 		cmocka_unit_test(failures_have_reasons),
 		cmocka_unit_test(calls_can_be_cancelled),
 		cmocka_unit_test(events_are_taken_as_they_come),

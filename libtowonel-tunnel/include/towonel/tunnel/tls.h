@@ -28,8 +28,9 @@ int tow_tls_context_new_client(const char *ca_file, int insecure, const char *al
                                struct tow_tls_context **out, struct tow_error *err);
 void tow_tls_context_free(struct tow_tls_context *context);
 
-/* fd stays the caller's. server_name: SNI and name to verify (client), else NULL. An address verifies
- * with no certificate: our wolfSSL does not read addresses in them. Returns 0, TOW_ENOMEM. */
+/* fd stays the caller's. server_name: SNI and name to verify (client), else NULL. An address
+ * verifies with no certificate: our wolfSSL does not read addresses in them. Returns 0,
+ * TOW_ENOMEM. */
 int tow_tls_new(struct tow_tls_context *context, int fd, const char *server_name,
                 struct tow_tls **out);
 void tow_tls_free(struct tow_tls *tls);
