@@ -29,17 +29,17 @@ struct tow_hub_config {
 	const struct tow_node_key *key; /* the node's identity; copied, as is all that follows */
 	const uint8_t *invite_hash_key; /* TOW_SECRET_SIZE bytes: invite secrets are stored as a
 	                                   keyed hash */
-	const char *operator_key;           /* bearer token of operators, base64url */
-	struct tow_addr listen;             /* API, HTTPS */
+	const char *operator_key;       /* bearer token of operators, base64url */
+	struct tow_addr listen;         /* API, HTTPS */
 	int dual_stack;
-	const char *public_url;             /* https://host:port, goes into tokens */
-	const char *db_driver;              /* "sqlite" */
-	const char *db_dsn;                 /* a file's path */
+	const char *public_url; /* https://host:port, goes into tokens */
+	const char *db_driver;  /* "sqlite" */
+	const char *db_dsn;     /* a file's path */
 	size_t db_max_open_conns;
 	int allow_privileged_ports;
-	const uint16_t *reserved_ports;     /* ports that this host needs itself */
+	const uint16_t *reserved_ports; /* ports that this host needs itself */
 	size_t reserved_port_count;
-	const char *version;                /* of the program, for /v1/health */
+	const char *version; /* of the program, for /v1/health */
 };
 
 /* Opens the database and brings its schema up to date (this blocks), then listens. Returns 0;
@@ -55,6 +55,8 @@ const struct tow_addr *tow_hub_addr(const struct tow_hub *hub);
 struct tow_hub_subscription;
 int tow_hub_subscribe(struct tow_hub *hub, tow_route_sink sink, void *user,
                       struct tow_hub_subscription **out);
+/* Also from within the sink. One that outlives its hub gets nothing more, and is freed by this all
+ * the same. */
 void tow_hub_unsubscribe(struct tow_hub_subscription *subscription);
 
 /* What the edge in the same process says of itself; copied. The hub lists it as long as the hub

@@ -13,6 +13,7 @@
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define BUSY_TIMEOUT_MS 5000
@@ -81,10 +82,25 @@ static int create(const char *path, struct tow_error *err)
 	return 0;
 }
 
+/* Turning a new database to WAL wants it alone, and does not wait as other statements do when
+ * another process is at the same. */
+static int setup(sqlite3 *handle)
+{
+	static const char sql[] =
+		"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;";
+	const struct timespec pause = { 0, 10 * 1000 * 1000 };
+	int code;
+
+	for (int waited_ms = 0;; waited_ms += 10) {
+		code = sqlite3_exec(handle, sql, NULL, NULL, NULL);
+		if ((code & 0xff) != SQLITE_BUSY || waited_ms >= BUSY_TIMEOUT_MS)
+			return code;
+		nanosleep(&pause, NULL);
+	}
+}
+
 static int open_(const char *dsn, struct tow__db **out, struct tow_error *err)
 {
-	static const char setup[] =
-		"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;";
 	struct sqlite *s;
 	int code, r = create(dsn, err);
 
@@ -100,7 +116,7 @@ static int open_(const char *dsn, struct tow__db **out, struct tow_error *err)
 	if (!code)
 		code = sqlite3_busy_timeout(s->handle, BUSY_TIMEOUT_MS);
 	if (!code)
-		code = sqlite3_exec(s->handle, setup, NULL, NULL, NULL);
+		code = setup(s->handle);
 	if (code) {
 		r = translate(code);
 		tow_error_set(err, r, "cannot use the database %s: %s", dsn,

@@ -541,6 +541,51 @@ static void entries_become_routes(void **state)
 	member_deinit(&other);
 }
 
+static int once(void *user, const struct tow_route_event *event)
+{
+	assert_int_equal(event->kind, TOW_ROUTE_SNAPSHOT);
+	tow_hub_unsubscribe(*(struct tow_hub_subscription **)user);
+	pthread_mutex_lock(&table_lock);
+	snapshots++;
+	pthread_mutex_unlock(&table_lock);
+	return TOW_ECONFLICT; /* and nobody is left to try again with */
+}
+
+static struct tow_hub_subscription *leaving, *lasting;
+
+static void subscribe_both(struct live_hub *h)
+{
+	assert_int_equal(tow_hub_subscribe(h->hub, take_event, NULL, &lasting), 0);
+	assert_int_equal(tow_hub_subscribe(h->hub, once, &leaving, &leaving), 0);
+}
+
+static void subscribers_go_when_they_want(void **state)
+{
+	struct live_hub *h = *state;
+	struct member m;
+	int seen = 0;
+
+	table = tow_route_table_new();
+	snapshots = deltas = 0;
+	live_hub_do(h, subscribe_both);
+	for (int i = 0; i < 500 && seen < 2; i++) {
+		usleep(10 * 1000);
+		pthread_mutex_lock(&table_lock);
+		seen = snapshots;
+		pthread_mutex_unlock(&table_lock);
+	}
+	assert_int_equal(seen, 2);
+	member_invite(h, &m, "{\"hostnames\":[\"a.eu\"]}");
+	expect(submit(h, &m, entry_of(&m, TOW_ENTRY_UPSERT_HOSTNAME, "a.eu", 0)), 200, "");
+	await_hostnames(1);
+	live_hub_restart(h);
+	/* the hub that it was of has gone */
+	tow_hub_unsubscribe(lasting);
+	assert_int_equal(snapshots, 2);
+	tow_route_table_free(table);
+	member_deinit(&m);
+}
+
 static void a_flood_from_one_address_is_slowed(void **state)
 {
 	struct live_hub *h = *state;
@@ -678,6 +723,7 @@ int main(void)
 		T(an_agent_learns_where_to_go),
 		T(agents_register_and_beat),
 		T(entries_become_routes),
+		T(subscribers_go_when_they_want),
 		T(a_flood_from_one_address_is_slowed),
 		T(what_is_counted_and_what_is_never_logged),
 		T(a_full_disk_is_said_and_survived),

@@ -218,6 +218,61 @@ static void killed_at_any_moment_nothing_acknowledged_is_missing(void **state)
 	tenant_deinit(&t);
 }
 
+/* Several processes at once on a database that is not there yet: all of them get it, and of those
+ * who want the same hostname exactly one does. */
+static void processes_that_race_leave_one_winner(void **state)
+{
+	enum { COUNT = 6 };
+	struct fixture *f = *state;
+
+	for (int round = 0; round < 5; round++) {
+		pid_t pids[COUNT];
+		int gate[2], winners = 0, status;
+		char byte;
+
+		tow__store_close(f->store);
+		f->store = NULL;
+		for (int i = 0; i < 3; i++) {
+			static const char *const suffixes[] = { "", "-wal", "-shm" };
+			char path[96];
+			snprintf(path, sizeof path, "%s%s", f->path, suffixes[i]);
+			unlink(path);
+		}
+		assert_int_equal(pipe(gate), 0);
+		for (int i = 0; i < COUNT; i++) {
+			pids[i] = fork();
+			assert_true(pids[i] >= 0);
+			if (!pids[i]) {
+				struct tow_error err;
+				struct tow__fault fault;
+				struct tenant t;
+				close(gate[1]);
+				if (read(gate[0], &byte, 1) != 0)
+					_exit(3);
+				if (tow__store_open(&f->config, 1, &f->store, &err)) {
+					fprintf(stderr, "%s\n", err.text);
+					_exit(4);
+				}
+				switch (tenant_make(f, &t, "t", "wanted.eu", &fault)) {
+				case TOW__NO_FAULT: _exit(0);
+				case TOW__HOSTNAME_CONFLICT: _exit(1);
+				default: fprintf(stderr, "%s\n", fault.text); _exit(5);
+				}
+			}
+		}
+		close(gate[0]);
+		close(gate[1]); /* go */
+		for (int i = 0; i < COUNT; i++) {
+			assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+			assert_true(WIFEXITED(status));
+			assert_true(WEXITSTATUS(status) <= 1);
+			winners += !WEXITSTATUS(status);
+		}
+		assert_int_equal(winners, 1);
+		fixture_reopen(f);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -226,6 +281,7 @@ int main(void)
 		T(a_migration_is_one_transaction),
 		T(what_cannot_be_opened_is_named),
 		T(a_full_disk_refuses_and_recovers),
+		T(processes_that_race_leave_one_winner),
 		T(killed_at_any_moment_nothing_acknowledged_is_missing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
