@@ -10,7 +10,8 @@
 #include <wolfssl/wolfcrypt/random.h>
 
 /* Never looked at by us; some people's tools refuse a certificate that has ended. */
-#define VALID_DAYS 7300
+#define VALID_DAYS  7300
+#define SERIAL_SIZE 16
 
 /* PKCS #8 with the public key is under 100 bytes. */
 #define KEY_DER_MAX 160
@@ -54,6 +55,11 @@ int tow__identity_cert_make(const struct tow_node_key *key, uint8_t *der, size_t
 	tow_id_format(&key->id, name);
 	name[32] = '\0';
 	memcpy(cert->subject.commonName, name, 33);
+	/* Its own each time, since some clients remember serial numbers; never one with leading
+	 * zeros, which is shorter and makes the handshake's size a matter of chance. */
+	cert->serialSz = SERIAL_SIZE;
+	tow_random(cert->serial, SERIAL_SIZE);
+	cert->serial[0] = (uint8_t)(0x40 | (cert->serial[0] & 0x3f));
 	cert->sigType = CTC_ED25519;
 	cert->selfSigned = 1;
 	cert->isCA = 0;
