@@ -10,7 +10,8 @@
  *
  * All callbacks run on the loop's thread. Inside a callback everything may be called; what it makes
  * go away goes away after the callback. `closed` is the last call for a connection or a stream, and
- * the pointer is dead when it returns.
+ * the pointer is dead when it returns. Structs of events are copied; what is NULL in them is not
+ * called.
  *
  *        endpoint 1 ── n connection 1 ── n stream
  *
@@ -109,8 +110,8 @@ int tow_quic_endpoint_new(const struct tow_quic_config *config, struct tow_quic_
 /* Closes all connections at once (their `closed` is called), sends what says so, and frees. */
 void tow_quic_endpoint_free(struct tow_quic_endpoint *endpoint, uint64_t code);
 const struct tow_addr *tow_quic_endpoint_addr(const struct tow_quic_endpoint *endpoint);
-/* Moves a client endpoint to a new local socket: its connections migrate (RFC 9000 section 9).
- * Returns 0, TOW_EIO. */
+/* Moves a client endpoint to a new local socket, on a port that the system picks: its connections
+ * migrate (RFC 9000 section 9). Returns 0, TOW_EIO. */
 int tow_quic_endpoint_rebind(struct tow_quic_endpoint *endpoint, struct tow_error *err);
 size_t tow_quic_endpoint_connections(const struct tow_quic_endpoint *endpoint);
 
@@ -161,7 +162,8 @@ void tow_quic_stream_finish(struct tow_quic_stream *stream); /* FIN after what i
 void tow_quic_stream_reset(struct tow_quic_stream *stream,
                            uint64_t code);                                /* drops what is queued */
 void tow_quic_stream_stop(struct tow_quic_stream *stream, uint64_t code); /* STOP_SENDING */
-/* Allows the peer to send len bytes more; len sums up to what `data` delivered. */
+/* Allows the peer to send len bytes more; len sums up to what `data` delivered. When a stream is
+ * closed before that, the rest counts as consumed. */
 void tow_quic_stream_consume(struct tow_quic_stream *stream, size_t len);
 /* No more callbacks to this user; resets both directions with code if they are open. The stream is
  * dead to the caller. */
