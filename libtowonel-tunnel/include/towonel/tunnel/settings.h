@@ -53,7 +53,8 @@ int tow_settings_read(const struct tow_setting *table, size_t count, char **envi
 /* Frees what _read put into the struct; wipes secrets. */
 void tow_settings_deinit(const struct tow_setting *table, size_t count, void *out);
 /* Was the variable set to something in the environment that was read? (A default that means "IPv6
- * too" asks.) */
+ * too" asks.)
+ * Ask before reading: a secret is gone after that. */
 int tow_settings_is_set(char **environment, const char *name);
 /* Warns about TOWONEL_* variables that none of the tables knows. */
 void tow_settings_warn_unknown(const struct tow_setting *const *tables, const size_t *counts,
