@@ -536,6 +536,7 @@ static struct tow_pipe *make(const struct tow_pipe_config *config)
 	pipe->fd = config->fd;
 	pipe->waiting = config->to_socket;
 	pipe->not_credited = tow_buf_len(&config->to_socket) - config->to_socket_credit;
+	pipe->to_stream = config->stream_stopped ? DISCARDING : OPEN;
 	pipe->to_socket = config->stream_finished ? FINISHING : OPEN;
 	pipe->read_waits = TOW_IO_READ;
 	pipe->idle_timeout_ns = config->idle_timeout_ns;

@@ -51,6 +51,7 @@ struct tow_pipe_config {
 	size_t to_socket_credit; /* how many bytes of to_socket came from the stream, and are to be
 	                            consumed */
 	int stream_finished;            /* the stream's FIN has been seen already */
+	int stream_stopped;             /* its STOP_SENDING has */
 	uint64_t idle_timeout_ns;       /* no byte either way; 0: none */
 	struct tow_metric *to_stream;   /* byte counters, added to as it goes; may be NULL */
 	struct tow_metric *to_socket_count;
