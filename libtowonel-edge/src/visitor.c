@@ -65,6 +65,7 @@ struct opening {
 	int failed;           /* the present agent will not do */
 	int blocked;          /* an agent had no stream to spare */
 	uint64_t failure;     /* why the last one would not: enum tow_tunnel_error */
+	int stopped;          /* it has heard enough */
 	int accepted;         /* its status byte has come */
 	struct tow_buf reply; /* what came after it */
 	int reply_finished;
@@ -372,12 +373,13 @@ static void on_reset(void *user, uint64_t code)
 	step(v);
 }
 
-/* Says nothing yet: an origin may answer and not want to hear more. A refusal is a reset as well.
- */
+/* No refusal, which is a reset: an origin may answer and not want to hear the rest. */
 static void on_stopped(void *user, uint64_t code)
 {
-	(void)user;
+	struct visitor *v = user;
+
 	(void)code;
+	v->opening->stopped = 1;
 }
 
 static void on_stream_closed(void *user)
@@ -411,7 +413,7 @@ static int catch_up(struct visitor *v)
 	struct tow_slice bytes = tow_buf_peek(&o->bytes);
 	int rc;
 
-	if (o->sent == bytes.len)
+	if (o->sent == bytes.len || o->stopped)
 		return 0;
 	rc = tow_quic_stream_write(v->stream,
 	                           tow_slice_make(bytes.base + o->sent, bytes.len - o->sent));
@@ -443,6 +445,7 @@ static int dial(struct visitor *v)
 		v->agent = agent;
 		o->sent = 0;
 		o->failed = 0;
+		o->stopped = 0;
 		tow_log_debug(w->log, "visitor goes to an agent",
 		              tow_f_hex("id", v->id, sizeof(v->id)), tow_f_addr("from", &v->peer),
 		              tow_f_str("name", o->authority), tow_f_id("agent", &agent->agent_id));
@@ -531,6 +534,7 @@ static enum state start_pipe(struct visitor *v)
 		.to_socket = o->reply,
 		.to_socket_credit = tow_buf_len(&o->reply),
 		.stream_finished = o->reply_finished,
+		.stream_stopped = o->stopped,
 		.idle_timeout_ns = w->timing.visitor_idle_ns,
 		.to_stream = w->metrics.bytes_in,
 		.to_socket_count = w->metrics.bytes_out,
@@ -553,6 +557,7 @@ static enum state start_pipe(struct visitor *v)
 static enum state do_dial(struct visitor *v)
 {
 	struct opening *o = v->opening;
+	int rc;
 
 	if (v->timed_out) {
 		o->failed = 1;
@@ -566,8 +571,11 @@ static enum state do_dial(struct visitor *v)
 		return refuse(v, REFUSED_ORIGIN, ANSWER_RESET, 0);
 	if (v->readable && read_early(v) != 0)
 		return refuse(v, REFUSED_GONE, ANSWER_NONE, 0);
-	if (v->agent != NULL)
-		return catch_up(v) == 0 ? DIAL : refuse_all(v, REFUSED_INTERNAL);
+	if (v->agent != NULL) {
+		rc = catch_up(v);
+		/* TOW_ECLOSED: its connection ends, and on_stream_closed will say so. */
+		return rc == 0 || rc == TOW_ECLOSED ? DIAL : refuse_all(v, REFUSED_INTERNAL);
+	}
 	if (o->tried_count > 0 && restart_timer(v) != 0)
 		return refuse_all(v, REFUSED_INTERNAL);
 	return dial(v) == 0 ? DIAL : no_agent_left(v);

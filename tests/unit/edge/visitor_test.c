@@ -437,6 +437,59 @@ static void an_origin_may_end_first(void **state)
 	await(f, metric(f, "towonel_edge_active_connections", NULL) == 0);
 }
 
+/* A visitor that has said all it wants before the agent has answered is no visitor that left. */
+static void a_visitor_may_end_early(void **state)
+{
+	struct fixture *f = *state;
+	struct tow_buf hello = client_hello("app.alice.test", NULL, 0);
+	char byte;
+	int fd, how;
+
+	start_with_agent(f);
+	f->agents[0].habit = HABIT_SILENT;
+	fd = visit(f);
+	visitor_send(fd, hello.base, tow_buf_len(&hello));
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	await(f, f->agents[0].stream_count == 1);
+	pass(f, 20);
+	agent_write(f->agents[0].streams, tow_slice_make("\x01", 1));
+	agent_write(f->agents[0].streams, tow_buf_peek(&hello));
+	expect_echo(f, fd, hello.base, tow_buf_len(&hello));
+	await(f, f->agents[0].streams->finished);
+	tow_quic_stream_finish(f->agents[0].streams->stream);
+	assert_int_equal(visitor_read(f, fd, &byte, 1, &how), 0);
+	assert_int_equal(how, 1);
+	close(fd);
+	tow_buf_deinit(&hello);
+}
+
+/* STOP_SENDING may come before the status byte: the answer comes through all the same. */
+static void an_agent_may_stop_listening_first(void **state)
+{
+	struct fixture *f = *state;
+	char got[16];
+	int fd, how;
+
+	start_with_agent(f);
+	f->agents[0].habit = HABIT_SILENT;
+	fd = visit(f);
+	visit_says_hello(fd, "app.alice.test");
+	await(f, f->agents[0].stream_count == 1);
+	tow_quic_stream_stop(f->agents[0].streams->stream, TOW_TUNNEL_OK);
+	pass(f, 20);
+	visitor_send(fd, "unheard", 7);
+	pass(f, 20);
+	agent_write(f->agents[0].streams, tow_slice_make("\x01"
+	                                                 "answer",
+	                                                 7));
+	tow_quic_stream_finish(f->agents[0].streams->stream);
+	assert_int_equal(visitor_read(f, fd, got, sizeof(got), &how), 6);
+	assert_memory_equal(got, "answer", 6);
+	assert_int_equal(how, 1);
+	close(fd);
+	await(f, metric(f, "towonel_edge_active_connections", NULL) == 0);
+}
+
 static void a_visitor_gives_up_while_waiting(void **state)
 {
 	struct fixture *f = *state;
@@ -563,6 +616,8 @@ int main(void)
 		EDGE_TEST(no_agent_will),
 		EDGE_TEST(the_status_byte_may_come_alone),
 		EDGE_TEST(an_origin_may_end_first),
+		EDGE_TEST(a_visitor_may_end_early),
+		EDGE_TEST(an_agent_may_stop_listening_first),
 		EDGE_TEST(a_visitor_gives_up_while_waiting),
 		EDGE_TEST(an_agent_that_leaves_takes_its_visitors_along),
 		EDGE_TEST(an_agent_leaves_while_dialled),
