@@ -35,8 +35,7 @@ struct tow__link {
 	unsigned client : 1;      /* counted */
 	struct tow_timer timer;
 	struct tow__cid_entry *cids;
-	ngtcp2_cid first_dcid; /* where a client's packets go until it is established */
-	uint8_t *farewell;     /* lingering: what is said again */
+	uint8_t *farewell; /* lingering: what is said again */
 	size_t farewell_len;
 	struct tow_addr farewell_local, farewell_remote;
 	uint64_t heard; /* lingering: packets that came */

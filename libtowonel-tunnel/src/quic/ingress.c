@@ -81,7 +81,8 @@ static struct tow__link *accept_initial(struct tow_quic_endpoint *endpoint,
 	tow__quic_host_cid(host, &params.scid);
 	params.owner = link;
 	params.initial = &initial;
-	link->first_dcid = initial.dcid;
+	/* The id that the client chose stays the link's for good: an Initial that was repeated or
+	 * late would begin another connection. */
 	if (tow__link_cid_add(link, params.scid.data, params.scid.datalen) != 0 ||
 	    tow__link_cid_add(link, initial.dcid.data, initial.dcid.datalen) != 0 ||
 	    tow__quic_conn_new(&params, &link->conn) != 0) {

@@ -63,7 +63,6 @@ void tow__link_accepted(void *owner)
 	struct tow_quic_endpoint *endpoint = link->endpoint;
 
 	link_settled(link);
-	tow__link_cid_remove(link, link->first_dcid.data, link->first_dcid.datalen);
 	tow_metric_inc(endpoint->metrics.accepted);
 	if (!endpoint->freeing)
 		endpoint->host.config.accepted(endpoint->host.config.user, link->conn);
