@@ -16,7 +16,9 @@
  * Each direction has a state of its own:
  *
  *     to_stream   OPEN ──── the socket's FIN ────────────────► CLOSED      (our FIN is queued)
- *                   └─ the stream's peer wants no more ─► DISCARDING ─ FIN, linger ─► CLOSED
+ *                   ├─ the stream's peer wants no more ─► DISCARDING ─ FIN, linger ─► CLOSED
+ *                   └─ the socket's reset, after bytes ─► FINISHING ─ a moment ─► the stream's
+ * reset
  *
  *     to_socket   OPEN ─ the stream's FIN ─► FINISHING ─ all written ─► CLOSED   (and FIN sent)
  *                   └─ the socket takes no more ─► DISCARDING ─ the stream's end ─► CLOSED
@@ -39,6 +41,8 @@
 #define DIRECT_MIN  16384 /* not worth gathering: written at once */
 #define WAITING_MIN 4096
 #define LINGER_NS   (2 * TOW_NSEC_PER_SEC)
+#define RECENT_NS   TOW_NSEC_PER_SEC
+#define DELIVERY_NS (300 * TOW_NSEC_PER_MSEC)
 
 enum way { OPEN, FINISHING, DISCARDING, CLOSED };
 
@@ -58,6 +62,8 @@ struct tow_pipe {
 	struct tow_timer timer; /* idle, or lingering */
 	uint64_t idle_timeout_ns;
 	uint64_t active_ns; /* when a byte moved last */
+	uint64_t read_ns;   /* when one was read from the socket */
+	int broken;         /* the socket has been reset: its end is no FIN */
 	struct tow_metric *to_stream_metric, *to_socket_metric;
 	struct tow_pipe_result result;
 	int over;
@@ -137,7 +143,9 @@ static void on_timer(void *user)
 	struct tow_pipe *pipe = user;
 	uint64_t since_ns = tow_loop_now_ns(pipe->loop) - pipe->active_ns;
 
-	if (pipe->to_stream == DISCARDING && pipe->to_socket == CLOSED) {
+	if (pipe->to_stream == FINISHING) {
+		end(pipe, TOW_PIPE_SOCKET_RESET, TOW_TUNNEL_PEER_RESET);
+	} else if (pipe->to_stream == DISCARDING && pipe->to_socket == CLOSED) {
 		pipe->to_stream = CLOSED;
 		check_end(pipe);
 	} else if (pipe->idle_timeout_ns && since_ns >= pipe->idle_timeout_ns) {
@@ -152,6 +160,47 @@ static void watch(struct tow_pipe *pipe)
 {
 	if (pipe->io)
 		tow_io_watch(pipe->io, pipe->read_waits | pipe->write_waits);
+}
+
+static void credit(struct tow_pipe *pipe, size_t n)
+{
+	size_t own = n < pipe->not_credited ? n : pipe->not_credited;
+
+	pipe->not_credited -= own;
+	if (pipe->stream && n > own)
+		tow_quic_stream_consume(pipe->stream, n - own);
+}
+
+/* What waits for the socket is not wanted any more, nor what would follow. */
+static void refuse_stream(struct tow_pipe *pipe)
+{
+	credit(pipe, tow_buf_len(&pipe->waiting));
+	tow__loop_give_buf(pipe->loop, &pipe->waiting);
+	pipe->write_waits = 0;
+	if (pipe->to_socket == FINISHING) {
+		pipe->to_socket = CLOSED;
+	} else if (pipe->to_socket == OPEN) {
+		pipe->to_socket = DISCARDING;
+		if (pipe->stream)
+			tow_quic_stream_stop(pipe->stream, TOW_TUNNEL_PEER_RESET);
+	}
+}
+
+/* The socket has been reset. A stream's reset drops what is queued and overtakes what is under way,
+ * so what the socket has said just before, an answer perhaps, is given a moment to arrive. */
+static void socket_broke(struct tow_pipe *pipe)
+{
+	uint64_t since_ns = tow_loop_now_ns(pipe->loop) - pipe->read_ns;
+
+	if (pipe->to_stream != OPEN || !pipe->stream || since_ns > RECENT_NS ||
+	    tow_timer_start_in(&pipe->timer, DELIVERY_NS)) {
+		end(pipe, TOW_PIPE_SOCKET_RESET, TOW_TUNNEL_PEER_RESET);
+		return;
+	}
+	close_socket(pipe, 1);
+	refuse_stream(pipe);
+	pipe->read_waits = 0;
+	pipe->to_stream = FINISHING;
 }
 
 /* --- from the socket to the stream --------------------------------------------------------- */
@@ -186,7 +235,7 @@ static int receive(struct tow_pipe *pipe, void *to, size_t cap, size_t *n)
 static void note_read(struct tow_pipe *pipe, size_t n)
 {
 	pipe->result.bytes_to_stream += n;
-	pipe->active_ns = tow_loop_now_ns(pipe->loop);
+	pipe->read_ns = pipe->active_ns = tow_loop_now_ns(pipe->loop);
 	if (pipe->to_stream_metric)
 		tow_metric_add(pipe->to_stream_metric, (int64_t)n);
 }
@@ -194,8 +243,8 @@ static void note_read(struct tow_pipe *pipe, size_t n)
 static void no_more_to_read(struct tow_pipe *pipe, int status)
 {
 	pipe->read_waits = 0;
-	if (status != TOW_EOF) {
-		end(pipe, TOW_PIPE_SOCKET_RESET, TOW_TUNNEL_PEER_RESET);
+	if (status != TOW_EOF || pipe->broken) {
+		socket_broke(pipe);
 		return;
 	}
 	if (pipe->to_stream == OPEN)
@@ -302,15 +351,6 @@ static int transmit(struct tow_pipe *pipe, struct tow_slice bytes, size_t *n)
 	return TOW_BLOCKED;
 }
 
-static void credit(struct tow_pipe *pipe, size_t n)
-{
-	size_t own = n < pipe->not_credited ? n : pipe->not_credited;
-
-	pipe->not_credited -= own;
-	if (pipe->stream && n > own)
-		tow_quic_stream_consume(pipe->stream, n - own);
-}
-
 static void note_written(struct tow_pipe *pipe, size_t n)
 {
 	pipe->result.bytes_to_socket += n;
@@ -323,19 +363,16 @@ static void note_written(struct tow_pipe *pipe, size_t n)
 /* The socket's peer has closed for good. What it has said before is still to be read. */
 static void no_more_to_write(struct tow_pipe *pipe, int status)
 {
-	int finished = pipe->to_socket == FINISHING;
-
-	if (status != TOW_ECLOSED) {
-		end(pipe, TOW_PIPE_SOCKET_RESET, TOW_TUNNEL_PEER_RESET);
+	if (status == TOW_ECLOSED) {
+		refuse_stream(pipe);
+		check_end(pipe);
 		return;
 	}
-	credit(pipe, tow_buf_len(&pipe->waiting));
-	tow__loop_give_buf(pipe->loop, &pipe->waiting);
-	pipe->write_waits = 0;
-	pipe->to_socket = finished ? CLOSED : DISCARDING;
-	if (!finished && pipe->stream)
-		tow_quic_stream_stop(pipe->stream, TOW_TUNNEL_PEER_RESET);
-	check_end(pipe);
+	pipe->broken = 1;
+	if (pipe->to_stream == OPEN && pipe->stream)
+		fill_stream(pipe);
+	if (!pipe->over && pipe->fd >= 0)
+		socket_broke(pipe);
 }
 
 static void finish_socket(struct tow_pipe *pipe)

@@ -573,6 +573,30 @@ static void an_early_answer_arrives(void **state)
 	PLAY_UNTIL(t.edge.over && t.agent.over);
 }
 
+/* As above, but the origin just closes: its kernel sends no FIN, only the reset. */
+static void an_answer_before_a_reset_arrives(void **state)
+{
+	(void)state;
+	join(0, 65536);
+	make_players();
+	visitor.to_send = 64 << 20;
+	PLAY_UNTIL(origin.got > 100000);
+	origin.to_send = 50000;
+	origin.no_read = 1;
+	PLAY_UNTIL(origin.sent == origin.to_send);
+	for (int i = 0; i < 50; i++)
+		play(); /* so that there is something unread */
+	close(t.agent.fd);
+	t.agent.fd = -1;
+	PLAY_UNTIL(visitor.eof || visitor.reset);
+	/* The error is told once, to whoever comes first: here that may be the sender. */
+	assert_true(visitor.reset || visitor.refused);
+	assert_int_equal(visitor.got, 50000);
+	PLAY_UNTIL(t.edge.over && t.agent.over);
+	assert_int_equal(t.agent.result.end, TOW_PIPE_SOCKET_RESET);
+	assert_int_equal(t.edge.result.end, TOW_PIPE_STREAM_RESET);
+}
+
 static void an_idle_pipe_ends(void **state)
 {
 	(void)state;
@@ -630,6 +654,7 @@ int main(void)
 		PIPE_TEST(a_slow_visitor_stops_the_origin),
 		PIPE_TEST(a_slow_origin_stops_the_visitor),
 		PIPE_TEST(an_early_answer_arrives),
+		PIPE_TEST(an_answer_before_a_reset_arrives),
 		PIPE_TEST(an_idle_pipe_ends),
 		PIPE_TEST(a_lost_connection_resets_both),
 		PIPE_TEST(aborting_tells_at_once),
