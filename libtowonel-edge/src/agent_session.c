@@ -276,7 +276,7 @@ void tow__agent_sessions_routes_changed(struct worker *w)
 {
 	struct agent_session *s, *next;
 
-	DL_FOREACH_SAFE(w->agents.pending, s, next)
+	DL_FOREACH_SAFE2(w->agents.pending, s, next, pending_next)
 	{
 		struct tow_control_message hello = s->hello;
 
