@@ -1,10 +1,17 @@
 # SPDX-License-Identifier: MIT
 LIB := agent
-ABI := 0
 BELOW := tunnel wire
-SYSTEM := libuv jansson
+SYSTEM := jansson
 BUILT :=
 TEXT := The agent of towonel, embeddable
-SOURCES :=
+SOURCES := \
+	src/agent.c \
+	src/backoff.c \
+	src/edge_link.c \
+	src/events.c \
+	src/forward/tcp.c \
+	src/origin.c \
+	src/reconcile.c \
+	src/registration.c
 
 include mk/library.mk

@@ -1,0 +1,825 @@
+/* SPDX-License-Identifier: MIT */
+#include <towonel/agent.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <towonel/tunnel/health.h>
+#include <towonel/tunnel/http_client.h>
+#include <towonel/wire/control_message.h>
+
+#include "edge_link.h"
+#include "events.h"
+#include "forward/tcp.h"
+#include "registration.h"
+
+/*
+ * One agent: a registration with the hub, a link to each edge, and the forwards of visitors' streams.
+ *
+ *     RUNNING ──drain, superseded──► DRAINING ──idle or late──► LEAVING ──► STOPPED
+ *        └──────────────── fatal, second drain ────────────────────┘
+ *
+ * Tunnels are closed, and the hub is told, only after the open streams have ended: a hub that knows the agent is
+ * gone cuts its tunnels.
+ */
+
+#define DRAIN_DEFAULT_MS 25000
+/* An edge has to be missing from this many of the hub's lists in a row before its tunnel is given up: a hub that has
+ * just started lists no edges yet. */
+#define EDGE_MISSING_MAX 3
+
+enum state {
+	RUNNING,
+	DRAINING,
+	LEAVING,
+	STOPPED,
+};
+
+struct link_slot {
+	struct edge_link *link;
+	unsigned missing; /* how many lists in a row it was not in */
+};
+
+struct tow_agent {
+	enum state state;
+	int code; /* of STOPPED */
+	char *stop_text;
+	struct tow_loop *loop;
+	struct tow_log *log;
+	void (*log_line)(void *user, enum tow_agent_log_level level, const char *line);
+	void *log_user;
+
+	struct tow_token token;
+	struct tow_tenant_key *tenant_key;
+	struct tow_node_key key;
+	char id[TOW_ID_TEXT_SIZE];
+	struct tow_service_list services;
+	uint64_t generation;
+	struct tow_id *trusted; /* NULL: whoever the hub lists */
+	size_t trusted_count;
+	uint64_t drain_ms;
+
+	struct tow_metrics *metrics;
+	struct tow_metric *links_accepted, *links_rejected, *tunnels;
+	struct tow_health *health;
+	struct tow_http_client *http;
+	struct tow_quic_endpoint *endpoint;
+	struct registration *registration;
+	struct forwards forwards;
+	struct link_slot *links;
+	size_t link_count;
+	size_t up_count;
+
+	struct agent_events events;
+	void (*on_event)(void *user, const struct tow_agent_event *event); /* tow_agent_run */
+	void *on_event_user;
+	struct tow_task deliver;
+	struct tow_task advance; /* DRAINING, LEAVING: looks whether the state is over */
+	struct tow_timer drain_timer;
+	int stop_fd;
+	struct tow_io *stop_io;
+	int superseded;
+};
+
+static void begin_leaving(struct tow_agent *agent);
+
+/* ---- events ----------------------------------------------------------------------------------- */
+
+static void push(struct tow_agent *agent, const struct tow_agent_event *event)
+{
+	tow__events_push(&agent->events, event);
+	if (agent->on_event)
+		tow_task_schedule(&agent->deliver);
+}
+
+static void deliver(void *user)
+{
+	struct tow_agent *agent = user;
+	struct tow_agent_event event;
+	while (agent->on_event && tow__events_take(&agent->events, &event) == 1)
+		agent->on_event(agent->on_event_user, &event);
+}
+
+static void push_link(struct tow_agent *agent, enum tow_agent_event_kind kind,
+                      const struct edge_link *link, const char *text)
+{
+	struct tow_agent_event event = {
+		.kind = kind,
+		.edge_address = tow__link_address(link),
+		.text = text,
+	};
+	tow_id_format(tow__link_edge(link), event.edge_id);
+	push(agent, &event);
+}
+
+static void push_plain(struct tow_agent *agent, enum tow_agent_event_kind kind, const char *text)
+{
+	push(agent, &(struct tow_agent_event){ .kind = kind, .text = text });
+}
+
+/* ---- edges ------------------------------------------------------------------------------------ */
+
+static void set_up_count(struct tow_agent *agent, size_t count)
+{
+	int was = agent->up_count > 0, is = count > 0;
+	agent->up_count = count;
+	tow_metric_set(agent->tunnels, (int64_t)count);
+	if (was != is && agent->state == RUNNING)
+		push_plain(agent, is ? TOW_AGENT_SERVING : TOW_AGENT_NOT_SERVING, NULL);
+}
+
+static void link_up(void *user, struct edge_link *link)
+{
+	struct tow_agent *agent = user;
+	tow_log_info(agent->log, "tunnel is up", tow_f_id("edge", tow__link_edge(link)),
+	             tow_f_str("address", tow__link_address(link)));
+	tow_metric_inc(agent->links_accepted);
+	push_link(agent, TOW_AGENT_CONNECTED, link, NULL);
+	set_up_count(agent, agent->up_count + 1);
+}
+
+static void link_lost(void *user, struct edge_link *link, const char *why)
+{
+	struct tow_agent *agent = user;
+	tow_log_warn(agent->log, "tunnel is lost; dialling again",
+	             tow_f_id("edge", tow__link_edge(link)),
+	             tow_f_str("address", tow__link_address(link)), tow_f_str("error", why));
+	push_link(agent, TOW_AGENT_LOST, link, why);
+	set_up_count(agent, agent->up_count - 1);
+	tow_task_schedule(&agent->advance);
+}
+
+static void link_refused(void *user, struct edge_link *link, const char *why)
+{
+	struct tow_agent *agent = user;
+	tow_metric_inc(agent->links_rejected);
+	tow_log_error(agent->log, "the edge refuses this agent",
+	              tow_f_id("edge", tow__link_edge(link)), tow_f_str("error", why));
+	push_link(agent, TOW_AGENT_REFUSED, link, why);
+}
+
+static void supersede(struct tow_agent *agent)
+{
+	if (agent->superseded || agent->state != RUNNING)
+		return;
+	agent->superseded = 1;
+	tow_log_warn(agent->log, "superseded: an agent with another service list has taken over");
+	push_plain(agent, TOW_AGENT_SUPERSEDED, NULL);
+	tow_agent_drain(agent);
+}
+
+static void link_superseded(void *user, struct edge_link *link)
+{
+	(void)link;
+	supersede(user);
+}
+
+static void link_stream(void *user, struct edge_link *link, struct tow_quic_stream *stream)
+{
+	struct tow_agent *agent = user;
+	(void)link;
+	tow__forward_accept(&agent->forwards, stream);
+}
+
+static void link_gone(void *user, struct edge_link *link)
+{
+	struct tow_agent *agent = user;
+	for (size_t i = 0; i < agent->link_count; i++) {
+		if (agent->links[i].link == link) {
+			agent->links[i] = agent->links[--agent->link_count];
+			break;
+		}
+	}
+	tow_task_schedule(&agent->advance);
+}
+
+static int sign_entry(void *user, struct tow_buf *out)
+{
+	struct tow_agent *agent = user;
+	return tow__registration_sign_agent(agent->registration, out);
+}
+
+static char **authorities(void *user, size_t *count)
+{
+	struct tow_agent *agent = user;
+	const struct tow_service_list *list = &agent->services;
+	char **names = calloc(list->count + 1, sizeof *names);
+	for (size_t i = 0; names && i < list->count; i++) {
+		char authority[TOW_AUTHORITY_SIZE];
+		names[i] = strdup(tow_service_authority(&list->items[i], authority));
+		if (!names[i]) {
+			while (i > 0)
+				free(names[--i]);
+			free(names);
+			return NULL;
+		}
+	}
+	*count = list->count;
+	return names;
+}
+
+static const struct edge_link_events link_events = {
+	.sign = sign_entry,
+	.up = link_up,
+	.lost = link_lost,
+	.refused = link_refused,
+	.superseded = link_superseded,
+	.stream = link_stream,
+	.gone = link_gone,
+};
+
+static int is_trusted(const struct tow_agent *agent, const struct tow_id *edge)
+{
+	for (size_t i = 0; i < agent->trusted_count; i++)
+		if (tow_id_equal(&agent->trusted[i], edge))
+			return 1;
+	return agent->trusted == NULL;
+}
+
+static struct link_slot *slot_of(struct tow_agent *agent, const struct tow_id *edge)
+{
+	for (size_t i = 0; i < agent->link_count; i++)
+		if (tow_id_equal(tow__link_edge(agent->links[i].link), edge))
+			return &agent->links[i];
+	return NULL;
+}
+
+static struct link_slot *slot_new(struct tow_agent *agent, const struct tow_id *edge)
+{
+	struct edge_link_config config = {
+		.loop = agent->loop,
+		.log = agent->log,
+		.endpoint = agent->endpoint,
+		.edge = *edge,
+		.services = authorities,
+		.events = &link_events,
+		.user = agent,
+	};
+	struct link_slot *links =
+		reallocarray(agent->links, agent->link_count + 1, sizeof *agent->links);
+	if (!links)
+		return NULL;
+	agent->links = links;
+	struct link_slot *slot = &links[agent->link_count];
+	memset(slot, 0, sizeof *slot);
+	if (tow__link_new(&config, &slot->link) != 0)
+		return NULL;
+	agent->link_count++;
+	return slot;
+}
+
+static void follow_edge(struct tow_agent *agent, const json_t *edge)
+{
+	struct tow_id id;
+	const char *id_text = json_string_value(json_object_get(edge, "node_id"));
+	const json_t *list = json_object_get(edge, "addresses");
+	const char *addresses[LINK_ADDRESSES_MAX];
+	size_t count = 0, index;
+	json_t *item;
+
+	if (!id_text || tow_id_parse(tow_slice_of(id_text), &id) != 0 || !is_trusted(agent, &id))
+		return;
+	json_array_foreach(list, index, item) {
+		if (json_is_string(item) && count < LINK_ADDRESSES_MAX)
+			addresses[count++] = json_string_value(item);
+	}
+	struct link_slot *slot = slot_of(agent, &id);
+	if (!slot)
+		slot = slot_new(agent, &id);
+	if (!slot || count == 0)
+		return;
+	slot->missing = 0;
+	tow__link_set_addresses(slot->link, addresses, count);
+}
+
+static void hub_edges(void *user, const json_t *edges)
+{
+	struct tow_agent *agent = user;
+	size_t index;
+	json_t *edge;
+	if (agent->state != RUNNING || json_array_size(edges) == 0)
+		return;
+	for (size_t i = 0; i < agent->link_count; i++)
+		agent->links[i].missing++;
+	json_array_foreach(edges, index, edge)
+		follow_edge(agent, edge);
+	for (size_t i = agent->link_count; i-- > 0;) {
+		if (agent->links[i].missing >= EDGE_MISSING_MAX) {
+			struct edge_link *link = agent->links[i].link;
+			tow_log_info(agent->log, "the hub no longer lists the edge",
+			             tow_f_id("edge", tow__link_edge(link)));
+			if (tow__link_is_up(link)) {
+				push_link(agent, TOW_AGENT_LOST, link, "the hub no longer lists the edge");
+				set_up_count(agent, agent->up_count - 1);
+			}
+			tow__link_close(link, TOW_TUNNEL_OK);
+		}
+	}
+}
+
+/* ---- hub -------------------------------------------------------------------------------------- */
+
+static void hub_registered(void *user)
+{
+	push_plain(user, TOW_AGENT_REGISTERED, NULL);
+}
+
+static void hub_refused(void *user, const char *service, const char *text)
+{
+	push(user, &(struct tow_agent_event){ .kind = TOW_AGENT_REFUSED, .service = service, .text = text });
+}
+
+static void hub_superseded(void *user)
+{
+	supersede(user);
+}
+
+static void hub_fatal(void *user, int code, const char *text)
+{
+	struct tow_agent *agent = user;
+	agent->code = code;
+	free(agent->stop_text);
+	agent->stop_text = strdup(text);
+}
+
+static void hub_left(void *user)
+{
+	struct tow_agent *agent = user;
+	if (agent->state == STOPPED)
+		return;
+	if (agent->state != LEAVING)
+		begin_leaving(agent);
+	tow_task_schedule(&agent->advance);
+}
+
+static const struct registration_events registration_events = {
+	.edges = hub_edges,
+	.registered = hub_registered,
+	.refused = hub_refused,
+	.superseded = hub_superseded,
+	.fatal = hub_fatal,
+	.left = hub_left,
+};
+
+/* ---- the end ---------------------------------------------------------------------------------- */
+
+static void stopped(struct tow_agent *agent)
+{
+	agent->state = STOPPED;
+	tow_timer_stop(&agent->drain_timer);
+	tow_log_info(agent->log, "agent has stopped");
+	push(agent, &(struct tow_agent_event){
+			    .kind = TOW_AGENT_STOPPED, .code = agent->code, .text = agent->stop_text });
+	tow_loop_stop(agent->loop);
+}
+
+/* Closes the tunnels and tells the hub. */
+static void begin_leaving(struct tow_agent *agent)
+{
+	agent->state = LEAVING;
+	agent->forwards.draining = 1;
+	tow_timer_stop(&agent->drain_timer);
+	set_up_count(agent, 0);
+	for (size_t i = agent->link_count; i-- > 0;)
+		tow__link_close(agent->links[i].link, TOW_TUNNEL_DRAINING);
+	tow__registration_leave(agent->registration);
+	tow_task_schedule(&agent->advance);
+}
+
+static void advance(void *user)
+{
+	struct tow_agent *agent = user;
+	if (agent->state == DRAINING && agent->forwards.active == 0)
+		begin_leaving(agent);
+	if (agent->state == LEAVING && agent->link_count == 0 &&
+	    tow__registration_left(agent->registration))
+		stopped(agent);
+}
+
+static void forwards_idle(void *user)
+{
+	struct tow_agent *agent = user;
+	tow_task_schedule(&agent->advance);
+}
+
+static void drain_late(void *user)
+{
+	struct tow_agent *agent = user;
+	tow_log_warn(agent->log, "streams are still open; closing them",
+	             tow_f_uint("streams", agent->forwards.active));
+	begin_leaving(agent);
+}
+
+void tow_agent_drain(struct tow_agent *agent)
+{
+	if (agent->state == DRAINING)
+		begin_leaving(agent);
+	if (agent->state != RUNNING)
+		return;
+	tow_log_info(agent->log, "draining", tow_f_uint("streams", agent->forwards.active));
+	agent->state = DRAINING;
+	for (size_t i = 0; i < agent->link_count; i++)
+		tow__link_drain(agent->links[i].link);
+	tow_timer_start_in(&agent->drain_timer, agent->drain_ms * TOW_NSEC_PER_MSEC);
+	tow_task_schedule(&agent->advance);
+}
+
+static void stop_asked(void *user, int events)
+{
+	struct tow_agent *agent = user;
+	uint64_t times = 0;
+	(void)events;
+	if (read(agent->stop_fd, &times, sizeof times) != sizeof times)
+		return;
+	tow_agent_drain(agent);
+	if (times > 1)
+		tow_agent_drain(agent);
+}
+
+void tow_agent_stop(struct tow_agent *agent)
+{
+	/* Called from signal handlers: write(2) and nothing else. */
+	uint64_t one = 1;
+	int saved = errno;
+	if (write(agent->stop_fd, &one, sizeof one) != sizeof one)
+		one = 0; /* the counter is full: it has been asked often enough */
+	errno = saved;
+}
+
+/* ---- making one ------------------------------------------------------------------------------- */
+
+static void sink(void *user, enum tow_log_level level, const char *line)
+{
+	struct tow_agent *agent = user;
+	agent->log_line(agent->log_user, (enum tow_agent_log_level)level, line);
+}
+
+static int parse_services(const struct tow_agent_config *config, struct tow_service_list *out,
+                          struct tow_error *err)
+{
+	const struct {
+		enum tow_service_kind kind;
+		const char *text, *what;
+	} lists[] = {
+		{ TOW_SERVICE_HTTPS, config->services, "services" },
+		{ TOW_SERVICE_TCP, config->tcp_services, "TCP services" },
+		{ TOW_SERVICE_UDP, config->udp_services, "UDP services" },
+	};
+	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+		if (!lists[i].text)
+			continue;
+		int rc = tow_service_list_parse(out, lists[i].kind, tow_slice_of(lists[i].text), err);
+		if (rc != 0) {
+			tow_error_prefix(err, "%s", lists[i].what);
+			return rc;
+		}
+	}
+	return tow_service_list_check(out, err);
+}
+
+static int parse_trusted(struct tow_agent *agent, const struct tow_agent_config *config,
+                         struct tow_error *err)
+{
+	if (config->trusted_edge_count == 0)
+		return 0;
+	agent->trusted = calloc(config->trusted_edge_count, sizeof *agent->trusted);
+	if (!agent->trusted)
+		return tow_error_set(err, TOW_ENOMEM, "%s", tow_strerror(TOW_ENOMEM));
+	for (size_t i = 0; i < config->trusted_edge_count; i++) {
+		if (tow_id_parse(tow_slice_of(config->trusted_edges[i]), &agent->trusted[i]) != 0)
+			return tow_error_set(err, TOW_EINVAL,
+			                     "trusted edges: item %zu is not 64 lowercase hex digits",
+			                     i + 1);
+	}
+	agent->trusted_count = config->trusted_edge_count;
+	return 0;
+}
+
+static void not_ready(void *user, struct tow_buf *reasons)
+{
+	struct tow_agent *agent = user;
+	if (agent->up_count == 0)
+		tow_buf_append_text(reasons, "no tunnel is up\n");
+	if (!tow__registration_done(agent->registration))
+		tow_buf_append_text(reasons, "the hub has not taken the services yet\n");
+	if (agent->state != RUNNING)
+		tow_buf_append_text(reasons, "the agent is stopping\n");
+}
+
+/* How long ago the quietest tunnel that is up proved that bytes go end to end. */
+static double quiet_seconds(void *user)
+{
+	struct tow_agent *agent = user;
+	uint64_t now = tow_now_ns(), most = 0;
+	for (size_t i = 0; i < agent->link_count; i++) {
+		const struct edge_link *link = agent->links[i].link;
+		if (tow__link_is_up(link) && now - tow__link_last_pong_ns(link) > most)
+			most = now - tow__link_last_pong_ns(link);
+	}
+	return (double)most / (double)TOW_NSEC_PER_SEC;
+}
+
+static int make_metrics(struct tow_agent *agent)
+{
+	char label[64];
+	struct tow_metrics *m = agent->metrics = tow_metrics_new();
+	if (!m)
+		return TOW_ENOMEM;
+	tow_metrics_add_process(m);
+	agent->links_accepted = tow_metrics_series(m, TOW_METRIC_COUNTER,
+	                                           "towonel_agent_edge_connections_accepted_total", NULL,
+	                                           "Tunnels that an edge has accepted.");
+	agent->links_rejected = tow_metrics_series(m, TOW_METRIC_COUNTER,
+	                                           "towonel_agent_edge_connections_rejected_total", NULL,
+	                                           "Tunnels that an edge has refused.");
+	agent->tunnels = tow_metrics_series(m, TOW_METRIC_GAUGE, "towonel_agent_tunnels", NULL,
+	                                    "Tunnels that are up.");
+	tow_metric_set(tow_metrics_series(m, TOW_METRIC_GAUGE, "towonel_agent_info",
+	                                  tow_metric_label(label, sizeof label, "version", TOW_VERSION),
+	                                  "The version of the agent."),
+	               1);
+	tow_metrics_callback(m, TOW_METRIC_GAUGE, "towonel_agent_tunnel_quiet_seconds", NULL,
+	                     "Time since the quietest tunnel carried a byte there and back.",
+	                     quiet_seconds, agent);
+	return 0;
+}
+
+static int make_endpoint(struct tow_agent *agent, struct tow_error *err)
+{
+	struct tow_quic_config config = {
+		.loop = agent->loop,
+		.log = agent->log,
+		.metrics = agent->metrics,
+		.metrics_prefix = "towonel_agent_quic",
+		.key = &agent->key,
+		.alpn = TOW_TUNNEL_ALPN,
+		.udp = { .bind = { .family = 6 }, .dual_stack = 1, .dont_fragment = 1 },
+	};
+	int rc = tow_quic_endpoint_new(&config, &agent->endpoint, err);
+	if (rc != 0) { /* a host without IPv6 */
+		config.udp.bind.family = 4;
+		config.udp.dual_stack = 0;
+		rc = tow_quic_endpoint_new(&config, &agent->endpoint, err);
+	}
+	return rc;
+}
+
+static int make_health(struct tow_agent *agent, const struct tow_agent_config *config,
+                       struct tow_error *err)
+{
+	struct tow_health_config health = {
+		.loop = agent->loop,
+		.log = agent->log,
+		.metrics = agent->metrics,
+		.not_ready = not_ready,
+		.user = agent,
+	};
+	if (!config->health_listen || !config->health_listen[0])
+		return 0;
+	if (tow_addr_parse(tow_slice_of(config->health_listen), &health.listen) != 0)
+		return tow_error_set(err, TOW_EINVAL, "health listener: \"%s\" is not ADDRESS:PORT",
+		                     config->health_listen);
+	int rc = tow_health_new(&health, &agent->health, err);
+	return rc == 0 ? 0 : tow_error_prefix(err, "health listener");
+}
+
+static int make_parts(struct tow_agent *agent, struct tow_error *err)
+{
+	struct tow_http_client_config http = {
+		.loop = agent->loop,
+		.log = agent->log,
+		.user_agent = "towonel-agent/" TOW_VERSION,
+	};
+	agent->http = tow_http_client_new(&http);
+	if (!agent->http)
+		return TOW_ENOMEM;
+	struct registration_config registration = {
+		.loop = agent->loop,
+		.log = agent->log,
+		.metrics = agent->metrics,
+		.http = agent->http,
+		.token = &agent->token,
+		.tenant_key = agent->tenant_key,
+		.agent_key = &agent->key,
+		.events = &registration_events,
+		.user = agent,
+	};
+	int rc = tow__registration_new(&registration, &agent->registration);
+	if (rc != 0)
+		return rc;
+	agent->forwards.loop = agent->loop;
+	agent->forwards.log = agent->log;
+	agent->forwards.metrics = agent->metrics;
+	agent->forwards.services = &agent->services;
+	agent->forwards.idle = forwards_idle;
+	agent->forwards.user = agent;
+	tow__forwards_init(&agent->forwards);
+
+	agent->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (agent->stop_fd < 0)
+		return tow_error_set(err, TOW_EIO, "eventfd: %s", strerror(errno));
+	agent->stop_io = tow_io_new(agent->loop, agent->stop_fd, stop_asked, agent);
+	if (!agent->stop_io)
+		return TOW_ENOMEM;
+	tow_io_watch(agent->stop_io, TOW_IO_READ);
+	return make_endpoint(agent, err);
+}
+
+static int make(struct tow_agent *agent, const struct tow_agent_config *config, struct tow_error *err)
+{
+	int rc;
+	if (!config->invite_token || !config->invite_token[0])
+		return tow_error_set(err, TOW_EINVAL, "no invite token");
+	rc = tow_token_parse(tow_slice_of(config->invite_token), TOW_TOKEN_INVITE, &agent->token, err);
+	if (rc != 0)
+		return tow_error_prefix(err, "invite token");
+	if ((rc = parse_services(config, &agent->services, err)) != 0)
+		return rc;
+	if (agent->services.count == 0)
+		return tow_error_set(err, TOW_EINVAL, "no service to expose is given");
+	if ((rc = parse_trusted(agent, config, err)) != 0)
+		return rc;
+
+	agent->drain_ms = config->drain_ms ? config->drain_ms : DRAIN_DEFAULT_MS;
+	agent->log_line = config->log;
+	agent->log_user = config->log_user;
+	if (config->log) {
+		agent->log = tow_log_new((enum tow_log_level)config->log_level,
+		                         config->log_json ? TOW_LOG_JSON : TOW_LOG_TEXT, sink, agent);
+		if (!agent->log)
+			return TOW_ENOMEM;
+	}
+	tow_node_key_generate(&agent->key);
+	tow_id_format(&agent->key.id, agent->id);
+	agent->generation = tow_wall_ms();
+	if ((rc = tow_tenant_key_new(agent->token.seed, &agent->tenant_key)) != 0 ||
+	    (rc = make_metrics(agent)) != 0)
+		return rc;
+	agent->loop = tow_loop_new();
+	if (!agent->loop)
+		return TOW_ENOMEM;
+	tow_task_init(&agent->deliver, agent->loop, deliver, agent);
+	tow_task_init(&agent->advance, agent->loop, advance, agent);
+	tow_timer_init(&agent->drain_timer, agent->loop, drain_late, agent);
+	if ((rc = make_parts(agent, err)) != 0)
+		return rc;
+	if ((rc = make_health(agent, config, err)) != 0)
+		return rc;
+	tow_log_info(agent->log, "agent starts", tow_f_id("agent", &agent->key.id),
+	             tow_f_str("version", TOW_VERSION), tow_f_str("hub", agent->token.hub_url),
+	             tow_f_uint("services", agent->services.count));
+	tow__registration_serve(agent->registration, &agent->services, agent->generation);
+	return 0;
+}
+
+int tow_agent_new(const struct tow_agent_config *config, struct tow_agent **out, char *error,
+                  size_t error_size)
+{
+	struct tow_error err = { 0 };
+	struct tow_agent *agent = calloc(1, sizeof *agent);
+	int rc = TOW_ENOMEM;
+	if (agent) {
+		agent->stop_fd = -1;
+		rc = make(agent, config, &err);
+	}
+	if (rc != 0) {
+		tow_agent_free(agent);
+		if (error && error_size)
+			snprintf(error, error_size, "%s", err.text[0] ? err.text : tow_strerror(rc));
+		return rc;
+	}
+	*out = agent;
+	return 0;
+}
+
+void tow_agent_free(struct tow_agent *agent)
+{
+	if (!agent)
+		return;
+	agent->on_event = NULL;
+	agent->state = STOPPED; /* nothing that ends now leads anywhere */
+	tow_health_free(agent->health);
+	if (agent->loop && agent->forwards.accepted)
+		tow__forwards_deinit(&agent->forwards);
+	for (size_t i = agent->link_count; i-- > 0;)
+		tow__link_close(agent->links[i].link, TOW_TUNNEL_OK);
+	if (agent->endpoint)
+		tow_quic_endpoint_free(agent->endpoint, TOW_TUNNEL_OK);
+	tow__registration_free(agent->registration);
+	tow_http_client_free(agent->http);
+	if (agent->stop_io)
+		tow_io_free(agent->stop_io);
+	if (agent->stop_fd >= 0)
+		close(agent->stop_fd);
+	if (agent->loop) {
+		tow_task_cancel(&agent->deliver);
+		tow_task_cancel(&agent->advance);
+		tow_timer_stop(&agent->drain_timer);
+		tow_loop_free(agent->loop);
+	}
+	tow_metrics_free(agent->metrics);
+	tow__events_deinit(&agent->events);
+	tow_service_list_deinit(&agent->services);
+	tow_tenant_key_free(agent->tenant_key);
+	tow_node_key_wipe(&agent->key);
+	tow_token_wipe(&agent->token);
+	tow_log_free(agent->log);
+	free(agent->links);
+	free(agent->trusted);
+	free(agent->stop_text);
+	free(agent);
+}
+
+/* ---- driving one ------------------------------------------------------------------------------ */
+
+int tow_agent_run(struct tow_agent *agent,
+                  void (*on_event)(void *user, const struct tow_agent_event *event), void *user)
+{
+	agent->on_event = on_event;
+	agent->on_event_user = user;
+	if (on_event)
+		tow_task_schedule(&agent->deliver);
+	if (agent->state != STOPPED)
+		tow_loop_run(agent->loop);
+	deliver(agent);
+	agent->on_event = NULL;
+	return agent->code;
+}
+
+int tow_agent_fd(struct tow_agent *agent)
+{
+	return tow_loop_fd(agent->loop);
+}
+
+int tow_agent_timeout_ms(struct tow_agent *agent)
+{
+	return tow_loop_timeout_ms(agent->loop);
+}
+
+void tow_agent_dispatch(struct tow_agent *agent)
+{
+	tow_loop_dispatch(agent->loop);
+}
+
+int tow_agent_next_event(struct tow_agent *agent, struct tow_agent_event *event)
+{
+	return tow__events_take(&agent->events, event);
+}
+
+int tow_agent_reload(struct tow_agent *agent, const struct tow_agent_config *config, char *error,
+                     size_t error_size)
+{
+	uint8_t before[TOW_HASH_SIZE], after[TOW_HASH_SIZE];
+	struct tow_service_list services = { 0 };
+	struct tow_error err = { 0 };
+	int rc = parse_services(config, &services, &err);
+	if (rc == 0 && services.count == 0)
+		rc = tow_error_set(&err, TOW_EINVAL, "no service to expose is given");
+	if (rc == 0 && agent->state != RUNNING)
+		rc = tow_error_set(&err, TOW_ECLOSED, "the agent is stopping");
+	if (rc != 0) {
+		tow_service_list_deinit(&services);
+		if (error && error_size)
+			snprintf(error, error_size, "%s", err.text);
+		return rc;
+	}
+	tow_service_list_hash(&agent->services, before);
+	tow_service_list_hash(&services, after);
+	tow_service_list_deinit(&agent->services);
+	agent->services = services;
+	if (memcmp(before, after, sizeof before) == 0) {
+		tow_log_info(agent->log, "services are as before");
+		return 0;
+	}
+	uint64_t now = tow_wall_ms();
+	agent->generation = now > agent->generation ? now : agent->generation + 1;
+	tow_log_info(agent->log, "services have changed", tow_f_uint("services", services.count));
+	tow__registration_serve(agent->registration, &agent->services, agent->generation);
+	for (size_t i = 0; i < agent->link_count; i++)
+		tow__link_hello(agent->links[i].link);
+	return 0;
+}
+
+size_t tow_agent_tunnels(const struct tow_agent *agent)
+{
+	return agent->up_count;
+}
+
+const char *tow_agent_id(const struct tow_agent *agent)
+{
+	return agent->id;
+}
+
+const char *tow_agent_strerror(int code)
+{
+	return tow_strerror(code);
+}
+
+const char *tow_agent_version(void)
+{
+	return TOW_VERSION;
+}

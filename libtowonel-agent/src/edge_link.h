@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TOWONEL_AGENT_EDGE_LINK_H
+#define TOWONEL_AGENT_EDGE_LINK_H
+
+/*
+ * The agent's tie to one edge: a QUIC connection that is dialled again whenever it is gone, and the control stream on
+ * it.
+ *
+ *     WAIT ──► RESOLVE ──► CONNECT ──► HELLO ──► UP
+ *      ▲ backoff  │ name      │ key       │ welcome │ connection lost, or no pong
+ *      └──────────┴───────────┴───────────┴─────────┘        any ──► CLOSING ──► (gone)
+ *
+ * A tunnel counts as up when the edge has said welcome, and as alive as long as pings come back: a connection that
+ * carries nothing end to end is torn down, whatever QUIC thinks of it.
+ */
+
+#include <towonel/tunnel/log.h>
+#include <towonel/tunnel/loop.h>
+#include <towonel/tunnel/quic.h>
+#include <towonel/wire/limits.h>
+
+#define LINK_ADDRESSES_MAX 8
+
+struct edge_link;
+
+struct edge_link_events {
+	/* Appends the agent's signed entry. Returns 0 or a negative code. */
+	int (*sign)(void *user, struct tow_buf *out);
+	void (*up)(void *user, struct edge_link *link);
+	void (*lost)(void *user, struct edge_link *link, const char *why);
+	void (*refused)(void *user, struct edge_link *link, const char *why);
+	void (*superseded)(void *user, struct edge_link *link);
+	void (*stream)(void *user, struct edge_link *link, struct tow_quic_stream *stream);
+	/* After tow__link_close: the link is freed when this returns. */
+	void (*gone)(void *user, struct edge_link *link);
+};
+
+struct edge_link_config {
+	struct tow_loop *loop;
+	struct tow_log *log;
+	struct tow_quic_endpoint *endpoint;
+	struct tow_id edge;
+	/* Authorities that this agent serves; asked for at each hello. */
+	char **(*services)(void *user, size_t *count); /* malloc'd array of malloc'd strings; NULL: no memory */
+	const struct edge_link_events *events;
+	void *user;
+};
+
+int tow__link_new(const struct edge_link_config *config, struct edge_link **out);
+/* "host:port" texts; dials at once if none was known before. */
+void tow__link_set_addresses(struct edge_link *link, const char *const *addresses, size_t count);
+/* Says hello again on a tunnel that is up: the service list has changed. */
+void tow__link_hello(struct edge_link *link);
+/* Asks the edge for no new streams, and does not dial again. */
+void tow__link_drain(struct edge_link *link);
+void tow__link_close(struct edge_link *link, uint64_t code);
+
+int tow__link_is_up(const struct edge_link *link);
+const struct tow_id *tow__link_edge(const struct edge_link *link);
+const char *tow__link_address(const struct edge_link *link); /* the one in use; "" when none */
+/* When the last byte is known to have gone end to end; 0: never. Monotonic. */
+uint64_t tow__link_last_pong_ns(const struct edge_link *link);
+
+#endif

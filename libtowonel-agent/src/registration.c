@@ -1,0 +1,564 @@
+/* SPDX-License-Identifier: MIT */
+#include "registration.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <towonel/wire/request_signature.h>
+
+#include "backoff.h"
+#include "reconcile.h"
+
+/* A batch stays below the hub's bound on bodies: a signed entry is about 5 KB of text. */
+#define BATCH_BYTES_MAX (TOW_HTTP_ENTRIES_BODY_MAX - TOW_ENTRY_MAX)
+#define HEARTBEAT_DEFAULT_S 20
+#define HEARTBEAT_MAX_S 300
+#define REFUSED_AGAIN_NS (60 * TOW_NSEC_PER_SEC)
+#define LEAVE_TIMEOUT_NS (3 * TOW_NSEC_PER_SEC)
+/* An entry outlives the agent by at most this long when it could not be revoked; it is renewed at half of it. */
+#define AGENT_ENTRY_LIFE_MS (7 * UINT64_C(86400000))
+
+enum state {
+	IDLE,
+	BOOTSTRAP,
+	ANNOUNCE,
+	READ,
+	APPLY,
+	REST,
+	HEARTBEAT,
+	LEAVE,
+	ENDED,
+};
+
+struct registration {
+	struct registration_config config;
+	struct tow_hub_client *hub;
+	enum state state;
+	struct tow_http_call *call;
+	struct tow_timer timer;
+	struct backoff backoff;
+
+	const struct tow_service_list *services;
+	uint64_t generation;
+	uint8_t services_hash[TOW_HASH_SIZE];
+	uint64_t renew_at_ms;
+	uint64_t next_sequence;
+
+	struct operations operations; /* what READ found to be said */
+	size_t applied;               /* how many of them the hub has answered */
+	size_t in_flight;             /* how many are in the request under way */
+	int one_by_one;               /* a batch was refused: find out which one it is */
+	char (*refused)[TOW_AUTHORITY_SIZE]; /* told already, so that a retry does not repeat it */
+	size_t refused_count, refused_before;
+	int done_once;
+	uint64_t heartbeat_s;
+
+	struct tow_metric *heartbeats_ok, *heartbeats_failed;
+};
+
+static void enter(struct registration *r, enum state state);
+
+/* ---- what is said ----------------------------------------------------------------------------- */
+
+static uint64_t take_sequence(struct registration *r)
+{
+	/* Sequences need only be unused; the clock makes them so without asking first. */
+	uint64_t now = tow_wall_ms();
+	if (r->next_sequence < now)
+		r->next_sequence = now;
+	return r->next_sequence++;
+}
+
+static int sign(struct registration *r, struct tow_entry *entry, struct tow_buf *out)
+{
+	entry->version = TOW_ENTRY_VERSION;
+	entry->tenant_id = *tow_tenant_key_id(r->config.tenant_key);
+	entry->timestamp_ms = tow_wall_ms();
+	entry->sequence = take_sequence(r);
+	return tow_entry_sign(entry, r->config.tenant_key, out, NULL);
+}
+
+static struct tow_entry agent_entry(const struct registration *r)
+{
+	struct tow_entry entry = {
+		.op = TOW_ENTRY_UPSERT_AGENT,
+		.agent_id = r->config.agent_key->id,
+		.generation = r->generation,
+		.expires_at_ms = tow_wall_ms() + AGENT_ENTRY_LIFE_MS,
+	};
+	memcpy(entry.services_hash, r->services_hash, sizeof entry.services_hash);
+	return entry;
+}
+
+int tow__registration_sign_agent(struct registration *r, struct tow_buf *out)
+{
+	struct tow_entry entry = agent_entry(r);
+	return sign(r, &entry, out);
+}
+
+/* Appends the signed entry to a JSON array. */
+static int append_signed(struct registration *r, json_t *array, const struct tow_entry *entry, size_t *bytes)
+{
+	struct tow_entry copy = *entry;
+	struct tow_buf text = { 0 };
+	int rc = sign(r, &copy, &text);
+	if (rc == 0) {
+		struct tow_slice jws = tow_buf_peek(&text);
+		*bytes += jws.len;
+		rc = json_array_append_new(array, json_loadb((const char *)jws.base, jws.len, 0, NULL))
+		             ? TOW_ENOMEM
+		             : 0;
+	}
+	tow_buf_deinit(&text);
+	return rc;
+}
+
+/* Takes array. */
+static int post_entries(struct registration *r, json_t *array, tow_hub_answered done)
+{
+	json_t *body = json_pack("{s:o}", "entries", array);
+	return body ? tow_hub_call(r->hub, "POST", "/v1/entries", body, TOW_HUB_NO_AUTH, NULL, done, r,
+	                           &r->call)
+	            : TOW_ENOMEM;
+}
+
+static int post_one(struct registration *r, const struct tow_entry *entry, tow_hub_answered done)
+{
+	json_t *array = json_array();
+	size_t bytes = 0;
+	int rc = array ? append_signed(r, array, entry, &bytes) : TOW_ENOMEM;
+	if (rc != 0) {
+		json_decref(array);
+		return rc;
+	}
+	return post_entries(r, array, done);
+}
+
+static void authority_of(const struct tow_entry *entry, char out[TOW_AUTHORITY_SIZE])
+{
+	const char *prefix = "";
+	if (entry->op == TOW_ENTRY_UPSERT_TCP_SERVICE || entry->op == TOW_ENTRY_DELETE_TCP_SERVICE)
+		prefix = "tcp:";
+	if (entry->op == TOW_ENTRY_UPSERT_UDP_SERVICE || entry->op == TOW_ENTRY_DELETE_UDP_SERVICE)
+		prefix = "udp:";
+	snprintf(out, TOW_AUTHORITY_SIZE, "%s%s", prefix, entry->name);
+}
+
+/* ---- refusals --------------------------------------------------------------------------------- */
+
+/* Tells of a refused service, unless the last round told it. */
+static void tell_refused(struct registration *r, const struct tow_entry *entry, const char *text)
+{
+	char authority[TOW_AUTHORITY_SIZE];
+	authority_of(entry, authority);
+	for (size_t i = 0; i < r->refused_before; i++) {
+		if (strcmp(r->refused[i], authority) == 0) {
+			r->refused_count++;
+			return;
+		}
+	}
+	void *wider = reallocarray(r->refused, r->refused_before + 1, sizeof *r->refused);
+	if (wider) {
+		r->refused = wider;
+		memcpy(r->refused[r->refused_before++], authority, sizeof authority);
+	}
+	r->refused_count++;
+	tow_log_error(r->config.log, "the hub refuses a service", tow_f_str("service", authority),
+	              tow_f_str("error", text));
+	r->config.events->refused(r->config.user, authority, text);
+}
+
+/* ---- states ----------------------------------------------------------------------------------- */
+
+static void answered(void *user, const struct tow_hub_answer *answer);
+
+static int start_bootstrap(struct registration *r)
+{
+	char id[TOW_INVITE_ID_TEXT_SIZE], secret[TOW_BASE64URL_SIZE(TOW_SECRET_SIZE)];
+	tow_base64url_encode(r->config.token->invite_id, TOW_INVITE_ID_SIZE, id);
+	tow_base64url_encode(r->config.token->secret, TOW_SECRET_SIZE, secret);
+	json_t *body = json_pack("{s:s,s:s}", "invite_id", id, "invite_secret", secret);
+	tow_wipe(secret, sizeof secret);
+	return body ? tow_hub_call(r->hub, "POST", "/v1/bootstrap", body, TOW_HUB_NO_AUTH, NULL, answered,
+	                           r, &r->call)
+	            : TOW_ENOMEM;
+}
+
+static enum state after_bootstrap(struct registration *r, const struct tow_hub_answer *answer)
+{
+	const struct registration_events *events = r->config.events;
+	if (answer->error.code != 0) {
+		char text[TOW_ERROR_TEXT_SIZE + 64];
+		if (strcmp(answer->code, "invite_expired") == 0)
+			snprintf(text, sizeof text,
+			         "the invite token has expired; ask the operator for a new one");
+		else if (answer->status == 401)
+			snprintf(text, sizeof text,
+			         "the hub does not accept the invite token: it was revoked, or is not "
+			         "this hub's");
+		else
+			snprintf(text, sizeof text, "the hub refuses the invite token: %s",
+			         answer->error.text);
+		tow_log_error(r->config.log, text);
+		events->fatal(r->config.user, TOW_EAUTH, text);
+		return ENDED;
+	}
+	tow_log_info(r->config.log, "the hub knows this agent's tenant",
+	             tow_f_id("tenant", tow_tenant_key_id(r->config.tenant_key)));
+	events->edges(r->config.user, json_object_get(answer->body, "edges"));
+	return ANNOUNCE;
+}
+
+static int start_announce(struct registration *r)
+{
+	struct tow_entry entry = agent_entry(r);
+	r->renew_at_ms = tow_wall_ms() + AGENT_ENTRY_LIFE_MS / 2;
+	return post_one(r, &entry, answered);
+}
+
+/* A refusal that means the hub has another idea of us than we have: ask it again from the start. */
+static enum state start_over(struct registration *r, const struct tow_hub_answer *answer)
+{
+	tow_log_warn(r->config.log, "the hub refuses this agent; registering again",
+	             tow_f_str("state", "refused"), tow_f_str("error", answer->error.text));
+	return BOOTSTRAP;
+}
+
+static enum state after_announce(struct registration *r, const struct tow_hub_answer *answer)
+{
+	if (strcmp(answer->code, "sequence_conflict") == 0) {
+		r->next_sequence += 1000;
+		return ANNOUNCE;
+	}
+	return answer->error.code == 0 ? READ : start_over(r, answer);
+}
+
+static int start_read(struct registration *r)
+{
+	char path[128], tenant[TOW_ID_TEXT_SIZE];
+	snprintf(path, sizeof path, "/v1/tenants/%s/entries",
+	         tow_id_format(tow_tenant_key_id(r->config.tenant_key), tenant));
+	return tow_hub_call(r->hub, "GET", path, NULL, TOW_HUB_SIGNED, TOW_DOMAIN_TENANT_ENTRIES, answered,
+	                    r, &r->call);
+}
+
+static int fold(struct registration *r, struct hub_state *state, const json_t *log)
+{
+	size_t index;
+	json_t *jws;
+	json_array_foreach(log, index, jws) {
+		struct tow_entry entry;
+		char *text = json_dumps(jws, JSON_COMPACT);
+		if (!text)
+			return TOW_ENOMEM;
+		int rc = tow_entry_verify(tow_slice_of(text), tow_tenant_key_public(r->config.tenant_key),
+		                          &entry, NULL);
+		free(text);
+		if (rc != 0)
+			tow_log_warn(r->config.log, "the hub has an entry that this tenant did not sign");
+		else if (tow__hub_state_fold(state, &entry) != 0)
+			return TOW_ENOMEM;
+	}
+	return 0;
+}
+
+static enum state after_read(struct registration *r, const struct tow_hub_answer *answer)
+{
+	struct hub_state has = { 0 };
+	if (answer->error.code != 0)
+		return start_over(r, answer);
+
+	tow__operations_deinit(&r->operations);
+	r->applied = r->in_flight = r->refused_count = 0;
+	r->one_by_one = 0;
+	int rc = fold(r, &has, json_object_get(answer->body, "entries"));
+	uint64_t latest =
+		(uint64_t)json_integer_value(json_object_get(answer->body, "latest_sequence"));
+	if (latest >= r->next_sequence)
+		r->next_sequence = latest + 1;
+	if (rc == 0)
+		rc = tow__reconcile(r->services, &has, &r->operations);
+	tow__hub_state_deinit(&has);
+	return rc == 0 ? APPLY : READ;
+}
+
+static int start_apply(struct registration *r)
+{
+	size_t bytes = 0, count = 0;
+	json_t *array = json_array();
+	int rc = array ? 0 : TOW_ENOMEM;
+	while (rc == 0 && r->applied + count < r->operations.count && bytes < BATCH_BYTES_MAX) {
+		rc = append_signed(r, array, &r->operations.items[r->applied + count], &bytes);
+		count++;
+		if (r->one_by_one)
+			break;
+	}
+	if (rc != 0) {
+		json_decref(array);
+		return rc;
+	}
+	r->in_flight = count;
+	return post_entries(r, array, answered);
+}
+
+static enum state applied(struct registration *r)
+{
+	if (r->applied < r->operations.count)
+		return APPLY;
+	if (r->refused_count == 0)
+		r->refused_before = 0;
+	tow_log_info(r->config.log, "services are registered",
+	             tow_f_uint("services", r->services->count),
+	             tow_f_uint("changes", r->operations.count),
+	             tow_f_uint("refused", r->refused_count));
+	r->done_once = 1;
+	r->config.events->registered(r->config.user);
+	return REST;
+}
+
+static enum state after_apply(struct registration *r, const struct tow_hub_answer *answer)
+{
+	if (answer->error.code == 0) {
+		r->applied += r->in_flight;
+		return applied(r);
+	}
+	if (strcmp(answer->code, "sequence_conflict") == 0)
+		return READ; /* somebody else wrote: look again */
+	if (answer->status == 401)
+		return start_over(r, answer);
+	if (!r->one_by_one && r->in_flight > 1) {
+		r->one_by_one = 1;
+		return APPLY;
+	}
+	tell_refused(r, &r->operations.items[r->applied], answer->error.text);
+	r->applied++;
+	return applied(r);
+}
+
+static int start_heartbeat(struct registration *r)
+{
+	char tenant[TOW_ID_TEXT_SIZE], agent[TOW_ID_TEXT_SIZE], hash[TOW_HEX_SIZE(TOW_HASH_SIZE)];
+	json_t *body = json_pack("{s:s,s:s,s:s,s:I}", "tenant_id",
+	                         tow_id_format(tow_tenant_key_id(r->config.tenant_key), tenant), "agent_id",
+	                         tow_id_format(&r->config.agent_key->id, agent), "services_hash",
+	                         tow_hex_encode(r->services_hash, TOW_HASH_SIZE, hash), "generation",
+	                         (json_int_t)r->generation);
+	return body ? tow_hub_call(r->hub, "POST", "/v1/agent/heartbeat", body, TOW_HUB_SIGNED,
+	                           TOW_DOMAIN_AGENT_HEARTBEAT, answered, r, &r->call)
+	            : TOW_ENOMEM;
+}
+
+static enum state after_heartbeat(struct registration *r, const struct tow_hub_answer *answer)
+{
+	if (answer->error.code != 0) {
+		tow_metric_inc(r->heartbeats_failed);
+		return start_over(r, answer);
+	}
+	tow_metric_inc(r->heartbeats_ok);
+	json_int_t interval = json_integer_value(json_object_get(answer->body, "next_interval_secs"));
+	r->heartbeat_s = interval >= 1 && interval <= HEARTBEAT_MAX_S ? (uint64_t)interval
+	                                                               : HEARTBEAT_DEFAULT_S;
+	r->config.events->edges(r->config.user, json_object_get(answer->body, "edges"));
+	if (json_is_true(json_object_get(answer->body, "superseded")))
+		r->config.events->superseded(r->config.user);
+	return r->state == HEARTBEAT ? REST : r->state; /* superseded may have led to LEAVE */
+}
+
+static int start_leave(struct registration *r)
+{
+	struct tow_entry entry = { .op = TOW_ENTRY_REVOKE_AGENT, .agent_id = r->config.agent_key->id };
+	return post_one(r, &entry, answered);
+}
+
+static enum state after_leave(struct registration *r, const struct tow_hub_answer *answer)
+{
+	if (answer->error.code != 0)
+		tow_log_debug(r->config.log, "the hub did not take the farewell",
+		              tow_f_str("error", answer->error.text));
+	return ENDED;
+}
+
+static const struct {
+	const char *name;
+	int (*start)(struct registration *r);
+	enum state (*after)(struct registration *r, const struct tow_hub_answer *answer);
+} states[] = {
+	[IDLE] = { "idle", NULL, NULL },
+	[BOOTSTRAP] = { "bootstrap", start_bootstrap, after_bootstrap },
+	[ANNOUNCE] = { "announce", start_announce, after_announce },
+	[READ] = { "read", start_read, after_read },
+	[APPLY] = { "apply", start_apply, after_apply },
+	[REST] = { "rest", NULL, NULL },
+	[HEARTBEAT] = { "heartbeat", start_heartbeat, after_heartbeat },
+	[LEAVE] = { "leave", start_leave, after_leave },
+	[ENDED] = { "ended", NULL, NULL },
+};
+
+static void retry_later(struct registration *r, const char *error, uint64_t at_least_ns)
+{
+	uint64_t delay = tow__backoff_next(&r->backoff);
+	if (delay < at_least_ns)
+		delay = at_least_ns;
+	tow_log_warn(r->config.log, "the hub cannot be used now; trying again",
+	             tow_f_str("state", states[r->state].name), tow_f_str("error", error),
+	             tow_f_uint("retry_in_ms", delay / TOW_NSEC_PER_MSEC));
+	if (r->state == HEARTBEAT)
+		tow_metric_inc(r->heartbeats_failed);
+	tow_timer_start_in(&r->timer, delay);
+}
+
+static uint64_t rest_ns(const struct registration *r)
+{
+	uint64_t interval = r->heartbeat_s * TOW_NSEC_PER_SEC;
+	return r->refused_count && REFUSED_AGAIN_NS < interval ? REFUSED_AGAIN_NS : interval;
+}
+
+static void enter(struct registration *r, enum state state)
+{
+	if (state == APPLY && r->applied == r->operations.count)
+		state = applied(r); /* nothing has to be said */
+	tow_log_trace(r->config.log, "registration", tow_f_str("state", states[state].name));
+	r->state = state;
+	if (state == REST) {
+		tow_timer_start_in(&r->timer, rest_ns(r));
+	} else if (state == ENDED) {
+		tow_timer_stop(&r->timer);
+		r->config.events->left(r->config.user);
+	} else if (states[state].start) {
+		int rc = states[state].start(r);
+		if (rc != 0) {
+			r->call = NULL;
+			retry_later(r, tow_strerror(rc), 0);
+		}
+	}
+}
+
+static void answered(void *user, const struct tow_hub_answer *answer)
+{
+	struct registration *r = user;
+	r->call = NULL;
+	if (answer->error.code != 0 && answer->retriable && r->state != LEAVE) {
+		retry_later(r, answer->error.text, answer->retry_after_ms * TOW_NSEC_PER_MSEC);
+		return;
+	}
+	enum state was = r->state;
+	enum state next = states[was].after(r, answer);
+	if (r->state != was)
+		return; /* an event handler has moved on already */
+	if (next == BOOTSTRAP || (next == was && next != APPLY)) {
+		/* Not a hot loop, whatever the hub answers. */
+		r->state = next;
+		tow_timer_start_in(&r->timer, tow__backoff_next(&r->backoff));
+		return;
+	}
+	if (next == REST)
+		tow__backoff_reset(&r->backoff);
+	enter(r, next);
+}
+
+static void timer_fired(void *user)
+{
+	struct registration *r = user;
+	if (r->state == LEAVE) {
+		if (r->call)
+			tow_http_call_cancel(r->call);
+		r->call = NULL;
+		enter(r, ENDED);
+	} else if (r->state == REST && tow_wall_ms() >= r->renew_at_ms) {
+		enter(r, ANNOUNCE);
+	} else if (r->state == REST) {
+		enter(r, r->refused_count ? READ : HEARTBEAT);
+	} else {
+		enter(r, r->state);
+	}
+}
+
+/* ---- lifetime --------------------------------------------------------------------------------- */
+
+int tow__registration_new(const struct registration_config *config, struct registration **out)
+{
+	struct registration *r = calloc(1, sizeof *r);
+	if (!r)
+		return TOW_ENOMEM;
+	struct tow_hub_client_config hub = {
+		.http = config->http,
+		.hub_id = config->token->hub_id,
+		.key = config->agent_key,
+	};
+	memcpy(hub.url, config->token->hub_url, sizeof hub.url);
+	r->config = *config;
+	r->heartbeat_s = HEARTBEAT_DEFAULT_S;
+	r->hub = tow_hub_client_new(&hub);
+	if (!r->hub) {
+		free(r);
+		return TOW_ENOMEM;
+	}
+	tow_timer_init(&r->timer, config->loop, timer_fired, r);
+	r->heartbeats_ok = tow_metrics_series(config->metrics, TOW_METRIC_COUNTER,
+	                                      "towonel_agent_heartbeats_total", "outcome=\"ok\"",
+	                                      "Heartbeats sent to the hub, by outcome.");
+	r->heartbeats_failed = tow_metrics_series(config->metrics, TOW_METRIC_COUNTER,
+	                                          "towonel_agent_heartbeats_total", "outcome=\"error\"",
+	                                          "Heartbeats sent to the hub, by outcome.");
+	*out = r;
+	return 0;
+}
+
+static void cancel(struct registration *r)
+{
+	tow_timer_stop(&r->timer);
+	if (r->call)
+		tow_http_call_cancel(r->call);
+	r->call = NULL;
+}
+
+void tow__registration_free(struct registration *r)
+{
+	if (!r)
+		return;
+	cancel(r);
+	tow_hub_client_free(r->hub);
+	tow__operations_deinit(&r->operations);
+	free(r->refused);
+	free(r);
+}
+
+void tow__registration_serve(struct registration *r, const struct tow_service_list *services,
+                             uint64_t generation)
+{
+	int known = r->done_once;
+	if (r->state == LEAVE || r->state == ENDED)
+		return;
+	cancel(r);
+	r->services = services;
+	r->generation = generation;
+	r->refused_before = r->refused_count = 0;
+	r->done_once = 0;
+	tow_service_list_hash(services, r->services_hash);
+	enter(r, known ? ANNOUNCE : BOOTSTRAP);
+}
+
+void tow__registration_leave(struct registration *r)
+{
+	int known = r->done_once;
+	if (r->state == LEAVE || r->state == ENDED)
+		return;
+	cancel(r);
+	if (!known) {
+		enter(r, ENDED);
+		return;
+	}
+	tow_timer_start_in(&r->timer, LEAVE_TIMEOUT_NS);
+	enter(r, LEAVE);
+}
+
+int tow__registration_done(const struct registration *r)
+{
+	return r->done_once;
+}
+
+int tow__registration_left(const struct registration *r)
+{
+	return r->state == ENDED;
+}

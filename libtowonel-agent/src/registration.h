@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TOWONEL_AGENT_REGISTRATION_H
+#define TOWONEL_AGENT_REGISTRATION_H
+
+/*
+ * The agent's conversation with the hub:
+ *
+ *     BOOTSTRAP ─► ANNOUNCE ─► READ ─► APPLY ─► REST ─► HEARTBEAT ─► REST ...
+ *         ▲            ▲  the agent's own    │     │         │
+ *         │            │  entry              ▼     │         │
+ *         └─ unknown   └──── reload ◄──── refused ◄┘   unauthorized ─► BOOTSTRAP
+ *            to the hub      or a service refused: READ again, later
+ *
+ *     any ─► LEAVE ─► ENDED      the agent's own entry is revoked on the way out
+ *
+ * A failure that may pass is tried again in the same state with backoff; the traffic of tunnels that are up
+ * does not depend on any of this. Only a token that the hub refuses is fatal.
+ */
+
+#include <jansson.h>
+#include <towonel/tunnel/hub_client.h>
+#include <towonel/tunnel/loop.h>
+#include <towonel/tunnel/metrics.h>
+#include <towonel/wire/service.h>
+#include <towonel/wire/token.h>
+
+struct registration;
+
+struct registration_events {
+	/* The hub's list of edges: an array of {node_id, addresses}; borrowed. */
+	void (*edges)(void *user, const json_t *edges);
+	void (*registered)(void *user);
+	/* service: an authority, or NULL for the agent as a whole. Said once until it is accepted or changes. */
+	void (*refused)(void *user, const char *service, const char *text);
+	void (*superseded)(void *user);
+	/* The token is no good; `left` follows. */
+	void (*fatal)(void *user, int code, const char *text);
+	void (*left)(void *user);
+};
+
+struct registration_config {
+	struct tow_loop *loop;
+	struct tow_log *log;
+	struct tow_metrics *metrics;
+	struct tow_http_client *http;
+	const struct tow_token *token;             /* borrowed for life, as are the next two */
+	const struct tow_tenant_key *tenant_key;
+	const struct tow_node_key *agent_key;
+	const struct registration_events *events;
+	void *user;
+};
+
+int tow__registration_new(const struct registration_config *config, struct registration **out);
+void tow__registration_free(struct registration *registration);
+
+/* Starts, or starts over with another service list (borrowed until the next call of this). */
+void tow__registration_serve(struct registration *registration, const struct tow_service_list *services,
+                             uint64_t generation);
+/* Tells the hub that this agent goes; `left` follows within a few seconds, whatever the hub says. */
+void tow__registration_leave(struct registration *registration);
+
+/* Appends the agent's signed entry, which edges ask for too. Returns 0, TOW_ENOMEM, TOW_ECRYPTO. */
+int tow__registration_sign_agent(struct registration *registration, struct tow_buf *out);
+int tow__registration_done(const struct registration *registration); /* the hub has the services */
+int tow__registration_left(const struct registration *registration); /* `left` has been called */
+
+#endif
