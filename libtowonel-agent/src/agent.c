@@ -80,8 +80,8 @@ struct tow_agent {
 	struct tow_task deliver;
 	struct tow_task advance; /* DRAINING, LEAVING: looks whether the state is over */
 	struct tow_timer drain_timer;
-	int stop_fd;
-	struct tow_io *stop_io;
+	int call_fd;
+	struct tow_io *call_io;
 	int superseded;
 };
 
@@ -428,26 +428,40 @@ void tow_agent_drain(struct tow_agent *agent)
 	tow_task_schedule(&agent->advance);
 }
 
-static void stop_asked(void *user, int events)
+/* One event descriptor carries both calls from outside: stops are counted in the upper half of its number. */
+#define ONE_WAKE UINT64_C(1)
+#define ONE_STOP (UINT64_C(1) << 32)
+
+static void called(void *user, int events)
 {
 	struct tow_agent *agent = user;
-	uint64_t times = 0;
+	uint64_t calls = 0;
 	(void)events;
-	if (read(agent->stop_fd, &times, sizeof times) != sizeof times)
+	if (read(agent->call_fd, &calls, sizeof calls) != sizeof calls)
 		return;
-	tow_agent_drain(agent);
-	if (times > 1)
+	if (calls % ONE_STOP)
+		push_plain(agent, TOW_AGENT_WOKEN, NULL);
+	for (uint64_t stops = calls / ONE_STOP; stops > 0 && agent->state < LEAVING; stops--)
 		tow_agent_drain(agent);
+}
+
+/* Called from signal handlers: write(2) and nothing else. */
+static void call(struct tow_agent *agent, uint64_t what)
+{
+	int saved = errno;
+	if (write(agent->call_fd, &what, sizeof what) != sizeof what)
+		what = 0; /* the counter is full: it has been asked often enough */
+	errno = saved;
 }
 
 void tow_agent_stop(struct tow_agent *agent)
 {
-	/* Called from signal handlers: write(2) and nothing else. */
-	uint64_t one = 1;
-	int saved = errno;
-	if (write(agent->stop_fd, &one, sizeof one) != sizeof one)
-		one = 0; /* the counter is full: it has been asked often enough */
-	errno = saved;
+	call(agent, ONE_STOP);
+}
+
+void tow_agent_wake(struct tow_agent *agent)
+{
+	call(agent, ONE_WAKE);
 }
 
 /* ---- making one ------------------------------------------------------------------------------- */
@@ -619,13 +633,13 @@ static int make_parts(struct tow_agent *agent, struct tow_error *err)
 	agent->forwards.user = agent;
 	tow__forwards_init(&agent->forwards);
 
-	agent->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (agent->stop_fd < 0)
+	agent->call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (agent->call_fd < 0)
 		return tow_error_set(err, TOW_EIO, "eventfd: %s", strerror(errno));
-	agent->stop_io = tow_io_new(agent->loop, agent->stop_fd, stop_asked, agent);
-	if (!agent->stop_io)
+	agent->call_io = tow_io_new(agent->loop, agent->call_fd, called, agent);
+	if (!agent->call_io)
 		return TOW_ENOMEM;
-	tow_io_watch(agent->stop_io, TOW_IO_READ);
+	tow_io_watch(agent->call_io, TOW_IO_READ);
 	return make_endpoint(agent, err);
 }
 
@@ -683,7 +697,7 @@ int tow_agent_new(const struct tow_agent_config *config, struct tow_agent **out,
 	struct tow_agent *agent = calloc(1, sizeof *agent);
 	int rc = TOW_ENOMEM;
 	if (agent) {
-		agent->stop_fd = -1;
+		agent->call_fd = -1;
 		rc = make(agent, config, &err);
 	}
 	if (rc != 0) {
@@ -711,10 +725,10 @@ void tow_agent_free(struct tow_agent *agent)
 		tow_quic_endpoint_free(agent->endpoint, TOW_TUNNEL_OK);
 	tow__registration_free(agent->registration);
 	tow_http_client_free(agent->http);
-	if (agent->stop_io)
-		tow_io_free(agent->stop_io);
-	if (agent->stop_fd >= 0)
-		close(agent->stop_fd);
+	if (agent->call_io)
+		tow_io_free(agent->call_io);
+	if (agent->call_fd >= 0)
+		close(agent->call_fd);
 	if (agent->loop) {
 		tow_task_cancel(&agent->deliver);
 		tow_task_cancel(&agent->advance);

@@ -68,6 +68,7 @@ enum tow_agent_event_kind {
 	TOW_AGENT_REFUSED,    /* the hub or an edge refuses a service or the agent; text says why */
 	TOW_AGENT_SUPERSEDED, /* an agent with another service list took over; streams finish, then
 	                         STOPPED */
+	TOW_AGENT_WOKEN, /* tow_agent_wake was called */
 	TOW_AGENT_STOPPED, /* nothing is left; the last event. code is 0, or why it had to stop */
 };
 
@@ -110,6 +111,8 @@ int tow_agent_reload(struct tow_agent *agent, const struct tow_agent_config *con
 void tow_agent_drain(struct tow_agent *agent);
 /* The same, from any thread or a signal handler. */
 void tow_agent_stop(struct tow_agent *agent);
+/* Makes an event WOKEN come, from any thread or a signal handler: a way into tow_agent_run's thread. */
+void tow_agent_wake(struct tow_agent *agent);
 
 size_t tow_agent_tunnels(const struct tow_agent *agent); /* how many are up */
 const char *tow_agent_id(const struct tow_agent *agent); /* 64 hex digits, this start's key */

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * towonel-agent: libtowonel-agent with its settings from the environment.
+ *
+ * A service list is JSON text, or "@" and the path of a file that holds it. A running process cannot be given new
+ * environment variables, so the file is what makes SIGHUP useful: it is read again then.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <towonel/agent.h>
+#include <towonel/tunnel/key_file.h>
+#include <towonel/tunnel/settings.h>
+
+#include "common.h"
+
+#define PROGRAM "towonel-agent"
+#define SERVICES_FILE_MAX (4 * 1024 * 1024)
+
+struct settings {
+	char *invite_token;
+	char *services, *tcp_services, *udp_services;
+	struct tow_string_list trusted_edges;
+	char *health_listen;
+	uint64_t drain_secs;
+	enum tow_log_level log_level;
+	enum tow_log_format log_format;
+};
+
+static const struct tow_setting table[] = {
+	{ .name = "TOWONEL_INVITE_TOKEN", .type = TOW_SETTING_SECRET,
+	  .offset = offsetof(struct settings, invite_token),
+	  .help = "the token that `towonel invite create` printed; required" },
+	{ .name = "TOWONEL_AGENT_SERVICES", .type = TOW_SETTING_STRING,
+	  .offset = offsetof(struct settings, services),
+	  .help = "HTTPS services: JSON, or @FILE that holds it" },
+	{ .name = "TOWONEL_AGENT_TCP_SERVICES", .type = TOW_SETTING_STRING,
+	  .offset = offsetof(struct settings, tcp_services),
+	  .help = "TCP services: JSON, or @FILE" },
+	{ .name = "TOWONEL_AGENT_UDP_SERVICES", .type = TOW_SETTING_STRING,
+	  .offset = offsetof(struct settings, udp_services),
+	  .help = "UDP services: JSON, or @FILE" },
+	{ .name = "TOWONEL_AGENT_TRUSTED_EDGES", .type = TOW_SETTING_LIST,
+	  .offset = offsetof(struct settings, trusted_edges),
+	  .help = "node ids of the only edges to connect to; default: those the hub lists" },
+	{ .name = "TOWONEL_AGENT_HEALTH_LISTEN_ADDR", .type = TOW_SETTING_STRING,
+	  .offset = offsetof(struct settings, health_listen), .default_text = "127.0.0.1:9092",
+	  .help = "/healthz, /readyz and /metrics; \"none\" for no listener" },
+	{ .name = "TOWONEL_DRAIN_SECS", .type = TOW_SETTING_UINT,
+	  .offset = offsetof(struct settings, drain_secs), .default_text = "25", .min = 1, .max = 3600,
+	  .help = "how long open streams may go on after SIGTERM" },
+	{ .name = "TOWONEL_LOG", .type = TOW_SETTING_LEVEL, .offset = offsetof(struct settings, log_level),
+	  .default_text = "info", .help = "error, warn, info, debug or trace" },
+	{ .name = "TOWONEL_LOG_FORMAT", .type = TOW_SETTING_FORMAT,
+	  .offset = offsetof(struct settings, log_format), .default_text = "text",
+	  .help = "text (logfmt) or json" },
+};
+#define TABLE_COUNT (sizeof table / sizeof *table)
+
+extern char **environ;
+static struct tow_agent *agent; /* for the signal handlers, which have no other way to it */
+
+static void help(void)
+{
+	struct tow_buf text = { 0 };
+	fputs("usage: towonel-agent [--help | --version]\n"
+	      "\n"
+	      "Exposes services of this machine through a towonel hub and its edges.\n"
+	      "\n"
+	      "Settings, from the environment:\n",
+	      stdout);
+	if (tow_settings_help(table, TABLE_COUNT, &text) == 0)
+		fwrite(tow_buf_peek(&text).base, 1, tow_buf_len(&text), stdout);
+	tow_buf_deinit(&text);
+	fputs("\n"
+	      "SIGTERM and SIGINT finish the open streams and stop; a second one stops at once.\n"
+	      "SIGHUP reads the service files again.\n"
+	      "\n"
+	      "Exit status: 0 stopped in order, 1 failure, 2 bad settings or a token that the hub refuses.\n",
+	      stdout);
+}
+
+static void log_line(void *user, enum tow_agent_log_level level, const char *line)
+{
+	(void)user;
+	(void)level;
+	fprintf(stderr, "%s\n", line);
+}
+
+static void on_signal(int number)
+{
+	if (number == SIGHUP)
+		tow_agent_wake(agent);
+	else
+		tow_agent_stop(agent);
+}
+
+static void catch_signals(void)
+{
+	struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
+	action.sa_handler = SIG_IGN;
+	sigaction(SIGPIPE, &action, NULL);
+}
+
+/* The services as text: the setting itself, or what is in the file that it names. *text is malloc'd, or NULL. */
+static int load(const char *variable, const char *setting, char **text, struct tow_error *err)
+{
+	struct tow_buf file = { 0 };
+	*text = NULL;
+	if (!setting)
+		return 0;
+	if (setting[0] != '@') {
+		*text = strdup(setting);
+		return *text ? 0 : TOW_ENOMEM;
+	}
+	int rc = tow_file_read(setting + 1, SERVICES_FILE_MAX, &file, err);
+	if (rc != 0) {
+		tow_error_prefix(err, "%s", variable);
+	} else {
+		*text = strndup((const char *)tow_buf_peek(&file).base, tow_buf_len(&file));
+		rc = *text ? 0 : TOW_ENOMEM;
+	}
+	tow_buf_deinit(&file);
+	return rc;
+}
+
+/* A malloc'd copy of everything that the agent is configured with. */
+struct services {
+	char *https, *tcp, *udp;
+};
+
+static int load_services(const struct settings *settings, struct services *out, struct tow_error *err)
+{
+	int rc = load("TOWONEL_AGENT_SERVICES", settings->services, &out->https, err);
+	if (rc == 0)
+		rc = load("TOWONEL_AGENT_TCP_SERVICES", settings->tcp_services, &out->tcp, err);
+	if (rc == 0)
+		rc = load("TOWONEL_AGENT_UDP_SERVICES", settings->udp_services, &out->udp, err);
+	return rc;
+}
+
+static void services_deinit(struct services *services)
+{
+	free(services->https);
+	free(services->tcp);
+	free(services->udp);
+}
+
+static void reload(const struct settings *settings)
+{
+	struct services services = { 0 };
+	struct tow_error err = { 0 };
+	char text[TOW_ERROR_TEXT_SIZE];
+	int rc = load_services(settings, &services, &err);
+	if (rc == 0) {
+		struct tow_agent_config config = {
+			.services = services.https,
+			.tcp_services = services.tcp,
+			.udp_services = services.udp,
+		};
+		rc = tow_agent_reload(agent, &config, text, sizeof text);
+	} else {
+		snprintf(text, sizeof text, "%s", err.text);
+	}
+	if (rc != 0)
+		complain(PROGRAM, "the services stay as they are: %s", text);
+	services_deinit(&services);
+}
+
+static void on_event(void *user, const struct tow_agent_event *event)
+{
+	if (event->kind == TOW_AGENT_WOKEN)
+		reload(user);
+}
+
+static int run(struct settings *settings)
+{
+	struct services services = { 0 };
+	struct tow_error err = { 0 };
+	char text[TOW_ERROR_TEXT_SIZE];
+	int rc = load_services(settings, &services, &err);
+	if (rc != 0) {
+		complain(PROGRAM, "%s", err.text);
+		services_deinit(&services);
+		return EXIT_USAGE;
+	}
+	int no_health = strcmp(settings->health_listen, "none") == 0;
+	struct tow_agent_config config = {
+		.invite_token = settings->invite_token,
+		.services = services.https,
+		.tcp_services = services.tcp,
+		.udp_services = services.udp,
+		.trusted_edges = (const char *const *)settings->trusted_edges.items,
+		.trusted_edge_count = settings->trusted_edges.count,
+		.health_listen = no_health ? NULL : settings->health_listen,
+		.drain_ms = settings->drain_secs * 1000,
+		.log = log_line,
+		.log_level = (enum tow_agent_log_level)settings->log_level,
+		.log_json = settings->log_format == TOW_LOG_JSON,
+	};
+	rc = tow_agent_new(&config, &agent, text, sizeof text);
+	services_deinit(&services);
+	if (rc != 0) {
+		complain(PROGRAM, "%s", text);
+		return EXIT_USAGE;
+	}
+	catch_signals();
+	rc = tow_agent_run(agent, on_event, settings);
+	tow_agent_free(agent);
+	return rc == 0 ? EXIT_OK : rc == TOW_EAUTH ? EXIT_USAGE : EXIT_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct tow_setting *const tables[] = { table };
+	static const size_t counts[] = { TABLE_COUNT };
+	struct settings settings = { 0 };
+	struct tow_error err = { 0 };
+
+	program_flags(argc, argv, PROGRAM, help);
+	raise_descriptor_limit();
+	if (tow_settings_read(table, TABLE_COUNT, environ, &settings, &err) != 0) {
+		complain(PROGRAM, "%s", err.text);
+		return EXIT_USAGE;
+	}
+	struct tow_log *log = tow_log_new(settings.log_level, settings.log_format, NULL, NULL);
+	tow_settings_warn_unknown(tables, counts, 1, environ, log);
+	tow_log_free(log);
+	int status = EXIT_USAGE;
+	if (!settings.invite_token)
+		complain(PROGRAM, "TOWONEL_INVITE_TOKEN is not set; `towonel invite create` on the hub makes one");
+	else
+		status = run(&settings);
+	tow_settings_deinit(table, TABLE_COUNT, &settings);
+	return status;
+}
