@@ -2,8 +2,9 @@
 /*
  * towonel-agent: libtowonel-agent with its settings from the environment.
  *
- * A service list is JSON text, or "@" and the path of a file that holds it. A running process cannot be given new
- * environment variables, so the file is what makes SIGHUP useful: it is read again then.
+ * A service list is JSON text, or "@" and the path of a file that holds it. A running process
+ * cannot be given new environment variables, so the file is what makes SIGHUP useful: it is read
+ * again then.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -16,7 +17,7 @@
 
 #include "common.h"
 
-#define PROGRAM "towonel-agent"
+#define PROGRAM           "towonel-agent"
 #define SERVICES_FILE_MAX (4 * 1024 * 1024)
 
 struct settings {
@@ -30,31 +31,47 @@ struct settings {
 };
 
 static const struct tow_setting table[] = {
-	{ .name = "TOWONEL_INVITE_TOKEN", .type = TOW_SETTING_SECRET,
+	{ .name = "TOWONEL_INVITE_TOKEN",
+	  .type = TOW_SETTING_SECRET,
 	  .offset = offsetof(struct settings, invite_token),
 	  .help = "the token that `towonel invite create` printed; required" },
-	{ .name = "TOWONEL_AGENT_SERVICES", .type = TOW_SETTING_STRING,
+	{ .name = "TOWONEL_AGENT_SERVICES",
+	  .type = TOW_SETTING_STRING,
 	  .offset = offsetof(struct settings, services),
 	  .help = "HTTPS services: JSON, or @FILE that holds it" },
-	{ .name = "TOWONEL_AGENT_TCP_SERVICES", .type = TOW_SETTING_STRING,
+	{ .name = "TOWONEL_AGENT_TCP_SERVICES",
+	  .type = TOW_SETTING_STRING,
 	  .offset = offsetof(struct settings, tcp_services),
 	  .help = "TCP services: JSON, or @FILE" },
-	{ .name = "TOWONEL_AGENT_UDP_SERVICES", .type = TOW_SETTING_STRING,
+	{ .name = "TOWONEL_AGENT_UDP_SERVICES",
+	  .type = TOW_SETTING_STRING,
 	  .offset = offsetof(struct settings, udp_services),
 	  .help = "UDP services: JSON, or @FILE" },
-	{ .name = "TOWONEL_AGENT_TRUSTED_EDGES", .type = TOW_SETTING_LIST,
+	{ .name = "TOWONEL_AGENT_TRUSTED_EDGES",
+	  .type = TOW_SETTING_LIST,
 	  .offset = offsetof(struct settings, trusted_edges),
 	  .help = "node ids of the only edges to connect to; default: those the hub lists" },
-	{ .name = "TOWONEL_AGENT_HEALTH_LISTEN_ADDR", .type = TOW_SETTING_STRING,
-	  .offset = offsetof(struct settings, health_listen), .default_text = "127.0.0.1:9092",
+	{ .name = "TOWONEL_AGENT_HEALTH_LISTEN_ADDR",
+	  .type = TOW_SETTING_STRING,
+	  .offset = offsetof(struct settings, health_listen),
+	  .default_text = "127.0.0.1:9092",
 	  .help = "/healthz, /readyz and /metrics; \"none\" for no listener" },
-	{ .name = "TOWONEL_DRAIN_SECS", .type = TOW_SETTING_UINT,
-	  .offset = offsetof(struct settings, drain_secs), .default_text = "25", .min = 1, .max = 3600,
+	{ .name = "TOWONEL_DRAIN_SECS",
+	  .type = TOW_SETTING_UINT,
+	  .offset = offsetof(struct settings, drain_secs),
+	  .default_text = "25",
+	  .min = 1,
+	  .max = 3600,
 	  .help = "how long open streams may go on after SIGTERM" },
-	{ .name = "TOWONEL_LOG", .type = TOW_SETTING_LEVEL, .offset = offsetof(struct settings, log_level),
-	  .default_text = "info", .help = "error, warn, info, debug or trace" },
-	{ .name = "TOWONEL_LOG_FORMAT", .type = TOW_SETTING_FORMAT,
-	  .offset = offsetof(struct settings, log_format), .default_text = "text",
+	{ .name = "TOWONEL_LOG",
+	  .type = TOW_SETTING_LEVEL,
+	  .offset = offsetof(struct settings, log_level),
+	  .default_text = "info",
+	  .help = "error, warn, info, debug or trace" },
+	{ .name = "TOWONEL_LOG_FORMAT",
+	  .type = TOW_SETTING_FORMAT,
+	  .offset = offsetof(struct settings, log_format),
+	  .default_text = "text",
 	  .help = "text (logfmt) or json" },
 };
 #define TABLE_COUNT (sizeof table / sizeof *table)
@@ -78,7 +95,8 @@ static void help(void)
 	      "SIGTERM and SIGINT finish the open streams and stop; a second one stops at once.\n"
 	      "SIGHUP reads the service files again.\n"
 	      "\n"
-	      "Exit status: 0 stopped in order, 1 failure, 2 bad settings or a token that the hub refuses.\n",
+	      "Exit status: 0 stopped in order, 1 failure, 2 bad settings or a token that the hub "
+	      "refuses.\n",
 	      stdout);
 }
 
@@ -107,7 +125,8 @@ static void catch_signals(void)
 	sigaction(SIGPIPE, &action, NULL);
 }
 
-/* The services as text: the setting itself, or what is in the file that it names. *text is malloc'd, or NULL. */
+/* The services as text: the setting itself, or what is in the file that it names. *text is
+ * malloc'd, or NULL. */
 static int load(const char *variable, const char *setting, char **text, struct tow_error *err)
 {
 	struct tow_buf file = { 0 };
@@ -134,7 +153,8 @@ struct services {
 	char *https, *tcp, *udp;
 };
 
-static int load_services(const struct settings *settings, struct services *out, struct tow_error *err)
+static int load_services(const struct settings *settings, struct services *out,
+                         struct tow_error *err)
 {
 	int rc = load("TOWONEL_AGENT_SERVICES", settings->services, &out->https, err);
 	if (rc == 0)
@@ -233,7 +253,8 @@ int main(int argc, char **argv)
 	tow_log_free(log);
 	int status = EXIT_USAGE;
 	if (!settings.invite_token)
-		complain(PROGRAM, "TOWONEL_INVITE_TOKEN is not set; `towonel invite create` on the hub makes one");
+		complain(PROGRAM, "TOWONEL_INVITE_TOKEN is not set; `towonel invite create` on the "
+		                  "hub makes one");
 	else
 		status = run(&settings);
 	tow_settings_deinit(table, TABLE_COUNT, &settings);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * towonel: the command line. Finds the command in the table, reads the options, runs it. `towonel serve`, and
- * `towonel` alone, become towonel-node.
+ * towonel: the command line. Finds the command in the table, reads the options, runs it. `towonel
+ * serve`, and `towonel` alone, become towonel-node.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,7 +12,7 @@
 #include "cli/cli.h"
 #include "common.h"
 
-#define PROGRAM "towonel"
+#define PROGRAM     "towonel"
 #define OPTIONS_MAX 32
 
 static const struct command *const commands[] = {
@@ -40,8 +40,10 @@ static const struct option common_options[] = {
 static void print_common(void)
 {
 	fputs("\n"
-	      "  --hub-url URL      the hub, https://HOST:PORT[#NODE-ID]; default TOWONEL_HUB_URL, else this host\n"
-	      "  --api-key KEY      the operator's key; default TOWONEL_OPERATOR_KEY, else operator.key in\n"
+	      "  --hub-url URL      the hub, https://HOST:PORT[#NODE-ID]; default TOWONEL_HUB_URL, "
+	      "else this host\n"
+	      "  --api-key KEY      the operator's key; default TOWONEL_OPERATOR_KEY, else "
+	      "operator.key in\n"
 	      "                     TOWONEL_DATA_DIR, here, or in " DATA_DIR_SYSTEM "\n"
 	      "  --json             print one JSON document\n",
 	      stdout);
@@ -141,7 +143,8 @@ static int read_options(struct cli *cli, int argc, char **argv)
 	struct option all[OPTIONS_MAX] = { 0 };
 	size_t count = COMMON_COUNT;
 	memcpy(all, common_options, sizeof common_options);
-	for (const struct option *o = cli->command->options; o && o->name && count < OPTIONS_MAX - 1; o++)
+	for (const struct option *o = cli->command->options;
+	     o && o->name && count < OPTIONS_MAX - 1; o++)
 		all[count++] = *o;
 
 	opterr = 0;

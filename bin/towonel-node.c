@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * towonel-node: a hub, an edge, or both in one process, with the hub's route feed handed to the edge.
+ * towonel-node: a hub, an edge, or both in one process, with the hub's route feed handed to the
+ * edge.
  *
  *     keys and addresses from settings ─► hub ─► edge ─► feed joined ─► loop
  *     signal ─► edge drains ─► hub closes ─► end           a second signal ends it at once
@@ -24,10 +25,11 @@
 
 #include "common.h"
 
-#define PROGRAM "towonel-node"
+#define PROGRAM      "towonel-node"
 #define HUB_GRACE_NS (3 * TOW_NSEC_PER_SEC)
 
-/* ---- settings --------------------------------------------------------------------------------- */
+/* ---- settings ---------------------------------------------------------------------------------
+ */
 
 struct settings {
 	char *data_dir;
@@ -54,53 +56,122 @@ struct settings {
 #define AT(member) .offset = offsetof(struct settings, member)
 
 static const struct tow_setting table[] = {
-	{ .name = "TOWONEL_DATA_DIR", .type = TOW_SETTING_STRING, AT(data_dir), .default_text = ".",
+	{ .name = "TOWONEL_DATA_DIR",
+	  .type = TOW_SETTING_STRING,
+	  AT(data_dir),
+	  .default_text = ".",
 	  .help = "where keys and the database are kept" },
-	{ .name = "TOWONEL_IDENTITY_KEY_PATH", .type = TOW_SETTING_PATH, AT(identity_key_path),
-	  .default_text = "node.key", .help = "identity of this node; made on first start" },
-	{ .name = "TOWONEL_LOG", .type = TOW_SETTING_LEVEL, AT(log_level), .default_text = "info",
+	{ .name = "TOWONEL_IDENTITY_KEY_PATH",
+	  .type = TOW_SETTING_PATH,
+	  AT(identity_key_path),
+	  .default_text = "node.key",
+	  .help = "identity of this node; made on first start" },
+	{ .name = "TOWONEL_LOG",
+	  .type = TOW_SETTING_LEVEL,
+	  AT(log_level),
+	  .default_text = "info",
 	  .help = "error, warn, info, debug or trace" },
-	{ .name = "TOWONEL_LOG_FORMAT", .type = TOW_SETTING_FORMAT, AT(log_format), .default_text = "text",
+	{ .name = "TOWONEL_LOG_FORMAT",
+	  .type = TOW_SETTING_FORMAT,
+	  AT(log_format),
+	  .default_text = "text",
 	  .help = "text (logfmt) or json" },
-	{ .name = "TOWONEL_DRAIN_SECS", .type = TOW_SETTING_UINT, AT(drain_secs), .default_text = "25",
-	  .min = 1, .max = 3600, .help = "how long open visitors may go on after SIGTERM" },
+	{ .name = "TOWONEL_DRAIN_SECS",
+	  .type = TOW_SETTING_UINT,
+	  AT(drain_secs),
+	  .default_text = "25",
+	  .min = 1,
+	  .max = 3600,
+	  .help = "how long open visitors may go on after SIGTERM" },
 
-	{ .name = "TOWONEL_HUB_ENABLED", .type = TOW_SETTING_BOOL, AT(hub_enabled),
-	  .default_text = "true", .help = "run a hub in this node" },
-	{ .name = "TOWONEL_INVITE_HASH_KEY", .type = TOW_SETTING_SECRET, AT(invite_hash_key),
-	  .help = "64 hex digits; default: invite_hash.key in the data directory, made on first start" },
-	{ .name = "TOWONEL_HUB_LISTEN_ADDR", .type = TOW_SETTING_ADDR, AT(hub_listen),
-	  .default_text = "0.0.0.0:8443", .help = "hub API, HTTPS" },
-	{ .name = "TOWONEL_HUB_HEALTH_LISTEN_ADDR", .type = TOW_SETTING_ADDR, AT(hub_health_listen),
-	  .default_text = "0.0.0.0:9091", .help = "health and metrics of the hub" },
-	{ .name = "TOWONEL_HUB_PUBLIC_URL", .type = TOW_SETTING_STRING, AT(hub_public_url),
-	  .help = "https://HOST:PORT that goes into tokens; default: derived from the edge's address" },
-	{ .name = "TOWONEL_HUB_OPERATOR_API_KEY_PATH", .type = TOW_SETTING_PATH, AT(operator_key_path),
-	  .default_text = "operator.key", .help = "the operator's key; made on first start" },
-	{ .name = "TOWONEL_HUB_DB_DRIVER", .type = TOW_SETTING_STRING, AT(db_driver),
-	  .default_text = "sqlite", .help = "sqlite" },
-	{ .name = "TOWONEL_HUB_DB_DSN", .type = TOW_SETTING_PATH, AT(db_dsn), .default_text = "hub.db",
+	{ .name = "TOWONEL_HUB_ENABLED",
+	  .type = TOW_SETTING_BOOL,
+	  AT(hub_enabled),
+	  .default_text = "true",
+	  .help = "run a hub in this node" },
+	{ .name = "TOWONEL_INVITE_HASH_KEY",
+	  .type = TOW_SETTING_SECRET,
+	  AT(invite_hash_key),
+	  .help = "64 hex digits; default: invite_hash.key in the data directory, made on first "
+	          "start" },
+	{ .name = "TOWONEL_HUB_LISTEN_ADDR",
+	  .type = TOW_SETTING_ADDR,
+	  AT(hub_listen),
+	  .default_text = "0.0.0.0:8443",
+	  .help = "hub API, HTTPS" },
+	{ .name = "TOWONEL_HUB_HEALTH_LISTEN_ADDR",
+	  .type = TOW_SETTING_ADDR,
+	  AT(hub_health_listen),
+	  .default_text = "0.0.0.0:9091",
+	  .help = "health and metrics of the hub" },
+	{ .name = "TOWONEL_HUB_PUBLIC_URL",
+	  .type = TOW_SETTING_STRING,
+	  AT(hub_public_url),
+	  .help = "https://HOST:PORT that goes into tokens; default: derived from the edge's "
+	          "address" },
+	{ .name = "TOWONEL_HUB_OPERATOR_API_KEY_PATH",
+	  .type = TOW_SETTING_PATH,
+	  AT(operator_key_path),
+	  .default_text = "operator.key",
+	  .help = "the operator's key; made on first start" },
+	{ .name = "TOWONEL_HUB_DB_DRIVER",
+	  .type = TOW_SETTING_STRING,
+	  AT(db_driver),
+	  .default_text = "sqlite",
+	  .help = "sqlite" },
+	{ .name = "TOWONEL_HUB_DB_DSN",
+	  .type = TOW_SETTING_PATH,
+	  AT(db_dsn),
+	  .default_text = "hub.db",
 	  .help = "the database's file" },
-	{ .name = "TOWONEL_HUB_DB_MAX_OPEN_CONNS", .type = TOW_SETTING_UINT, AT(db_max_open_conns),
-	  .default_text = "4", .min = 1, .max = 64, .help = "database connections" },
-	{ .name = "TOWONEL_HUB_ALLOW_PRIVILEGED_PORTS", .type = TOW_SETTING_BOOL,
-	  AT(allow_privileged_ports), .default_text = "false",
+	{ .name = "TOWONEL_HUB_DB_MAX_OPEN_CONNS",
+	  .type = TOW_SETTING_UINT,
+	  AT(db_max_open_conns),
+	  .default_text = "4",
+	  .min = 1,
+	  .max = 64,
+	  .help = "database connections" },
+	{ .name = "TOWONEL_HUB_ALLOW_PRIVILEGED_PORTS",
+	  .type = TOW_SETTING_BOOL,
+	  AT(allow_privileged_ports),
+	  .default_text = "false",
 	  .help = "let services claim ports below 1024" },
 
-	{ .name = "TOWONEL_EDGE_ENABLED", .type = TOW_SETTING_BOOL, AT(edge_enabled),
-	  .default_text = "true", .help = "run an edge in this node" },
-	{ .name = "TOWONEL_EDGE_LISTEN_ADDR", .type = TOW_SETTING_ADDR, AT(edge_listen),
-	  .default_text = "0.0.0.0:443", .help = "visitors, TCP" },
-	{ .name = "TOWONEL_EDGE_TUNNEL_LISTEN_ADDR", .type = TOW_SETTING_ADDR, AT(edge_tunnel_listen),
-	  .default_text = "0.0.0.0:443", .help = "agents, UDP" },
-	{ .name = "TOWONEL_EDGE_HEALTH_LISTEN_ADDR", .type = TOW_SETTING_ADDR, AT(edge_health_listen),
-	  .default_text = "0.0.0.0:9090", .help = "health and metrics of the edge" },
-	{ .name = "TOWONEL_EDGE_PUBLIC_ADDRESSES", .type = TOW_SETTING_LIST, AT(public_addresses),
+	{ .name = "TOWONEL_EDGE_ENABLED",
+	  .type = TOW_SETTING_BOOL,
+	  AT(edge_enabled),
+	  .default_text = "true",
+	  .help = "run an edge in this node" },
+	{ .name = "TOWONEL_EDGE_LISTEN_ADDR",
+	  .type = TOW_SETTING_ADDR,
+	  AT(edge_listen),
+	  .default_text = "0.0.0.0:443",
+	  .help = "visitors, TCP" },
+	{ .name = "TOWONEL_EDGE_TUNNEL_LISTEN_ADDR",
+	  .type = TOW_SETTING_ADDR,
+	  AT(edge_tunnel_listen),
+	  .default_text = "0.0.0.0:443",
+	  .help = "agents, UDP" },
+	{ .name = "TOWONEL_EDGE_HEALTH_LISTEN_ADDR",
+	  .type = TOW_SETTING_ADDR,
+	  AT(edge_health_listen),
+	  .default_text = "0.0.0.0:9090",
+	  .help = "health and metrics of the edge" },
+	{ .name = "TOWONEL_EDGE_PUBLIC_ADDRESSES",
+	  .type = TOW_SETTING_LIST,
+	  AT(public_addresses),
 	  .help = "HOST:PORT list that agents dial; default: derived from the default route" },
-	{ .name = "TOWONEL_EDGE_CONNECTIONS_MAX", .type = TOW_SETTING_UINT, AT(connections_max),
-	  .default_text = "0", .max = UINT32_MAX, .help = "visitors at once; 0 for no limit" },
-	{ .name = "TOWONEL_EDGE_CONNECTIONS_PER_ADDRESS", .type = TOW_SETTING_UINT,
-	  AT(connections_per_address), .default_text = "0", .max = UINT32_MAX,
+	{ .name = "TOWONEL_EDGE_CONNECTIONS_MAX",
+	  .type = TOW_SETTING_UINT,
+	  AT(connections_max),
+	  .default_text = "0",
+	  .max = UINT32_MAX,
+	  .help = "visitors at once; 0 for no limit" },
+	{ .name = "TOWONEL_EDGE_CONNECTIONS_PER_ADDRESS",
+	  .type = TOW_SETTING_UINT,
+	  AT(connections_per_address),
+	  .default_text = "0",
+	  .max = UINT32_MAX,
 	  .help = "visitors at once from one address; 0 for no limit" },
 };
 #define TABLE_COUNT (sizeof table / sizeof *table)
@@ -112,7 +183,8 @@ static void help(void)
 	struct tow_buf text = { 0 };
 	fputs("usage: towonel-node [--help | --version]\n"
 	      "\n"
-	      "Runs a hub (invites, tenants, routes), an edge (takes visitors, forwards them to agents),\n"
+	      "Runs a hub (invites, tenants, routes), an edge (takes visitors, forwards them to "
+	      "agents),\n"
 	      "or both.\n"
 	      "\n"
 	      "Settings, from the environment:\n",
@@ -127,7 +199,8 @@ static void help(void)
 	      stdout);
 }
 
-/* ---- the node --------------------------------------------------------------------------------- */
+/* ---- the node ---------------------------------------------------------------------------------
+ */
 
 struct node {
 	struct settings settings;
@@ -149,7 +222,8 @@ struct node {
 	int signals; /* how many have come */
 };
 
-/* What 0.0.0.0 means when nobody chose it: every address of the host, IPv6 ones too where there are any. */
+/* What 0.0.0.0 means when nobody chose it: every address of the host, IPv6 ones too where there are
+ * any. */
 static int widen(struct tow_addr *addr, const char *variable)
 {
 	static const struct tow_addr any = { .family = 4 };
@@ -185,7 +259,8 @@ static int open_keys(struct node *node, struct tow_error *err)
 		return rc;
 	tow_node_key_from_seed(key, &node->key);
 	if (created)
-		tow_log_info(node->log, "made the node's identity", tow_f_str("path", s->identity_key_path));
+		tow_log_info(node->log, "made the node's identity",
+		             tow_f_str("path", s->identity_key_path));
 	if (!s->hub_enabled)
 		return 0;
 
@@ -194,7 +269,8 @@ static int open_keys(struct node *node, struct tow_error *err)
 		return rc;
 	tow_base64url_encode(key, sizeof key, node->operator_key);
 	if (created)
-		tow_log_info(node->log, "made the operator's key", tow_f_str("path", s->operator_key_path));
+		tow_log_info(node->log, "made the operator's key",
+		             tow_f_str("path", s->operator_key_path));
 	tow_wipe(key, sizeof key);
 
 	if (s->invite_hash_key) {
@@ -222,23 +298,27 @@ static int derive_addresses(struct node *node, struct tow_error *err)
 	addr.port = s->edge_tunnel_listen.port;
 	tow_addr_format(&addr, node->derived_address);
 	if (s->edge_enabled && s->public_addresses.count == 0 && tow_addr_is_private(&addr))
-		tow_log_warn(node->log,
-		             "agents will be told a private address; set TOWONEL_EDGE_PUBLIC_ADDRESSES",
-		             tow_f_str("address", node->derived_address));
+		tow_log_warn(
+			node->log,
+			"agents will be told a private address; set TOWONEL_EDGE_PUBLIC_ADDRESSES",
+			tow_f_str("address", node->derived_address));
 
 	if (s->hub_public_url) {
 		struct tow_id fragment;
-		if (tow_hub_url_parse(tow_slice_of(s->hub_public_url), node->public_url, &fragment, err) != 0)
+		if (tow_hub_url_parse(tow_slice_of(s->hub_public_url), node->public_url, &fragment,
+		                      err) != 0)
 			return tow_error_prefix(err, "TOWONEL_HUB_PUBLIC_URL");
 		return 0;
 	}
 	if (s->edge_enabled && s->public_addresses.count > 0) {
-		if (tow_host_port_split(tow_slice_of(s->public_addresses.items[0]), host, &port, err) != 0)
+		if (tow_host_port_split(tow_slice_of(s->public_addresses.items[0]), host, &port,
+		                        err) != 0)
 			return tow_error_prefix(err, "TOWONEL_EDGE_PUBLIC_ADDRESSES");
 		struct tow_addr literal;
-		int v6 = tow_addr_parse_host(tow_slice_of(host), &literal) == 0 && literal.family == 6;
-		snprintf(node->public_url, sizeof node->public_url, v6 ? "https://[%s]:%u" : "https://%s:%u",
-		         host, s->hub_listen.port);
+		int v6 = tow_addr_parse_host(tow_slice_of(host), &literal) == 0 &&
+		         literal.family == 6;
+		snprintf(node->public_url, sizeof node->public_url,
+		         v6 ? "https://[%s]:%u" : "https://%s:%u", host, s->hub_listen.port);
 		return 0;
 	}
 	if (!is_any(&s->hub_listen)) {
@@ -246,9 +326,11 @@ static int derive_addresses(struct node *node, struct tow_error *err)
 		tow_addr_unmap(&addr);
 	}
 	addr.port = s->hub_listen.port;
-	snprintf(node->public_url, sizeof node->public_url, "https://%s", tow_addr_format(&addr, text));
+	snprintf(node->public_url, sizeof node->public_url, "https://%s",
+	         tow_addr_format(&addr, text));
 	if (s->hub_enabled && tow_addr_is_private(&addr))
-		tow_log_warn(node->log, "tokens will name a private address; set TOWONEL_HUB_PUBLIC_URL",
+		tow_log_warn(node->log,
+		             "tokens will name a private address; set TOWONEL_HUB_PUBLIC_URL",
 		             tow_f_str("url", node->public_url));
 	return 0;
 }
@@ -275,11 +357,11 @@ static int start_hub(struct node *node, struct tow_error *err)
 	struct settings *s = &node->settings;
 	/* Ports that a service may not claim, because this host needs them. */
 	const uint16_t reserved[] = { 80,
-	                              s->hub_listen.port,
-	                              s->hub_health_listen.port,
-	                              s->edge_listen.port,
-	                              s->edge_tunnel_listen.port,
-	                              s->edge_health_listen.port };
+		                      s->hub_listen.port,
+		                      s->hub_health_listen.port,
+		                      s->edge_listen.port,
+		                      s->edge_tunnel_listen.port,
+		                      s->edge_health_listen.port };
 	struct tow_hub_config config = {
 		.loop = node->loop,
 		.log = node->log,
@@ -304,7 +386,8 @@ static int start_hub(struct node *node, struct tow_error *err)
 	tow_log_info(node->log, "hub is up", tow_f_addr("listen", tow_hub_addr(node->hub)),
 	             tow_f_str("url", node->public_url), tow_f_id("node", &node->key.id));
 	return start_health(node, "TOWONEL_HUB_HEALTH_LISTEN_ADDR", s->hub_health_listen,
-	                    node->hub_metrics, tow_hub_not_ready, node->hub, &node->hub_health, err);
+	                    node->hub_metrics, tow_hub_not_ready, node->hub, &node->hub_health,
+	                    err);
 }
 
 static void edge_reported(void *user, const struct tow_edge_report *report)
@@ -352,10 +435,12 @@ static int start_edge(struct node *node, struct tow_error *err)
 	if (rc != 0)
 		return tow_error_set(err, rc, "%s", tow_strerror(rc));
 	return start_health(node, "TOWONEL_EDGE_HEALTH_LISTEN_ADDR", s->edge_health_listen,
-	                    node->edge_metrics, tow_edge_not_ready, node->edge, &node->edge_health, err);
+	                    node->edge_metrics, tow_edge_not_ready, node->edge, &node->edge_health,
+	                    err);
 }
 
-/* ---- the end ---------------------------------------------------------------------------------- */
+/* ---- the end ----------------------------------------------------------------------------------
+ */
 
 static void hub_closed(void *user)
 {
@@ -433,7 +518,8 @@ static int watch_signals(struct node *node, struct tow_error *err)
 	return 0;
 }
 
-/* ---- start ------------------------------------------------------------------------------------ */
+/* ---- start ------------------------------------------------------------------------------------
+ */
 
 static int start(struct node *node, struct tow_error *err)
 {
@@ -498,7 +584,8 @@ int main(int argc, char **argv)
 	tow_settings_warn_unknown(tables, counts, 1, environ, node.log);
 	if (start(&node, &err) != 0) {
 		complain(PROGRAM, "%s", err.text);
-		/* Threads may be running and half of the parts exist: the system takes it all back. */
+		/* Threads may be running and half of the parts exist: the system takes it all back.
+		 */
 		_exit(EXIT_USAGE);
 	}
 	tow_loop_run(node.loop);

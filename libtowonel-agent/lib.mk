@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 LIB := agent
+ABI := 0
 BELOW := tunnel wire
-SYSTEM := jansson
+SYSTEM := libuv jansson
 BUILT :=
 TEXT := The agent of towonel, embeddable
 SOURCES := \

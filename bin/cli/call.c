@@ -28,7 +28,8 @@ static const char *key_directory(size_t index)
 	return index < 3 ? directories[index] : NULL;
 }
 
-/* Finds NAME in those directories. Returns 0 and the key, or the error of the last place that had the file. */
+/* Finds NAME in those directories. Returns 0 and the key, or the error of the last place that had
+ * the file. */
 static int find_key(const char *name, enum tow_key_format format, uint8_t key[TOW_SECRET_SIZE],
                     struct tow_error *err)
 {
@@ -41,7 +42,8 @@ static int find_key(const char *name, enum tow_key_format format, uint8_t key[TO
 	return TOW_ENOTFOUND;
 }
 
-/* The URL of the hub, from --hub-url, the environment, or the address that a local node listens on. */
+/* The URL of the hub, from --hub-url, the environment, or the address that a local node listens on.
+ */
 static int find_hub(struct cli *cli, struct tow_hub_client_config *config, struct tow_error *err)
 {
 	const char *url = cli->hub_url ? cli->hub_url : environment("TOWONEL_HUB_URL");
@@ -52,10 +54,13 @@ static int find_hub(struct cli *cli, struct tow_hub_client_config *config, struc
 		char text[TOW_ADDR_TEXT_SIZE];
 		if (tow_addr_parse(tow_slice_of(listen ? listen : "0.0.0.0:8443"), &addr) != 0)
 			return tow_error_set(err, TOW_ECONFIG,
-			                     "TOWONEL_HUB_LISTEN_ADDR: \"%s\" is not ADDRESS:PORT", listen);
+			                     "TOWONEL_HUB_LISTEN_ADDR: \"%s\" is not ADDRESS:PORT",
+			                     listen);
 		any.family = addr.family;
 		if (tow_addr_same_host(&addr, &any))
-			addr = (struct tow_addr){ .family = 4, .port = addr.port, .bytes = { 127, 0, 0, 1 } };
+			addr = (struct tow_addr){ .family = 4,
+				                  .port = addr.port,
+				                  .bytes = { 127, 0, 0, 1 } };
 		snprintf(local, sizeof local, "https://%s", tow_addr_format(&addr, text));
 		url = local;
 	}
@@ -63,7 +68,8 @@ static int find_hub(struct cli *cli, struct tow_hub_client_config *config, struc
 	if (rc != 0)
 		return tow_error_prefix(err, "%s", cli->hub_url ? "--hub-url" : "TOWONEL_HUB_URL");
 	if (tow_id_is_zero(&config->hub_id)) {
-		/* On the hub's own machine its key is at hand; elsewhere a certificate has to do. */
+		/* On the hub's own machine its key is at hand; elsewhere a certificate has to do.
+		 */
 		uint8_t seed[TOW_SECRET_SIZE];
 		struct tow_node_key key;
 		if (find_key("node.key", TOW_KEY_RAW, seed, NULL) == 0) {
@@ -88,7 +94,8 @@ static int find_operator_key(struct cli *cli, char *out, size_t cap, struct tow_
 	if (rc == TOW_ENOTFOUND)
 		return tow_error_set(err, rc,
 		                     "no operator key: set TOWONEL_OPERATOR_KEY, or run this where "
-		                     "operator.key is (TOWONEL_DATA_DIR, here, " DATA_DIR_SYSTEM ")");
+		                     "operator.key is (TOWONEL_DATA_DIR, here, " DATA_DIR_SYSTEM
+		                     ")");
 	if (rc == 0) {
 		tow_base64url_encode(key, sizeof key, out);
 		tow_wipe(key, sizeof key);
@@ -96,7 +103,8 @@ static int find_operator_key(struct cli *cli, char *out, size_t cap, struct tow_
 	return rc;
 }
 
-/* ---- one request ------------------------------------------------------------------------------ */
+/* ---- one request ------------------------------------------------------------------------------
+ */
 
 struct exchange {
 	struct tow_loop *loop;
@@ -116,18 +124,21 @@ static void answered(void *user, const struct tow_hub_answer *answer)
 	tow_loop_stop(exchange->loop);
 }
 
-static int exchange_run(const struct tow_hub_client_config *settings, const char *method, const char *path,
-                        json_t *request, enum tow_hub_auth auth, struct exchange *exchange)
+static int exchange_run(const struct tow_hub_client_config *settings, const char *method,
+                        const char *path, json_t *request, enum tow_hub_auth auth,
+                        struct exchange *exchange)
 {
 	struct tow_hub_client_config config = *settings;
 	struct tow_hub_client *hub = NULL;
 	struct tow_http_call *call;
 	exchange->loop = tow_loop_new();
-	struct tow_http_client_config http = { .loop = exchange->loop, .user_agent = "towonel/" TOW_VERSION };
+	struct tow_http_client_config http = { .loop = exchange->loop,
+		                               .user_agent = "towonel/" TOW_VERSION };
 	config.http = exchange->loop ? tow_http_client_new(&http) : NULL;
 	if (config.http)
 		hub = tow_hub_client_new(&config);
-	int rc = hub ? tow_hub_call(hub, method, path, request, auth, NULL, answered, exchange, &call)
+	int rc = hub ? tow_hub_call(hub, method, path, request, auth, NULL, answered, exchange,
+	                            &call)
 	             : TOW_ENOMEM;
 	if (rc == 0)
 		tow_loop_run(exchange->loop);
@@ -140,8 +151,8 @@ static int exchange_run(const struct tow_hub_client_config *settings, const char
 	return exchange->error.code;
 }
 
-int cli_call(struct cli *cli, const char *method, const char *path, json_t *request, enum tow_hub_auth auth,
-             json_t **body, uint64_t *total)
+int cli_call(struct cli *cli, const char *method, const char *path, json_t *request,
+             enum tow_hub_auth auth, json_t **body, uint64_t *total)
 {
 	struct tow_hub_client_config config = { 0 };
 	struct exchange exchange = { 0 };
@@ -163,8 +174,9 @@ int cli_call(struct cli *cli, const char *method, const char *path, json_t *requ
 		json_decref(exchange.body);
 		complain("towonel", "%s", exchange.error.text);
 		if (exchange.status == 401 && auth == TOW_HUB_OPERATOR)
-			complain("towonel", "the hub does not know this operator key; its own is in "
-			                    "operator.key in its data directory");
+			complain("towonel",
+			         "the hub does not know this operator key; its own is in "
+			         "operator.key in its data directory");
 		return EXIT_FAILED;
 	}
 	if (total)

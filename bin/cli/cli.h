@@ -3,8 +3,8 @@
 #define TOWONEL_BIN_CLI_H
 
 /*
- * The command line's frame: a table of commands, the options that all of them take, and one call of the hub's API
- * at a time.
+ * The command line's frame: a table of commands, the options that all of them take, and one call of
+ * the hub's API at a time.
  */
 
 #include <getopt.h>
@@ -15,27 +15,28 @@ struct cli;
 
 struct command {
 	const char *noun, *verb;
-	const char *arguments;        /* for the usage line */
+	const char *arguments; /* for the usage line */
 	const char *summary;
 	const char *details;          /* for --help; may be NULL */
 	const struct option *options; /* of its own; ends with a zero row; values from 256 on */
 	int (*option)(struct cli *cli, int value, const char *argument); /* exit status, 0: fine */
-	int (*run)(struct cli *cli);  /* exit status */
+	int (*run)(struct cli *cli);                                     /* exit status */
 };
 
 struct cli {
 	const struct command *command;
 	char *hub_url, *api_key; /* owned */
 	int json;
-	void *options;           /* of the command */
+	void *options; /* of the command */
 };
 
 extern const struct command invite_create, invite_list, invite_revoke;
 
-/* Runs one request against the hub. On success *body is the answer (owned by the caller) and 0 is returned;
- * otherwise the failure has been printed and an exit status is returned. body may be NULL. */
-int cli_call(struct cli *cli, const char *method, const char *path, json_t *request, enum tow_hub_auth auth,
-             json_t **body, uint64_t *total);
+/* Runs one request against the hub. On success *body is the answer (owned by the caller) and 0 is
+ * returned; otherwise the failure has been printed and an exit status is returned. body may be
+ * NULL. */
+int cli_call(struct cli *cli, const char *method, const char *path, json_t *request,
+             enum tow_hub_auth auth, json_t **body, uint64_t *total);
 /* Follows a list over its pages and gives all items of the array `name`. */
 int cli_list(struct cli *cli, const char *path, const char *name, json_t **items);
 

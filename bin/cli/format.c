@@ -41,8 +41,10 @@ void table_print(const struct table *table)
 		for (size_t column = 0; column < table->columns; column++) {
 			const char *cell = table->cells[row * table->columns + column];
 			size_t width = 0;
-			for (size_t i = column; i < table->rows * table->columns; i += table->columns)
-				width = strlen(table->cells[i]) > width ? strlen(table->cells[i]) : width;
+			for (size_t i = column; i < table->rows * table->columns;
+			     i += table->columns)
+				width = strlen(table->cells[i]) > width ? strlen(table->cells[i])
+				                                        : width;
 			if (column + 1 < table->columns)
 				printf("%-*s  ", (int)width, cell);
 			else
@@ -63,7 +65,8 @@ char *cli_format_time(uint64_t unix_ms, char out[32])
 {
 	time_t seconds = (time_t)(unix_ms / 1000);
 	struct tm tm;
-	if (unix_ms == 0 || !gmtime_r(&seconds, &tm) || strftime(out, 32, "%Y-%m-%d %H:%M UTC", &tm) == 0)
+	if (unix_ms == 0 || !gmtime_r(&seconds, &tm) ||
+	    strftime(out, 32, "%Y-%m-%d %H:%M UTC", &tm) == 0)
 		snprintf(out, 32, "never");
 	return out;
 }

@@ -41,7 +41,8 @@ static uint64_t number_of(const json_t *object, const char *key)
 	return (uint64_t)json_integer_value(json_object_get(object, key));
 }
 
-/* ---- create ----------------------------------------------------------------------------------- */
+/* ---- create -----------------------------------------------------------------------------------
+ */
 
 static int run_create(struct cli *cli)
 {
@@ -59,7 +60,8 @@ static int run_create(struct cli *cli)
 	}
 	if (options.expires && cli_parse_duration(options.expires, &seconds) != 0) {
 		json_decref(hostnames);
-		return cli_usage_error(cli, "--expires \"%s\" is not like 48h, 7d or never", options.expires);
+		return cli_usage_error(cli, "--expires \"%s\" is not like 48h, 7d or never",
+		                       options.expires);
 	}
 	json_t *request = json_pack("{s:o}", "hostnames", hostnames);
 	if (options.name)
@@ -74,7 +76,8 @@ static int run_create(struct cli *cli)
 	} else {
 		fprintf(stderr,
 		        "Invite %s for %s; it expires: %s.\n"
-		        "Give this token to the agent as TOWONEL_INVITE_TOKEN. It is shown only now:\n",
+		        "Give this token to the agent as TOWONEL_INVITE_TOKEN. It is shown only "
+		        "now:\n",
 		        text_of(body, "invite_id"), text_of(body, "name"),
 		        cli_format_time(number_of(body, "expires_at_ms"), when));
 		printf("%s\n", text_of(body, "token"));
@@ -95,15 +98,18 @@ const struct command invite_create = {
 	.verb = "create",
 	.arguments = "--hostnames LIST [--name NAME] [--expires 48h|7d|never]",
 	.summary = "make a tenant and the token for its agents",
-	.details = "  --hostnames LIST   names and wildcards (*.example.eu) the tenant may use, comma-separated\n"
+	.details = "  --hostnames LIST   names and wildcards (*.example.eu) the tenant may use, "
+	           "comma-separated\n"
 		   "  --name NAME        what to call it in lists\n"
-		   "  --expires TIME     how long the token can start agents: 90s, 30m, 48h, 7d; default never\n",
+		   "  --expires TIME     how long the token can start agents: 90s, 30m, 48h, 7d; "
+	           "default never\n",
 	.options = create_options,
 	.option = option,
 	.run = run_create,
 };
 
-/* ---- list ------------------------------------------------------------------------------------- */
+/* ---- list -------------------------------------------------------------------------------------
+ */
 
 static void add_row(struct table *table, const json_t *invite)
 {
@@ -111,7 +117,8 @@ static void add_row(struct table *table, const json_t *invite)
 	const json_t *hostnames = json_object_get(invite, "hostnames");
 	size_t index, used = 0;
 	json_t *hostname;
-	json_array_foreach(hostnames, index, hostname) {
+	json_array_foreach(hostnames, index, hostname)
+	{
 		int n = snprintf(names + used, sizeof names - used, "%s%s", index ? "," : "",
 		                 json_string_value(hostname));
 		if (n < 0 || (size_t)n >= sizeof names - used)
@@ -131,7 +138,8 @@ static void add_row(struct table *table, const json_t *invite)
 
 static int run_list(struct cli *cli)
 {
-	static const char *const headings[] = { "ID", "NAME", "STATUS", "CREATED", "EXPIRES", "HOSTNAMES" };
+	static const char *const headings[] = { "ID",      "NAME",    "STATUS",
+		                                "CREATED", "EXPIRES", "HOSTNAMES" };
 	json_t *invites, *invite;
 	size_t index;
 	int status = cli_list(cli, "/v1/invites", "invites", &invites);
@@ -145,8 +153,7 @@ static int run_list(struct cli *cli)
 		printf("No invites. Make one: towonel invite create --hostnames app.example.eu\n");
 	} else {
 		struct table *table = table_new(headings, sizeof headings / sizeof *headings);
-		json_array_foreach(invites, index, invite)
-			add_row(table, invite);
+		json_array_foreach(invites, index, invite) add_row(table, invite);
 		table_print(table);
 		table_free(table);
 	}
@@ -162,7 +169,8 @@ const struct command invite_list = {
 	.run = run_list,
 };
 
-/* ---- revoke ----------------------------------------------------------------------------------- */
+/* ---- revoke -----------------------------------------------------------------------------------
+ */
 
 static int run_revoke(struct cli *cli)
 {
@@ -172,9 +180,11 @@ static int run_revoke(struct cli *cli)
 	if (!options.id)
 		return cli_usage_error(cli, "--id is missing");
 	if (strlen(options.id) != TOW_INVITE_ID_TEXT_SIZE - 1 ||
-	    strspn(options.id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") !=
-		    TOW_INVITE_ID_TEXT_SIZE - 1)
-		return cli_usage_error(cli, "--id \"%s\" is no invite id; see towonel invite list", options.id);
+	    strspn(options.id,
+	           "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") !=
+	            TOW_INVITE_ID_TEXT_SIZE - 1)
+		return cli_usage_error(cli, "--id \"%s\" is no invite id; see towonel invite list",
+		                       options.id);
 	snprintf(path, sizeof path, "/v1/invites/%s", options.id);
 	int status = cli_call(cli, "DELETE", path, NULL, TOW_HUB_OPERATOR, &body, NULL);
 	if (status != 0)

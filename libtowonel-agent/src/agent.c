@@ -18,18 +18,19 @@
 #include "registration.h"
 
 /*
- * One agent: a registration with the hub, a link to each edge, and the forwards of visitors' streams.
+ * One agent: a registration with the hub, a link to each edge, and the forwards of visitors'
+ * streams.
  *
  *     RUNNING ──drain, superseded──► DRAINING ──idle or late──► LEAVING ──► STOPPED
  *        └──────────────── fatal, second drain ────────────────────┘
  *
- * Tunnels are closed, and the hub is told, only after the open streams have ended: a hub that knows the agent is
- * gone cuts its tunnels.
+ * Tunnels are closed, and the hub is told, only after the open streams have ended: a hub that knows
+ * the agent is gone cuts its tunnels.
  */
 
 #define DRAIN_DEFAULT_MS 25000
-/* An edge has to be missing from this many of the hub's lists in a row before its tunnel is given up: a hub that has
- * just started lists no edges yet. */
+/* An edge has to be missing from this many of the hub's lists in a row before its tunnel is given
+ * up: a hub that has just started lists no edges yet. */
 #define EDGE_MISSING_MAX 3
 
 enum state {
@@ -87,7 +88,8 @@ struct tow_agent {
 
 static void begin_leaving(struct tow_agent *agent);
 
-/* ---- events ----------------------------------------------------------------------------------- */
+/* ---- events -----------------------------------------------------------------------------------
+ */
 
 static void push(struct tow_agent *agent, const struct tow_agent_event *event)
 {
@@ -121,7 +123,8 @@ static void push_plain(struct tow_agent *agent, enum tow_agent_event_kind kind, 
 	push(agent, &(struct tow_agent_event){ .kind = kind, .text = text });
 }
 
-/* ---- edges ------------------------------------------------------------------------------------ */
+/* ---- edges ------------------------------------------------------------------------------------
+ */
 
 static void set_up_count(struct tow_agent *agent, size_t count)
 {
@@ -283,7 +286,8 @@ static void follow_edge(struct tow_agent *agent, const json_t *edge)
 
 	if (!id_text || tow_id_parse(tow_slice_of(id_text), &id) != 0 || !is_trusted(agent, &id))
 		return;
-	json_array_foreach(list, index, item) {
+	json_array_foreach(list, index, item)
+	{
 		if (json_is_string(item) && count < LINK_ADDRESSES_MAX)
 			addresses[count++] = json_string_value(item);
 	}
@@ -305,15 +309,15 @@ static void hub_edges(void *user, const json_t *edges)
 		return;
 	for (size_t i = 0; i < agent->link_count; i++)
 		agent->links[i].missing++;
-	json_array_foreach(edges, index, edge)
-		follow_edge(agent, edge);
+	json_array_foreach(edges, index, edge) follow_edge(agent, edge);
 	for (size_t i = agent->link_count; i-- > 0;) {
 		if (agent->links[i].missing >= EDGE_MISSING_MAX) {
 			struct edge_link *link = agent->links[i].link;
 			tow_log_info(agent->log, "the hub no longer lists the edge",
 			             tow_f_id("edge", tow__link_edge(link)));
 			if (tow__link_is_up(link)) {
-				push_link(agent, TOW_AGENT_LOST, link, "the hub no longer lists the edge");
+				push_link(agent, TOW_AGENT_LOST, link,
+				          "the hub no longer lists the edge");
 				set_up_count(agent, agent->up_count - 1);
 			}
 			tow__link_close(link, TOW_TUNNEL_OK);
@@ -321,7 +325,8 @@ static void hub_edges(void *user, const json_t *edges)
 	}
 }
 
-/* ---- hub -------------------------------------------------------------------------------------- */
+/* ---- hub --------------------------------------------------------------------------------------
+ */
 
 static void hub_registered(void *user)
 {
@@ -330,7 +335,8 @@ static void hub_registered(void *user)
 
 static void hub_refused(void *user, const char *service, const char *text)
 {
-	push(user, &(struct tow_agent_event){ .kind = TOW_AGENT_REFUSED, .service = service, .text = text });
+	push(user, &(struct tow_agent_event){
+			   .kind = TOW_AGENT_REFUSED, .service = service, .text = text });
 }
 
 static void hub_superseded(void *user)
@@ -365,15 +371,17 @@ static const struct registration_events registration_events = {
 	.left = hub_left,
 };
 
-/* ---- the end ---------------------------------------------------------------------------------- */
+/* ---- the end ----------------------------------------------------------------------------------
+ */
 
 static void stopped(struct tow_agent *agent)
 {
 	agent->state = STOPPED;
 	tow_timer_stop(&agent->drain_timer);
 	tow_log_info(agent->log, "agent has stopped");
-	push(agent, &(struct tow_agent_event){
-			    .kind = TOW_AGENT_STOPPED, .code = agent->code, .text = agent->stop_text });
+	push(agent, &(struct tow_agent_event){ .kind = TOW_AGENT_STOPPED,
+	                                       .code = agent->code,
+	                                       .text = agent->stop_text });
 	tow_loop_stop(agent->loop);
 }
 
@@ -428,7 +436,8 @@ void tow_agent_drain(struct tow_agent *agent)
 	tow_task_schedule(&agent->advance);
 }
 
-/* One event descriptor carries both calls from outside: stops are counted in the upper half of its number. */
+/* One event descriptor carries both calls from outside: stops are counted in the upper half of its
+ * number. */
 #define ONE_WAKE UINT64_C(1)
 #define ONE_STOP (UINT64_C(1) << 32)
 
@@ -464,7 +473,8 @@ void tow_agent_wake(struct tow_agent *agent)
 	call(agent, ONE_WAKE);
 }
 
-/* ---- making one ------------------------------------------------------------------------------- */
+/* ---- making one -------------------------------------------------------------------------------
+ */
 
 static void sink(void *user, enum tow_log_level level, const char *line)
 {
@@ -486,7 +496,8 @@ static int parse_services(const struct tow_agent_config *config, struct tow_serv
 	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
 		if (!lists[i].text)
 			continue;
-		int rc = tow_service_list_parse(out, lists[i].kind, tow_slice_of(lists[i].text), err);
+		int rc = tow_service_list_parse(out, lists[i].kind, tow_slice_of(lists[i].text),
+		                                err);
 		if (rc != 0) {
 			tow_error_prefix(err, "%s", lists[i].what);
 			return rc;
@@ -505,9 +516,9 @@ static int parse_trusted(struct tow_agent *agent, const struct tow_agent_config 
 		return tow_error_set(err, TOW_ENOMEM, "%s", tow_strerror(TOW_ENOMEM));
 	for (size_t i = 0; i < config->trusted_edge_count; i++) {
 		if (tow_id_parse(tow_slice_of(config->trusted_edges[i]), &agent->trusted[i]) != 0)
-			return tow_error_set(err, TOW_EINVAL,
-			                     "trusted edges: item %zu is not 64 lowercase hex digits",
-			                     i + 1);
+			return tow_error_set(
+				err, TOW_EINVAL,
+				"trusted edges: item %zu is not 64 lowercase hex digits", i + 1);
 	}
 	agent->trusted_count = config->trusted_edge_count;
 	return 0;
@@ -545,17 +556,18 @@ static int make_metrics(struct tow_agent *agent)
 		return TOW_ENOMEM;
 	tow_metrics_add_process(m);
 	agent->links_accepted = tow_metrics_series(m, TOW_METRIC_COUNTER,
-	                                           "towonel_agent_edge_connections_accepted_total", NULL,
-	                                           "Tunnels that an edge has accepted.");
+	                                           "towonel_agent_edge_connections_accepted_total",
+	                                           NULL, "Tunnels that an edge has accepted.");
 	agent->links_rejected = tow_metrics_series(m, TOW_METRIC_COUNTER,
-	                                           "towonel_agent_edge_connections_rejected_total", NULL,
-	                                           "Tunnels that an edge has refused.");
+	                                           "towonel_agent_edge_connections_rejected_total",
+	                                           NULL, "Tunnels that an edge has refused.");
 	agent->tunnels = tow_metrics_series(m, TOW_METRIC_GAUGE, "towonel_agent_tunnels", NULL,
 	                                    "Tunnels that are up.");
-	tow_metric_set(tow_metrics_series(m, TOW_METRIC_GAUGE, "towonel_agent_info",
-	                                  tow_metric_label(label, sizeof label, "version", TOW_VERSION),
-	                                  "The version of the agent."),
-	               1);
+	tow_metric_set(
+		tow_metrics_series(m, TOW_METRIC_GAUGE, "towonel_agent_info",
+	                           tow_metric_label(label, sizeof label, "version", TOW_VERSION),
+	                           "The version of the agent."),
+		1);
 	tow_metrics_callback(m, TOW_METRIC_GAUGE, "towonel_agent_tunnel_quiet_seconds", NULL,
 	                     "Time since the quietest tunnel carried a byte there and back.",
 	                     quiet_seconds, agent);
@@ -643,12 +655,14 @@ static int make_parts(struct tow_agent *agent, struct tow_error *err)
 	return make_endpoint(agent, err);
 }
 
-static int make(struct tow_agent *agent, const struct tow_agent_config *config, struct tow_error *err)
+static int make(struct tow_agent *agent, const struct tow_agent_config *config,
+                struct tow_error *err)
 {
 	int rc;
 	if (!config->invite_token || !config->invite_token[0])
 		return tow_error_set(err, TOW_EINVAL, "no invite token");
-	rc = tow_token_parse(tow_slice_of(config->invite_token), TOW_TOKEN_INVITE, &agent->token, err);
+	rc = tow_token_parse(tow_slice_of(config->invite_token), TOW_TOKEN_INVITE, &agent->token,
+	                     err);
 	if (rc != 0)
 		return tow_error_prefix(err, "invite token");
 	if ((rc = parse_services(config, &agent->services, err)) != 0)
@@ -662,8 +676,9 @@ static int make(struct tow_agent *agent, const struct tow_agent_config *config, 
 	agent->log_line = config->log;
 	agent->log_user = config->log_user;
 	if (config->log) {
-		agent->log = tow_log_new((enum tow_log_level)config->log_level,
-		                         config->log_json ? TOW_LOG_JSON : TOW_LOG_TEXT, sink, agent);
+		agent->log =
+			tow_log_new((enum tow_log_level)config->log_level,
+		                    config->log_json ? TOW_LOG_JSON : TOW_LOG_TEXT, sink, agent);
 		if (!agent->log)
 			return TOW_ENOMEM;
 	}
@@ -703,7 +718,8 @@ int tow_agent_new(const struct tow_agent_config *config, struct tow_agent **out,
 	if (rc != 0) {
 		tow_agent_free(agent);
 		if (error && error_size)
-			snprintf(error, error_size, "%s", err.text[0] ? err.text : tow_strerror(rc));
+			snprintf(error, error_size, "%s",
+			         err.text[0] ? err.text : tow_strerror(rc));
 		return rc;
 	}
 	*out = agent;
@@ -748,7 +764,8 @@ void tow_agent_free(struct tow_agent *agent)
 	free(agent);
 }
 
-/* ---- driving one ------------------------------------------------------------------------------ */
+/* ---- driving one ------------------------------------------------------------------------------
+ */
 
 int tow_agent_run(struct tow_agent *agent,
                   void (*on_event)(void *user, const struct tow_agent_event *event), void *user)

@@ -3,14 +3,14 @@
 #define TOWONEL_AGENT_BACKOFF_H
 
 /*
- * Exponential backoff with jitter: each wait is drawn from the upper half of a span that doubles from FIRST to LAST,
- * so that a thousand agents that lost the same edge do not come back in step.
+ * Exponential backoff with jitter: each wait is drawn from the upper half of a span that doubles
+ * from FIRST to LAST, so that a thousand agents that lost the same edge do not come back in step.
  */
 
 #include <stdint.h>
 
 #define BACKOFF_FIRST_NS (250 * UINT64_C(1000000))
-#define BACKOFF_LAST_NS (30 * UINT64_C(1000000000))
+#define BACKOFF_LAST_NS  (30 * UINT64_C(1000000000))
 
 /* All-zero is valid: nothing has failed yet. */
 struct backoff {

@@ -13,13 +13,13 @@
 #define HELLO_TIMEOUT_NS (10 * TOW_NSEC_PER_SEC)
 /* Often enough that a restarted edge's stateless reset is drawn within seconds. */
 #define PING_INTERVAL_NS (5 * TOW_NSEC_PER_SEC)
-#define PONG_TIMEOUT_NS (20 * TOW_NSEC_PER_SEC)
+#define PONG_TIMEOUT_NS  (20 * TOW_NSEC_PER_SEC)
 /* A tunnel that lived this long was a good one: the next try is not a repeated failure. */
-#define GOOD_TUNNEL_NS (30 * TOW_NSEC_PER_SEC)
+#define GOOD_TUNNEL_NS   (30 * TOW_NSEC_PER_SEC)
 #define REFUSED_DELAY_NS (5 * TOW_NSEC_PER_SEC)
 
 enum state {
-	WAIT,    /* for the backoff, or for an address */
+	WAIT, /* for the backoff, or for an address */
 	RESOLVE,
 	CONNECT,
 	HELLO,
@@ -38,15 +38,16 @@ struct edge_link {
 
 	char *addresses[LINK_ADDRESSES_MAX];
 	size_t address_count, address_next;
-	char address[300];              /* the one being tried or in use */
-	struct tow_resolve *resolve;    /* RESOLVE */
+	char address[300];           /* the one being tried or in use */
+	struct tow_resolve *resolve; /* RESOLVE */
 	struct tow_addr remotes[TOW_RESOLVE_MAX];
-	size_t remote_count, remote_next; /* what the name resolved to; each is tried before the next name */
+	size_t remote_count,
+		remote_next; /* what the name resolved to; each is tried before the next name */
 
-	struct tow_quic_conn *conn;     /* CONNECT and on */
+	struct tow_quic_conn *conn;      /* CONNECT and on */
 	struct tow_quic_stream *control; /* HELLO and on */
 	struct tow_buf received;
-	char why[256];                  /* set before the connection is closed from here */
+	char why[256]; /* set before the connection is closed from here */
 	int refused;
 	uint64_t up_since_ns, last_pong_ns, last_ping_id;
 };
@@ -56,7 +57,8 @@ static void try_next(struct edge_link *link);
 static void enter(struct edge_link *link, enum state state)
 {
 	tow_log_trace(link->config.log, "edge link", tow_f_id("edge", &link->config.edge),
-	              tow_f_str("from", state_names[link->state]), tow_f_str("to", state_names[state]));
+	              tow_f_str("from", state_names[link->state]),
+	              tow_f_str("to", state_names[state]));
 	link->state = state;
 }
 
@@ -78,7 +80,8 @@ static void wait_then_try(struct edge_link *link, uint64_t at_least_ns)
 	tow_timer_start_in(&link->timer, delay < at_least_ns ? at_least_ns : delay);
 }
 
-/* ---- control stream --------------------------------------------------------------------------- */
+/* ---- control stream ---------------------------------------------------------------------------
+ */
 
 static int send_message(struct edge_link *link, const struct tow_control_message *message)
 {
@@ -152,31 +155,25 @@ static void handle(struct edge_link *link, const struct tow_control_message *mes
 	};
 
 	switch (message->type) {
-	case TOW_CONTROL_WELCOME:
-		welcomed(link);
-		break;
-	case TOW_CONTROL_PING:
-		send_message(link, &pong);
-		break;
+	case TOW_CONTROL_WELCOME: welcomed(link); break;
+	case TOW_CONTROL_PING: send_message(link, &pong); break;
 	case TOW_CONTROL_PONG:
 		if (message->ping_id <= link->last_ping_id)
 			link->last_pong_ns = tow_loop_now_ns(link->config.loop);
 		break;
 	case TOW_CONTROL_REFUSED:
 		link->refused = 1;
-		snprintf(link->why, sizeof link->why, "the edge refuses this agent: %s", message->text);
+		snprintf(link->why, sizeof link->why, "the edge refuses this agent: %s",
+		         message->text);
 		events->refused(link->config.user, link, message->text);
 		break;
-	case TOW_CONTROL_SUPERSEDED:
-		events->superseded(link->config.user, link);
-		break;
+	case TOW_CONTROL_SUPERSEDED: events->superseded(link->config.user, link); break;
 	case TOW_CONTROL_DRAIN:
 		tow_log_info(link->config.log, "the edge is draining",
 		             tow_f_id("edge", &link->config.edge));
 		break;
 	case TOW_CONTROL_HELLO:
-	case TOW_CONTROL_UNKNOWN:
-		break;
+	case TOW_CONTROL_UNKNOWN: break;
 	}
 }
 
@@ -230,7 +227,8 @@ static const struct tow_quic_stream_events control_events = {
 	.closed = control_closed,
 };
 
-/* ---- connection ------------------------------------------------------------------------------- */
+/* ---- connection -------------------------------------------------------------------------------
+ */
 
 static void established(void *user)
 {
@@ -254,7 +252,8 @@ static void stream_opened(void *user, struct tow_quic_stream *stream)
 
 static void datagram(void *user, struct tow_slice bytes)
 {
-	/* UDP services are the only ones that use DATAGRAM frames; one for nobody is dropped, as loss is. */
+	/* UDP services are the only ones that use DATAGRAM frames; one for nobody is dropped, as
+	 * loss is. */
 	(void)user;
 	(void)bytes;
 }
@@ -263,7 +262,7 @@ static void conn_closed(void *user, const struct tow_quic_close_reason *reason)
 {
 	struct edge_link *link = user;
 	int was_up = link->state == UP;
-	const char *why = link->why[0] ? link->why
+	const char *why = link->why[0]      ? link->why
 	                  : reason->text[0] ? reason->text
 	                                    : tow_strerror(reason->status);
 
@@ -284,8 +283,8 @@ static void conn_closed(void *user, const struct tow_quic_close_reason *reason)
 		link->config.events->lost(link->config.user, link, why);
 	} else {
 		tow_log_warn(link->config.log, "no tunnel to the edge; trying again",
-		             tow_f_id("edge", &link->config.edge), tow_f_str("address", link->address),
-		             tow_f_str("error", why));
+		             tow_f_id("edge", &link->config.edge),
+		             tow_f_str("address", link->address), tow_f_str("error", why));
 	}
 	uint64_t at_least = link->refused ? REFUSED_DELAY_NS : 0;
 	link->refused = 0;
@@ -306,11 +305,12 @@ static void connect_remote(struct edge_link *link)
 	const struct tow_addr *remote = &link->remotes[link->remote_next++];
 	tow_addr_format(remote, link->address);
 	enter(link, CONNECT);
-	int rc = tow_quic_connect(link->config.endpoint, remote, &link->config.edge, &conn_events, link,
-	                          &link->conn);
+	int rc = tow_quic_connect(link->config.endpoint, remote, &link->config.edge, &conn_events,
+	                          link, &link->conn);
 	if (rc != 0) {
 		tow_log_warn(link->config.log, "no tunnel to the edge; trying again",
-		             tow_f_id("edge", &link->config.edge), tow_f_str("address", link->address),
+		             tow_f_id("edge", &link->config.edge),
+		             tow_f_str("address", link->address),
 		             tow_f_str("error", tow_strerror(rc)));
 		wait_then_try(link, 0);
 	}
@@ -322,7 +322,8 @@ static void resolved(void *user, int status, const struct tow_addr *addrs, size_
 	struct edge_link *link = user;
 	link->resolve = NULL;
 	if (status != 0) {
-		tow_log_warn(link->config.log, "the edge's address cannot be resolved; trying again",
+		tow_log_warn(link->config.log,
+		             "the edge's address cannot be resolved; trying again",
 		             tow_f_str("address", link->address), tow_f_str("error", err->text));
 		wait_then_try(link, 0);
 		return;
@@ -362,9 +363,7 @@ static void timer_fired(void *user)
 	struct edge_link *link = user;
 	uint64_t now = tow_loop_now_ns(link->config.loop);
 	switch (link->state) {
-	case WAIT:
-		try_next(link);
-		break;
+	case WAIT: try_next(link); break;
 	case HELLO:
 		close_with(link, TOW_TUNNEL_PROTOCOL, "the edge does not answer the hello");
 		break;
@@ -376,12 +375,12 @@ static void timer_fired(void *user)
 		break;
 	case RESOLVE:
 	case CONNECT:
-	case CLOSING:
-		break;
+	case CLOSING: break;
 	}
 }
 
-/* ---- lifetime --------------------------------------------------------------------------------- */
+/* ---- lifetime ---------------------------------------------------------------------------------
+ */
 
 int tow__link_new(const struct edge_link_config *config, struct edge_link **out)
 {

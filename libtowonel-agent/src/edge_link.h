@@ -3,15 +3,15 @@
 #define TOWONEL_AGENT_EDGE_LINK_H
 
 /*
- * The agent's tie to one edge: a QUIC connection that is dialled again whenever it is gone, and the control stream on
- * it.
+ * The agent's tie to one edge: a QUIC connection that is dialled again whenever it is gone, and the
+ * control stream on it.
  *
  *     WAIT ──► RESOLVE ──► CONNECT ──► HELLO ──► UP
  *      ▲ backoff  │ name      │ key       │ welcome │ connection lost, or no pong
  *      └──────────┴───────────┴───────────┴─────────┘        any ──► CLOSING ──► (gone)
  *
- * A tunnel counts as up when the edge has said welcome, and as alive as long as pings come back: a connection that
- * carries nothing end to end is torn down, whatever QUIC thinks of it.
+ * A tunnel counts as up when the edge has said welcome, and as alive as long as pings come back: a
+ * connection that carries nothing end to end is torn down, whatever QUIC thinks of it.
  */
 
 #include <towonel/tunnel/log.h>
@@ -41,7 +41,8 @@ struct edge_link_config {
 	struct tow_quic_endpoint *endpoint;
 	struct tow_id edge;
 	/* Authorities that this agent serves; asked for at each hello. */
-	char **(*services)(void *user, size_t *count); /* malloc'd array of malloc'd strings; NULL: no memory */
+	char **(*services)(void *user,
+	                   size_t *count); /* malloc'd array of malloc'd strings; NULL: no memory */
 	const struct edge_link_events *events;
 	void *user;
 };

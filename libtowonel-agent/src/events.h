@@ -3,8 +3,8 @@
 #define TOWONEL_AGENT_EVENTS_H
 
 /*
- * What the agent tells its host, in order. The queue is bounded: a host that never asks loses the oldest
- * events, except that the last one, STOPPED, is always there.
+ * What the agent tells its host, in order. The queue is bounded: a host that never asks loses the
+ * oldest events, except that the last one, STOPPED, is always there.
  */
 
 #include <towonel/agent.h>

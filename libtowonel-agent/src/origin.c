@@ -21,7 +21,7 @@ struct origin_dial {
 
 	struct tow_tcp_dial *dial; /* DIAL */
 	int fd;
-	struct tow_tls *tls;       /* HANDSHAKE */
+	struct tow_tls *tls; /* HANDSHAKE */
 	struct tow_io *io;
 	struct tow_timer timer;
 };
@@ -109,7 +109,8 @@ static int start_tls(struct origin_dial *d)
 	return tow_timer_start_in(&d->timer, ORIGIN_DIAL_TIMEOUT_NS);
 }
 
-/* A fresh socket's buffer takes a PROXY header whole; if it does not, the origin is in no state to serve. */
+/* A fresh socket's buffer takes a PROXY header whole; if it does not, the origin is in no state to
+ * serve. */
 static int greet(const struct origin_dial *d)
 {
 	if (d->greeting_len == 0)
@@ -139,8 +140,9 @@ static void connected(void *user, int status, int fd, const struct tow_error *er
 	finish(d, status, status ? &reason : NULL);
 }
 
-int tow__origin_dial(struct tow_loop *loop, struct origin_tls *tls, const struct tow_service *service,
-                     struct tow_slice greeting, origin_dialled done, void *user, struct origin_dial **out)
+int tow__origin_dial(struct tow_loop *loop, struct origin_tls *tls,
+                     const struct tow_service *service, struct tow_slice greeting,
+                     origin_dialled done, void *user, struct origin_dial **out)
 {
 	struct origin_dial *d = calloc(1, sizeof *d);
 	int rc = 0;

@@ -16,7 +16,8 @@ static void *grow(void *items, size_t count, size_t *cap, size_t size)
 	return moved;
 }
 
-static struct hub_item *find(const struct hub_state *state, enum tow_service_kind kind, const char *name)
+static struct hub_item *find(const struct hub_state *state, enum tow_service_kind kind,
+                             const char *name)
 {
 	for (size_t i = 0; i < state->count; i++)
 		if (state->items[i].kind == kind && strcmp(state->items[i].name, name) == 0)
@@ -58,30 +59,15 @@ int tow__hub_state_fold(struct hub_state *state, const struct tow_entry *entry)
 
 	switch (entry->op) {
 	case TOW_ENTRY_UPSERT_HOSTNAME:
-	case TOW_ENTRY_SET_HOSTNAME_TLS:
-		item.kind = TOW_SERVICE_HTTPS;
-		return put(state, &item);
-	case TOW_ENTRY_UPSERT_TCP_SERVICE:
-		item.kind = TOW_SERVICE_TCP;
-		return put(state, &item);
-	case TOW_ENTRY_UPSERT_UDP_SERVICE:
-		item.kind = TOW_SERVICE_UDP;
-		return put(state, &item);
-	case TOW_ENTRY_DELETE_HOSTNAME:
-		drop(state, TOW_SERVICE_HTTPS, entry->name);
-		return 0;
-	case TOW_ENTRY_DELETE_TCP_SERVICE:
-		drop(state, TOW_SERVICE_TCP, entry->name);
-		return 0;
-	case TOW_ENTRY_DELETE_UDP_SERVICE:
-		drop(state, TOW_SERVICE_UDP, entry->name);
-		return 0;
-	case TOW_ENTRY_LEAVE:
-		state->count = 0;
-		return 0;
+	case TOW_ENTRY_SET_HOSTNAME_TLS: item.kind = TOW_SERVICE_HTTPS; return put(state, &item);
+	case TOW_ENTRY_UPSERT_TCP_SERVICE: item.kind = TOW_SERVICE_TCP; return put(state, &item);
+	case TOW_ENTRY_UPSERT_UDP_SERVICE: item.kind = TOW_SERVICE_UDP; return put(state, &item);
+	case TOW_ENTRY_DELETE_HOSTNAME: drop(state, TOW_SERVICE_HTTPS, entry->name); return 0;
+	case TOW_ENTRY_DELETE_TCP_SERVICE: drop(state, TOW_SERVICE_TCP, entry->name); return 0;
+	case TOW_ENTRY_DELETE_UDP_SERVICE: drop(state, TOW_SERVICE_UDP, entry->name); return 0;
+	case TOW_ENTRY_LEAVE: state->count = 0; return 0;
 	case TOW_ENTRY_UPSERT_AGENT:
-	case TOW_ENTRY_REVOKE_AGENT:
-		return 0;
+	case TOW_ENTRY_REVOKE_AGENT: return 0;
 	}
 	return 0;
 }
@@ -146,7 +132,8 @@ int tow__reconcile(const struct tow_service_list *wanted, const struct hub_state
 	for (size_t i = 0; rc == 0 && i < has->count; i++) {
 		const struct hub_item *item = &has->items[i];
 		const struct tow_service *service = find_wanted(wanted, item);
-		/* A service that changes its port lets go of the old one first: two services may swap. */
+		/* A service that changes its port lets go of the old one first: two services may
+		 * swap. */
 		if (!service || (item->kind != TOW_SERVICE_HTTPS && !same(service, item)))
 			rc = append(out, delete_op[item->kind], item->name, TOW_TLS_PASSTHROUGH, 0);
 	}

@@ -3,8 +3,8 @@
 #define TOWONEL_AGENT_RECONCILE_H
 
 /*
- * Reconciliation, pure: what the environment wants and what the hub has give the operations that make the second
- * into the first. What the hub has is learnt by folding the tenant's signed log.
+ * Reconciliation, pure: what the environment wants and what the hub has give the operations that
+ * make the second into the first. What the hub has is learnt by folding the tenant's signed log.
  */
 
 #include <towonel/wire/entry.h>
@@ -25,7 +25,8 @@ struct hub_state {
 	uint64_t latest_sequence;
 };
 
-/* Applies one entry of the log, in the log's order. Agent entries only move the sequence. Returns 0, TOW_ENOMEM. */
+/* Applies one entry of the log, in the log's order. Agent entries only move the sequence. Returns
+ * 0, TOW_ENOMEM. */
 int tow__hub_state_fold(struct hub_state *state, const struct tow_entry *entry);
 void tow__hub_state_deinit(struct hub_state *state);
 
@@ -35,8 +36,8 @@ struct operations {
 	size_t count, cap;
 };
 
-/* Appends what has to be said, deletions first, so that a port or name that moves is free before it is claimed.
- * Returns 0, TOW_ENOMEM. */
+/* Appends what has to be said, deletions first, so that a port or name that moves is free before it
+ * is claimed. Returns 0, TOW_ENOMEM. */
 int tow__reconcile(const struct tow_service_list *wanted, const struct hub_state *has,
                    struct operations *out);
 int tow__operations_append(struct operations *operations, const struct tow_entry *entry);

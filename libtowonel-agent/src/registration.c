@@ -11,12 +11,13 @@
 #include "reconcile.h"
 
 /* A batch stays below the hub's bound on bodies: a signed entry is about 5 KB of text. */
-#define BATCH_BYTES_MAX (TOW_HTTP_ENTRIES_BODY_MAX - TOW_ENTRY_MAX)
+#define BATCH_BYTES_MAX     (TOW_HTTP_ENTRIES_BODY_MAX - TOW_ENTRY_MAX)
 #define HEARTBEAT_DEFAULT_S 20
-#define HEARTBEAT_MAX_S 300
-#define REFUSED_AGAIN_NS (60 * TOW_NSEC_PER_SEC)
-#define LEAVE_TIMEOUT_NS (3 * TOW_NSEC_PER_SEC)
-/* An entry outlives the agent by at most this long when it could not be revoked; it is renewed at half of it. */
+#define HEARTBEAT_MAX_S     300
+#define REFUSED_AGAIN_NS    (60 * TOW_NSEC_PER_SEC)
+#define LEAVE_TIMEOUT_NS    (3 * TOW_NSEC_PER_SEC)
+/* An entry outlives the agent by at most this long when it could not be revoked; it is renewed at
+ * half of it. */
 #define AGENT_ENTRY_LIFE_MS (7 * UINT64_C(86400000))
 
 enum state {
@@ -45,10 +46,10 @@ struct registration {
 	uint64_t renew_at_ms;
 	uint64_t next_sequence;
 
-	struct operations operations; /* what READ found to be said */
-	size_t applied;               /* how many of them the hub has answered */
-	size_t in_flight;             /* how many are in the request under way */
-	int one_by_one;               /* a batch was refused: find out which one it is */
+	struct operations operations;        /* what READ found to be said */
+	size_t applied;                      /* how many of them the hub has answered */
+	size_t in_flight;                    /* how many are in the request under way */
+	int one_by_one;                      /* a batch was refused: find out which one it is */
 	char (*refused)[TOW_AUTHORITY_SIZE]; /* told already, so that a retry does not repeat it */
 	size_t refused_count, refused_before;
 	int done_once;
@@ -59,7 +60,8 @@ struct registration {
 
 static void enter(struct registration *r, enum state state);
 
-/* ---- what is said ----------------------------------------------------------------------------- */
+/* ---- what is said -----------------------------------------------------------------------------
+ */
 
 static uint64_t take_sequence(struct registration *r)
 {
@@ -98,7 +100,8 @@ int tow__registration_sign_agent(struct registration *r, struct tow_buf *out)
 }
 
 /* Appends the signed entry to a JSON array. */
-static int append_signed(struct registration *r, json_t *array, const struct tow_entry *entry, size_t *bytes)
+static int append_signed(struct registration *r, json_t *array, const struct tow_entry *entry,
+                         size_t *bytes)
 {
 	struct tow_entry copy = *entry;
 	struct tow_buf text = { 0 };
@@ -106,7 +109,8 @@ static int append_signed(struct registration *r, json_t *array, const struct tow
 	if (rc == 0) {
 		struct tow_slice jws = tow_buf_peek(&text);
 		*bytes += jws.len;
-		rc = json_array_append_new(array, json_loadb((const char *)jws.base, jws.len, 0, NULL))
+		rc = json_array_append_new(array,
+		                           json_loadb((const char *)jws.base, jws.len, 0, NULL))
 		             ? TOW_ENOMEM
 		             : 0;
 	}
@@ -118,8 +122,8 @@ static int append_signed(struct registration *r, json_t *array, const struct tow
 static int post_entries(struct registration *r, json_t *array, tow_hub_answered done)
 {
 	json_t *body = json_pack("{s:o}", "entries", array);
-	return body ? tow_hub_call(r->hub, "POST", "/v1/entries", body, TOW_HUB_NO_AUTH, NULL, done, r,
-	                           &r->call)
+	return body ? tow_hub_call(r->hub, "POST", "/v1/entries", body, TOW_HUB_NO_AUTH, NULL, done,
+	                           r, &r->call)
 	            : TOW_ENOMEM;
 }
 
@@ -145,7 +149,8 @@ static void authority_of(const struct tow_entry *entry, char out[TOW_AUTHORITY_S
 	snprintf(out, TOW_AUTHORITY_SIZE, "%s%s", prefix, entry->name);
 }
 
-/* ---- refusals --------------------------------------------------------------------------------- */
+/* ---- refusals ---------------------------------------------------------------------------------
+ */
 
 /* Tells of a refused service, unless the last round told it. */
 static void tell_refused(struct registration *r, const struct tow_entry *entry, const char *text)
@@ -169,7 +174,8 @@ static void tell_refused(struct registration *r, const struct tow_entry *entry, 
 	r->config.events->refused(r->config.user, authority, text);
 }
 
-/* ---- states ----------------------------------------------------------------------------------- */
+/* ---- states -----------------------------------------------------------------------------------
+ */
 
 static void answered(void *user, const struct tow_hub_answer *answer);
 
@@ -180,8 +186,8 @@ static int start_bootstrap(struct registration *r)
 	tow_base64url_encode(r->config.token->secret, TOW_SECRET_SIZE, secret);
 	json_t *body = json_pack("{s:s,s:s}", "invite_id", id, "invite_secret", secret);
 	tow_wipe(secret, sizeof secret);
-	return body ? tow_hub_call(r->hub, "POST", "/v1/bootstrap", body, TOW_HUB_NO_AUTH, NULL, answered,
-	                           r, &r->call)
+	return body ? tow_hub_call(r->hub, "POST", "/v1/bootstrap", body, TOW_HUB_NO_AUTH, NULL,
+	                           answered, r, &r->call)
 	            : TOW_ENOMEM;
 }
 
@@ -195,7 +201,8 @@ static enum state after_bootstrap(struct registration *r, const struct tow_hub_a
 			         "the invite token has expired; ask the operator for a new one");
 		else if (answer->status == 401)
 			snprintf(text, sizeof text,
-			         "the hub does not accept the invite token: it was revoked, or is not "
+			         "the hub does not accept the invite token: it was revoked, or is "
+			         "not "
 			         "this hub's");
 		else
 			snprintf(text, sizeof text, "the hub refuses the invite token: %s",
@@ -239,24 +246,27 @@ static int start_read(struct registration *r)
 	char path[128], tenant[TOW_ID_TEXT_SIZE];
 	snprintf(path, sizeof path, "/v1/tenants/%s/entries",
 	         tow_id_format(tow_tenant_key_id(r->config.tenant_key), tenant));
-	return tow_hub_call(r->hub, "GET", path, NULL, TOW_HUB_SIGNED, TOW_DOMAIN_TENANT_ENTRIES, answered,
-	                    r, &r->call);
+	return tow_hub_call(r->hub, "GET", path, NULL, TOW_HUB_SIGNED, TOW_DOMAIN_TENANT_ENTRIES,
+	                    answered, r, &r->call);
 }
 
 static int fold(struct registration *r, struct hub_state *state, const json_t *log)
 {
 	size_t index;
 	json_t *jws;
-	json_array_foreach(log, index, jws) {
+	json_array_foreach(log, index, jws)
+	{
 		struct tow_entry entry;
 		char *text = json_dumps(jws, JSON_COMPACT);
 		if (!text)
 			return TOW_ENOMEM;
-		int rc = tow_entry_verify(tow_slice_of(text), tow_tenant_key_public(r->config.tenant_key),
-		                          &entry, NULL);
+		int rc =
+			tow_entry_verify(tow_slice_of(text),
+		                         tow_tenant_key_public(r->config.tenant_key), &entry, NULL);
 		free(text);
 		if (rc != 0)
-			tow_log_warn(r->config.log, "the hub has an entry that this tenant did not sign");
+			tow_log_warn(r->config.log,
+			             "the hub has an entry that this tenant did not sign");
 		else if (tow__hub_state_fold(state, &entry) != 0)
 			return TOW_ENOMEM;
 	}
@@ -339,11 +349,12 @@ static enum state after_apply(struct registration *r, const struct tow_hub_answe
 static int start_heartbeat(struct registration *r)
 {
 	char tenant[TOW_ID_TEXT_SIZE], agent[TOW_ID_TEXT_SIZE], hash[TOW_HEX_SIZE(TOW_HASH_SIZE)];
-	json_t *body = json_pack("{s:s,s:s,s:s,s:I}", "tenant_id",
-	                         tow_id_format(tow_tenant_key_id(r->config.tenant_key), tenant), "agent_id",
-	                         tow_id_format(&r->config.agent_key->id, agent), "services_hash",
-	                         tow_hex_encode(r->services_hash, TOW_HASH_SIZE, hash), "generation",
-	                         (json_int_t)r->generation);
+	json_t *body =
+		json_pack("{s:s,s:s,s:s,s:I}", "tenant_id",
+	                  tow_id_format(tow_tenant_key_id(r->config.tenant_key), tenant),
+	                  "agent_id", tow_id_format(&r->config.agent_key->id, agent),
+	                  "services_hash", tow_hex_encode(r->services_hash, TOW_HASH_SIZE, hash),
+	                  "generation", (json_int_t)r->generation);
 	return body ? tow_hub_call(r->hub, "POST", "/v1/agent/heartbeat", body, TOW_HUB_SIGNED,
 	                           TOW_DOMAIN_AGENT_HEARTBEAT, answered, r, &r->call)
 	            : TOW_ENOMEM;
@@ -356,9 +367,10 @@ static enum state after_heartbeat(struct registration *r, const struct tow_hub_a
 		return start_over(r, answer);
 	}
 	tow_metric_inc(r->heartbeats_ok);
-	json_int_t interval = json_integer_value(json_object_get(answer->body, "next_interval_secs"));
+	json_int_t interval =
+		json_integer_value(json_object_get(answer->body, "next_interval_secs"));
 	r->heartbeat_s = interval >= 1 && interval <= HEARTBEAT_MAX_S ? (uint64_t)interval
-	                                                               : HEARTBEAT_DEFAULT_S;
+	                                                              : HEARTBEAT_DEFAULT_S;
 	r->config.events->edges(r->config.user, json_object_get(answer->body, "edges"));
 	if (json_is_true(json_object_get(answer->body, "superseded")))
 		r->config.events->superseded(r->config.user);
@@ -367,7 +379,8 @@ static enum state after_heartbeat(struct registration *r, const struct tow_hub_a
 
 static int start_leave(struct registration *r)
 {
-	struct tow_entry entry = { .op = TOW_ENTRY_REVOKE_AGENT, .agent_id = r->config.agent_key->id };
+	struct tow_entry entry = { .op = TOW_ENTRY_REVOKE_AGENT,
+		                   .agent_id = r->config.agent_key->id };
 	return post_one(r, &entry, answered);
 }
 
@@ -474,7 +487,8 @@ static void timer_fired(void *user)
 	}
 }
 
-/* ---- lifetime --------------------------------------------------------------------------------- */
+/* ---- lifetime ---------------------------------------------------------------------------------
+ */
 
 int tow__registration_new(const struct registration_config *config, struct registration **out)
 {
@@ -498,9 +512,9 @@ int tow__registration_new(const struct registration_config *config, struct regis
 	r->heartbeats_ok = tow_metrics_series(config->metrics, TOW_METRIC_COUNTER,
 	                                      "towonel_agent_heartbeats_total", "outcome=\"ok\"",
 	                                      "Heartbeats sent to the hub, by outcome.");
-	r->heartbeats_failed = tow_metrics_series(config->metrics, TOW_METRIC_COUNTER,
-	                                          "towonel_agent_heartbeats_total", "outcome=\"error\"",
-	                                          "Heartbeats sent to the hub, by outcome.");
+	r->heartbeats_failed = tow_metrics_series(
+		config->metrics, TOW_METRIC_COUNTER, "towonel_agent_heartbeats_total",
+		"outcome=\"error\"", "Heartbeats sent to the hub, by outcome.");
 	*out = r;
 	return 0;
 }

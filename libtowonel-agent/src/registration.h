@@ -13,8 +13,8 @@
  *
  *     any ─► LEAVE ─► ENDED      the agent's own entry is revoked on the way out
  *
- * A failure that may pass is tried again in the same state with backoff; the traffic of tunnels that are up
- * does not depend on any of this. Only a token that the hub refuses is fatal.
+ * A failure that may pass is tried again in the same state with backoff; the traffic of tunnels
+ * that are up does not depend on any of this. Only a token that the hub refuses is fatal.
  */
 
 #include <jansson.h>
@@ -30,7 +30,8 @@ struct registration_events {
 	/* The hub's list of edges: an array of {node_id, addresses}; borrowed. */
 	void (*edges)(void *user, const json_t *edges);
 	void (*registered)(void *user);
-	/* service: an authority, or NULL for the agent as a whole. Said once until it is accepted or changes. */
+	/* service: an authority, or NULL for the agent as a whole. Said once until it is accepted
+	 * or changes. */
 	void (*refused)(void *user, const char *service, const char *text);
 	void (*superseded)(void *user);
 	/* The token is no good; `left` follows. */
@@ -43,7 +44,7 @@ struct registration_config {
 	struct tow_log *log;
 	struct tow_metrics *metrics;
 	struct tow_http_client *http;
-	const struct tow_token *token;             /* borrowed for life, as are the next two */
+	const struct tow_token *token; /* borrowed for life, as are the next two */
 	const struct tow_tenant_key *tenant_key;
 	const struct tow_node_key *agent_key;
 	const struct registration_events *events;
@@ -54,9 +55,10 @@ int tow__registration_new(const struct registration_config *config, struct regis
 void tow__registration_free(struct registration *registration);
 
 /* Starts, or starts over with another service list (borrowed until the next call of this). */
-void tow__registration_serve(struct registration *registration, const struct tow_service_list *services,
-                             uint64_t generation);
-/* Tells the hub that this agent goes; `left` follows within a few seconds, whatever the hub says. */
+void tow__registration_serve(struct registration *registration,
+                             const struct tow_service_list *services, uint64_t generation);
+/* Tells the hub that this agent goes; `left` follows within a few seconds, whatever the hub says.
+ */
 void tow__registration_leave(struct registration *registration);
 
 /* Appends the agent's signed entry, which edges ask for too. Returns 0, TOW_ENOMEM, TOW_ECRYPTO. */

@@ -42,15 +42,15 @@ enum tow_agent_log_level {
 
 /* All-zero but for invite_token is valid. Everything is copied by tow_agent_new. */
 struct tow_agent_config {
-	const char *invite_token;       /* tt_inv_2_...; required; never logged */
+	const char *invite_token; /* tt_inv_2_...; required; never logged */
 	const char *services; /* JSON arrays as in TOWONEL_AGENT_SERVICES, ... ; NULL or "": none */
 	const char *tcp_services;
 	const char *udp_services;
 	const char *const
 		*trusted_edges; /* node ids (64 hex digits) that override the hub's list */
 	size_t trusted_edge_count;
-	const char *health_listen;      /* "127.0.0.1:9092"; NULL: no health listener */
-	uint64_t drain_ms;              /* how long open streams may finish; 0: 25000 */
+	const char *health_listen; /* "127.0.0.1:9092"; NULL: no health listener */
+	uint64_t drain_ms;         /* how long open streams may finish; 0: 25000 */
 	/* Finished log lines (logfmt, or JSON objects when log_json), without newline. NULL: no
 	 * log. Called on the thread that drives the agent. */
 	void (*log)(void *user, enum tow_agent_log_level level, const char *line);
@@ -68,7 +68,7 @@ enum tow_agent_event_kind {
 	TOW_AGENT_REFUSED,    /* the hub or an edge refuses a service or the agent; text says why */
 	TOW_AGENT_SUPERSEDED, /* an agent with another service list took over; streams finish, then
 	                         STOPPED */
-	TOW_AGENT_WOKEN, /* tow_agent_wake was called */
+	TOW_AGENT_WOKEN,      /* tow_agent_wake was called */
 	TOW_AGENT_STOPPED, /* nothing is left; the last event. code is 0, or why it had to stop */
 };
 
@@ -76,11 +76,11 @@ enum tow_agent_event_kind {
  * the agent. */
 struct tow_agent_event {
 	enum tow_agent_event_kind kind;
-	char edge_id[65];        /* CONNECTED, LOST, REFUSED by an edge */
+	char edge_id[65];         /* CONNECTED, LOST, REFUSED by an edge */
 	const char *edge_address; /* "host:port"; CONNECTED, LOST */
-	const char *service;     /* REFUSED: which one, or NULL for the agent as a whole */
-	const char *text;        /* LOST, REFUSED, STOPPED: for people */
-	int code;                /* STOPPED: 0 or negative (see tow_agent_strerror) */
+	const char *service;      /* REFUSED: which one, or NULL for the agent as a whole */
+	const char *text;         /* LOST, REFUSED, STOPPED: for people */
+	int code;                 /* STOPPED: 0 or negative (see tow_agent_strerror) */
 };
 
 /* Checks the token and the services and makes an agent that has not dialled anybody yet. Returns 0;
@@ -111,7 +111,8 @@ int tow_agent_reload(struct tow_agent *agent, const struct tow_agent_config *con
 void tow_agent_drain(struct tow_agent *agent);
 /* The same, from any thread or a signal handler. */
 void tow_agent_stop(struct tow_agent *agent);
-/* Makes an event WOKEN come, from any thread or a signal handler: a way into tow_agent_run's thread. */
+/* Makes an event WOKEN come, from any thread or a signal handler: a way into tow_agent_run's
+ * thread. */
 void tow_agent_wake(struct tow_agent *agent);
 
 size_t tow_agent_tunnels(const struct tow_agent *agent); /* how many are up */

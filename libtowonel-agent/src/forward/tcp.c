@@ -49,10 +49,10 @@ struct forward {
 	enum state state;
 	struct tow_quic_stream *stream; /* HEADER, DIAL */
 	int stream_finished;
-	struct tow_buf received;        /* HEADER, DIAL: not consumed yet */
-	struct tow_timer timer;         /* HEADER */
-	struct origin_dial *dial;       /* DIAL */
-	struct tow_pipe *pipe;          /* PIPE */
+	struct tow_buf received;  /* HEADER, DIAL: not consumed yet */
+	struct tow_timer timer;   /* HEADER */
+	struct origin_dial *dial; /* DIAL */
+	struct tow_pipe *pipe;    /* PIPE */
 	struct tow_service service;
 	uint8_t id[TOW_UNIQUE_ID_SIZE];
 	struct tow_addr visitor;
@@ -92,7 +92,8 @@ static void fail(struct forward *f, enum forward_error error)
 	forward_free(f);
 }
 
-/* ---- PIPE ------------------------------------------------------------------------------------- */
+/* ---- PIPE -------------------------------------------------------------------------------------
+ */
 
 static void piped(void *user, const struct tow_pipe_result *result)
 {
@@ -114,7 +115,8 @@ static void piped(void *user, const struct tow_pipe_result *result)
 	forward_free(f);
 }
 
-static void dialled(void *user, int status, int fd, struct tow_tls *tls, const struct tow_error *err)
+static void dialled(void *user, int status, int fd, struct tow_tls *tls,
+                    const struct tow_error *err)
 {
 	static const uint8_t accepted = TOW_STREAM_ACCEPTED;
 	struct forward *f = user;
@@ -128,7 +130,8 @@ static void dialled(void *user, int status, int fd, struct tow_tls *tls, const s
 			             tow_f_str("service", f->service.name),
 			             tow_f_str("origin", f->service.origin_host),
 			             tow_f_uint("port", f->service.origin_port),
-			             tow_f_str("error", err->text), tow_f_uint("suppressed", suppressed));
+			             tow_f_str("error", err->text),
+			             tow_f_uint("suppressed", suppressed));
 		fail(f, status == TOW_ETIMEDOUT ? ERROR_ORIGIN_TIMEOUT : ERROR_ORIGIN_REFUSED);
 		return;
 	}
@@ -155,10 +158,13 @@ static void dialled(void *user, int status, int fd, struct tow_tls *tls, const s
 		fail(f, ERROR_OTHER);
 }
 
-/* ---- HEADER ----------------------------------------------------------------------------------- */
+/* ---- HEADER -----------------------------------------------------------------------------------
+ */
 
-/* The visitor's addresses for the origin, when it wants them; the name goes along as the authority. */
-static size_t greeting(const struct forward *f, const struct tow_proxy_header *from, uint8_t *out, size_t cap)
+/* The visitor's addresses for the origin, when it wants them; the name goes along as the authority.
+ */
+static size_t greeting(const struct forward *f, const struct tow_proxy_header *from, uint8_t *out,
+                       size_t cap)
 {
 	struct tow_proxy_header header = *from;
 	if (f->service.proxy_protocol != TOW_PROXY_V2)
@@ -181,7 +187,8 @@ static void start_dial(struct forward *f, const struct tow_proxy_header *header)
 		service = tow_service_list_find(f->owner->services, authority);
 	}
 	if (!service || service->kind == TOW_SERVICE_UDP) {
-		tow_log_debug(f->owner->log, "no such service here", tow_f_str("service", authority));
+		tow_log_debug(f->owner->log, "no such service here",
+		              tow_f_str("service", authority));
 		fail(f, ERROR_UNKNOWN_SERVICE);
 		return;
 	}
@@ -193,7 +200,8 @@ static void start_dial(struct forward *f, const struct tow_proxy_header *header)
 	              tow_f_str("service", authority), tow_f_addr("visitor", &f->visitor));
 
 	struct tow_slice hello = { bytes, greeting(f, header, bytes, sizeof bytes) };
-	int rc = tow__origin_dial(f->owner->loop, &f->owner->tls, service, hello, dialled, f, &f->dial);
+	int rc = tow__origin_dial(f->owner->loop, &f->owner->tls, service, hello, dialled, f,
+	                          &f->dial);
 	f->state = DIAL;
 	if (rc != 0)
 		fail(f, ERROR_OTHER);
@@ -211,7 +219,8 @@ static void read_header(struct forward *f)
 		return;
 	}
 	tow_timer_stop(&f->timer);
-	/* The header is consumed, its bytes stay in place until start_dial has read what they say. */
+	/* The header is consumed, its bytes stay in place until start_dial has read what they say.
+	 */
 	tow_quic_stream_consume(f->stream, len);
 	struct tow_buf all = f->received;
 	struct tow_buf rest = { 0 };
@@ -268,14 +277,15 @@ static void header_timed_out(void *user)
 	fail(user, ERROR_HEADER);
 }
 
-/* ---- all forwards ----------------------------------------------------------------------------- */
+/* ---- all forwards -----------------------------------------------------------------------------
+ */
 
 void tow__forward_accept(struct forwards *forwards, struct tow_quic_stream *stream)
 {
 	struct forward *f = forwards->draining ? NULL : calloc(1, sizeof *f);
 	if (!f) {
-		tow_quic_stream_abandon(stream,
-		                        forwards->draining ? TOW_TUNNEL_DRAINING : TOW_TUNNEL_OVERLOADED);
+		tow_quic_stream_abandon(stream, forwards->draining ? TOW_TUNNEL_DRAINING
+		                                                   : TOW_TUNNEL_OVERLOADED);
 		return;
 	}
 	f->owner = forwards;
@@ -296,12 +306,14 @@ void tow__forward_accept(struct forwards *forwards, struct tow_quic_stream *stre
 void tow__forwards_init(struct forwards *f)
 {
 	struct tow_metrics *m = f->metrics;
-	f->accepted = tow_metrics_series(m, TOW_METRIC_COUNTER, "towonel_agent_streams_accepted_total",
-	                                 NULL, "Visitor streams taken from edges.");
-	f->completed = tow_metrics_series(m, TOW_METRIC_COUNTER, "towonel_agent_streams_completed_total",
-	                                  NULL, "Visitor streams that ended in order.");
-	f->streams_active = tow_metrics_series(m, TOW_METRIC_GAUGE, "towonel_agent_streams_active", NULL,
-	                                       "Visitor streams open now.");
+	f->accepted =
+		tow_metrics_series(m, TOW_METRIC_COUNTER, "towonel_agent_streams_accepted_total",
+	                           NULL, "Visitor streams taken from edges.");
+	f->completed =
+		tow_metrics_series(m, TOW_METRIC_COUNTER, "towonel_agent_streams_completed_total",
+	                           NULL, "Visitor streams that ended in order.");
+	f->streams_active = tow_metrics_series(m, TOW_METRIC_GAUGE, "towonel_agent_streams_active",
+	                                       NULL, "Visitor streams open now.");
 	f->bytes_in = tow_metrics_series(m, TOW_METRIC_COUNTER, "towonel_agent_bytes_total",
 	                                 "direction=\"in\"",
 	                                 "Bytes forwarded; in is from the visitor to the origin.");

@@ -7,9 +7,9 @@
  *
  *     HEADER ──► DIAL ──► PIPE ──► (gone)
  *
- * What the visitor sends before the origin answers waits here, bounded by the stream's flow control: no credit is
- * given before the pipe has the bytes. The accept byte goes back only when the origin has been reached, so that the
- * edge can still try another agent.
+ * What the visitor sends before the origin answers waits here, bounded by the stream's flow
+ * control: no credit is given before the pipe has the bytes. The accept byte goes back only when
+ * the origin has been reached, so that the edge can still try another agent.
  */
 
 #include <towonel/tunnel/log.h>
@@ -22,14 +22,16 @@
 
 struct forward;
 
-/* What all forwards of an agent share. Zero it, then set the first four, then tow__forwards_init. */
+/* What all forwards of an agent share. Zero it, then set the first four, then tow__forwards_init.
+ */
 struct forwards {
 	struct tow_loop *loop;
 	struct tow_log *log;
 	struct tow_metrics *metrics;
-	const struct tow_service_list *services; /* the present list; a reload points it elsewhere */
-	int draining;                            /* new streams are refused */
-	void (*idle)(void *user);                /* the last forward has ended; may be NULL */
+	const struct tow_service_list
+		*services;        /* the present list; a reload points it elsewhere */
+	int draining;             /* new streams are refused */
+	void (*idle)(void *user); /* the last forward has ended; may be NULL */
 	void *user;
 
 	struct forward *first;
