@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+"""Fixtures: each test gets programs of its own, and everything that it starts ends with it."""
+
+import contextlib
+import os
+
+import pytest
+
+from support.origins import Authority, Nginx
+from support.towonel import Agent, Node
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def stack():
+    """What is pushed here is ended, last first, whatever happens."""
+    with contextlib.ExitStack() as exits:
+        yield exits
+
+
+def end(thing):
+    process = thing.process
+    if process is not None and process.running():
+        process.signal(9)
+        process.wait()
+
+
+@pytest.fixture
+def make_node(tmp_path, stack):
+    def make(start=True, name="node", **options):
+        directory = tmp_path / name
+        directory.mkdir(exist_ok=True)
+        node = Node(directory, **options)
+        stack.callback(end, node)
+        return node.start() if start else node
+    return make
+
+
+@pytest.fixture
+def make_agent(tmp_path, stack):
+    def make(token, services=None, start=True, wait=True, **options):
+        agent = Agent(tmp_path, token, services, **options)
+        stack.callback(end, agent)
+        return agent.start(wait) if start else agent
+    return make
+
+
+@pytest.fixture
+def make_nginx(tmp_path, authority, stack):
+    def make(*names, **options):
+        nginx = Nginx(tmp_path, authority, names, **options)
+        stack.callback(lambda: nginx.process.running() and nginx.stop())
+        return nginx
+    return make
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failure shows the ends of the logs of what the test ran."""
+    outcome = yield
+    report = outcome.get_result()
+    directory = item.funcargs.get("tmp_path") if hasattr(item, "funcargs") else None
+    if report.when != "call" or not report.failed or not directory:
+        return
+    for folder, _, files in os.walk(directory):
+        for name in sorted(files):
+            if name.endswith(".log"):
+                with open(os.path.join(folder, name), errors="replace") as file:
+                    text = file.read()[-6000:]
+                if text:
+                    report.sections.append((os.path.join(folder, name), text))

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""Real services behind the agent, and a certificate authority of the test's own."""
+
+import os
+
+from .process import Process, free_port, run, wait_until
+
+
+class Authority:
+    """Signs certificates for hostnames; curl trusts it with --cacert."""
+
+    def __init__(self, directory):
+        self.directory = str(directory)
+        self.cert = os.path.join(self.directory, "ca.crt")
+        self._key = os.path.join(self.directory, "ca.key")
+        run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+             "-days", "2", "-subj", "/CN=test authority", "-keyout", self._key, "-out", self.cert],
+            check=True)
+
+    def issue(self, *names):
+        """Paths of a certificate and its key for these names."""
+        base = os.path.join(self.directory, names[0].replace("*", "_"))
+        with open(base + ".ext", "w") as file:
+            file.write("subjectAltName=" + ",".join(f"DNS:{name}" for name in names) + "\n")
+        run(["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+             "-subj", f"/CN={names[0]}", "-keyout", base + ".key", "-out", base + ".csr"], check=True)
+        run(["openssl", "x509", "-req", "-in", base + ".csr", "-CA", self.cert, "-CAkey", self._key,
+             "-CAcreateserial", "-days", "2", "-extfile", base + ".ext", "-out", base + ".crt"],
+            check=True)
+        return base + ".crt", base + ".key"
+
+
+class Nginx:
+    """nginx with TLS; locations is the inside of the server block. The access log has the visitor's address as
+    the PROXY header gave it, the server name, the protocol and the status."""
+
+    def __init__(self, directory, authority, names, proxy_protocol=True, locations="", host="127.0.0.1",
+                 http2=True, extra=""):
+        self.directory = os.path.join(str(directory), f"nginx-{free_port()}")
+        os.makedirs(os.path.join(self.directory, "root"))
+        self.root = os.path.join(self.directory, "root")
+        self.port = free_port(host)
+        self.access_log = os.path.join(self.directory, "access.log")
+        cert, key = authority.issue(*names)
+        at = f"[{host}]" if ":" in host else host
+        flags = "ssl" + (" http2" if http2 else "") + (" proxy_protocol" if proxy_protocol else "")
+        address = "$proxy_protocol_addr" if proxy_protocol else "$remote_addr"
+        self.config = os.path.join(self.directory, "nginx.conf")
+        with open(self.config, "w") as file:
+            file.write(f"""
+daemon off;
+worker_processes 1;
+pid {self.directory}/nginx.pid;
+error_log {self.directory}/error.log info;
+events {{ worker_connections 4096; }}
+http {{
+    log_format visitor '{address} $ssl_server_name $server_protocol $status "$request"';
+    access_log {self.access_log} visitor;
+    client_body_temp_path {self.directory}/t1; proxy_temp_path {self.directory}/t2;
+    fastcgi_temp_path {self.directory}/t3; uwsgi_temp_path {self.directory}/t4;
+    scgi_temp_path {self.directory}/t5;
+    client_max_body_size 0;
+    keepalive_requests 1000000;
+    {extra}
+    server {{
+        listen {at}:{self.port} {flags} backlog=4096;
+        server_name {' '.join(names)};
+        ssl_certificate {cert};
+        ssl_certificate_key {key};
+        root {self.root};
+        location = /who {{ default_type text/plain; return 200 "{address}\\n"; }}
+        {locations}
+    }}
+}}
+""")
+        # Workers of a master that runs as root drop to another user, who has to reach the test's directory.
+        user = "user root;\n" if os.geteuid() == 0 else ""
+        if user:
+            with open(self.config) as file:
+                text = file.read()
+            with open(self.config, "w") as file:
+                file.write(user + text)
+        self.process = Process(["/usr/sbin/nginx", "-c", self.config, "-e", self.directory + "/error.log"],
+                               os.path.join(self.directory, "output.log"))
+        wait_until(lambda: os.path.exists(self.directory + "/nginx.pid") and
+                   os.path.getsize(self.directory + "/nginx.pid") > 0, "nginx is up")
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+    def log(self):
+        with open(self.access_log) as file:
+            return file.read()
+
+    def stop(self):
+        self.process.stop()
+
+
+def curl(name, port, *arguments, host="127.0.0.1", cacert=None, scheme="https", path="/", timeout=60):
+    """curl NAME through the edge that listens on host:port, verifying the origin's own certificate."""
+    address = f"[{host}]" if ":" in host else host
+    argv = ["curl", "-sS", "--noproxy", "*", "--max-time", str(timeout), "--resolve",
+            f"{name}:{port}:{address}"]
+    if cacert:
+        argv += ["--cacert", cacert]
+    return run([*argv, *arguments, f"{scheme}://{name}:{port}{path}"], timeout=timeout + 10)
