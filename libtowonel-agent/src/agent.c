@@ -111,10 +111,10 @@ static void push_link(struct tow_agent *agent, enum tow_agent_event_kind kind,
 {
 	struct tow_agent_event event = {
 		.kind = kind,
-		.edge_address = tow__link_address(link),
+		.edge_address = tow__edge_link_address(link),
 		.text = text,
 	};
-	tow_id_format(tow__link_edge(link), event.edge_id);
+	tow_id_format(tow__edge_link_edge(link), event.edge_id);
 	push(agent, &event);
 }
 
@@ -138,8 +138,8 @@ static void set_up_count(struct tow_agent *agent, size_t count)
 static void link_up(void *user, struct edge_link *link)
 {
 	struct tow_agent *agent = user;
-	tow_log_info(agent->log, "tunnel is up", tow_f_id("edge", tow__link_edge(link)),
-	             tow_f_str("address", tow__link_address(link)));
+	tow_log_info(agent->log, "tunnel is up", tow_f_id("edge", tow__edge_link_edge(link)),
+	             tow_f_str("address", tow__edge_link_address(link)));
 	tow_metric_inc(agent->links_accepted);
 	push_link(agent, TOW_AGENT_CONNECTED, link, NULL);
 	set_up_count(agent, agent->up_count + 1);
@@ -149,8 +149,8 @@ static void link_lost(void *user, struct edge_link *link, const char *why)
 {
 	struct tow_agent *agent = user;
 	tow_log_warn(agent->log, "tunnel is lost; dialling again",
-	             tow_f_id("edge", tow__link_edge(link)),
-	             tow_f_str("address", tow__link_address(link)), tow_f_str("error", why));
+	             tow_f_id("edge", tow__edge_link_edge(link)),
+	             tow_f_str("address", tow__edge_link_address(link)), tow_f_str("error", why));
 	push_link(agent, TOW_AGENT_LOST, link, why);
 	set_up_count(agent, agent->up_count - 1);
 	tow_task_schedule(&agent->advance);
@@ -161,7 +161,7 @@ static void link_refused(void *user, struct edge_link *link, const char *why)
 	struct tow_agent *agent = user;
 	tow_metric_inc(agent->links_rejected);
 	tow_log_error(agent->log, "the edge refuses this agent",
-	              tow_f_id("edge", tow__link_edge(link)), tow_f_str("error", why));
+	              tow_f_id("edge", tow__edge_link_edge(link)), tow_f_str("error", why));
 	push_link(agent, TOW_AGENT_REFUSED, link, why);
 }
 
@@ -246,7 +246,7 @@ static int is_trusted(const struct tow_agent *agent, const struct tow_id *edge)
 static struct link_slot *slot_of(struct tow_agent *agent, const struct tow_id *edge)
 {
 	for (size_t i = 0; i < agent->link_count; i++)
-		if (tow_id_equal(tow__link_edge(agent->links[i].link), edge))
+		if (tow_id_equal(tow__edge_link_edge(agent->links[i].link), edge))
 			return &agent->links[i];
 	return NULL;
 }
@@ -269,7 +269,7 @@ static struct link_slot *slot_new(struct tow_agent *agent, const struct tow_id *
 	agent->links = links;
 	struct link_slot *slot = &links[agent->link_count];
 	memset(slot, 0, sizeof *slot);
-	if (tow__link_new(&config, &slot->link) != 0)
+	if (tow__edge_link_new(&config, &slot->link) != 0)
 		return NULL;
 	agent->link_count++;
 	return slot;
@@ -297,7 +297,7 @@ static void follow_edge(struct tow_agent *agent, const json_t *edge)
 	if (!slot || count == 0)
 		return;
 	slot->missing = 0;
-	tow__link_set_addresses(slot->link, addresses, count);
+	tow__edge_link_set_addresses(slot->link, addresses, count);
 }
 
 static void hub_edges(void *user, const json_t *edges)
@@ -314,13 +314,13 @@ static void hub_edges(void *user, const json_t *edges)
 		if (agent->links[i].missing >= EDGE_MISSING_MAX) {
 			struct edge_link *link = agent->links[i].link;
 			tow_log_info(agent->log, "the hub no longer lists the edge",
-			             tow_f_id("edge", tow__link_edge(link)));
-			if (tow__link_is_up(link)) {
+			             tow_f_id("edge", tow__edge_link_edge(link)));
+			if (tow__edge_link_is_up(link)) {
 				push_link(agent, TOW_AGENT_LOST, link,
 				          "the hub no longer lists the edge");
 				set_up_count(agent, agent->up_count - 1);
 			}
-			tow__link_close(link, TOW_TUNNEL_OK);
+			tow__edge_link_close(link, TOW_TUNNEL_OK);
 		}
 	}
 }
@@ -393,7 +393,7 @@ static void begin_leaving(struct tow_agent *agent)
 	tow_timer_stop(&agent->drain_timer);
 	set_up_count(agent, 0);
 	for (size_t i = agent->link_count; i-- > 0;)
-		tow__link_close(agent->links[i].link, TOW_TUNNEL_DRAINING);
+		tow__edge_link_close(agent->links[i].link, TOW_TUNNEL_DRAINING);
 	tow__registration_leave(agent->registration);
 	tow_task_schedule(&agent->advance);
 }
@@ -431,7 +431,7 @@ void tow_agent_drain(struct tow_agent *agent)
 	tow_log_info(agent->log, "draining", tow_f_uint("streams", agent->forwards.active));
 	agent->state = DRAINING;
 	for (size_t i = 0; i < agent->link_count; i++)
-		tow__link_drain(agent->links[i].link);
+		tow__edge_link_drain(agent->links[i].link);
 	tow_timer_start_in(&agent->drain_timer, agent->drain_ms * TOW_NSEC_PER_MSEC);
 	tow_task_schedule(&agent->advance);
 }
@@ -542,8 +542,8 @@ static double quiet_seconds(void *user)
 	uint64_t now = tow_now_ns(), most = 0;
 	for (size_t i = 0; i < agent->link_count; i++) {
 		const struct edge_link *link = agent->links[i].link;
-		if (tow__link_is_up(link) && now - tow__link_last_pong_ns(link) > most)
-			most = now - tow__link_last_pong_ns(link);
+		if (tow__edge_link_is_up(link) && now - tow__edge_link_last_pong_ns(link) > most)
+			most = now - tow__edge_link_last_pong_ns(link);
 	}
 	return (double)most / (double)TOW_NSEC_PER_SEC;
 }
@@ -736,7 +736,7 @@ void tow_agent_free(struct tow_agent *agent)
 	if (agent->loop && agent->forwards.accepted)
 		tow__forwards_deinit(&agent->forwards);
 	for (size_t i = agent->link_count; i-- > 0;)
-		tow__link_close(agent->links[i].link, TOW_TUNNEL_OK);
+		tow__edge_link_close(agent->links[i].link, TOW_TUNNEL_OK);
 	if (agent->endpoint)
 		tow_quic_endpoint_free(agent->endpoint, TOW_TUNNEL_OK);
 	tow__registration_free(agent->registration);
@@ -831,7 +831,7 @@ int tow_agent_reload(struct tow_agent *agent, const struct tow_agent_config *con
 	tow_log_info(agent->log, "services have changed", tow_f_uint("services", services.count));
 	tow__registration_serve(agent->registration, &agent->services, agent->generation);
 	for (size_t i = 0; i < agent->link_count; i++)
-		tow__link_hello(agent->links[i].link);
+		tow__edge_link_hello(agent->links[i].link);
 	return 0;
 }
 

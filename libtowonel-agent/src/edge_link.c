@@ -141,7 +141,7 @@ static void welcomed(struct edge_link *link)
 	link->up_since_ns = link->last_pong_ns = tow_loop_now_ns(link->config.loop);
 	ping(link);
 	if (link->draining)
-		tow__link_drain(link);
+		tow__edge_link_drain(link);
 	link->config.events->up(link->config.user, link);
 }
 
@@ -382,7 +382,7 @@ static void timer_fired(void *user)
 /* ---- lifetime ---------------------------------------------------------------------------------
  */
 
-int tow__link_new(const struct edge_link_config *config, struct edge_link **out)
+int tow__edge_link_new(const struct edge_link_config *config, struct edge_link **out)
 {
 	struct edge_link *link = calloc(1, sizeof *link);
 	if (!link)
@@ -393,7 +393,7 @@ int tow__link_new(const struct edge_link_config *config, struct edge_link **out)
 	return 0;
 }
 
-void tow__link_set_addresses(struct edge_link *link, const char *const *addresses, size_t count)
+void tow__edge_link_set_addresses(struct edge_link *link, const char *const *addresses, size_t count)
 {
 	int idle = link->state == WAIT && link->address_count == 0;
 	if (count > LINK_ADDRESSES_MAX)
@@ -410,13 +410,13 @@ void tow__link_set_addresses(struct edge_link *link, const char *const *addresse
 		try_next(link);
 }
 
-void tow__link_hello(struct edge_link *link)
+void tow__edge_link_hello(struct edge_link *link)
 {
 	if (link->state == UP)
 		send_hello(link);
 }
 
-void tow__link_drain(struct edge_link *link)
+void tow__edge_link_drain(struct edge_link *link)
 {
 	struct tow_control_message message = { .type = TOW_CONTROL_DRAIN };
 	link->draining = 1;
@@ -426,7 +426,7 @@ void tow__link_drain(struct edge_link *link)
 		tow_timer_stop(&link->timer);
 }
 
-void tow__link_close(struct edge_link *link, uint64_t code)
+void tow__edge_link_close(struct edge_link *link, uint64_t code)
 {
 	enter(link, CLOSING);
 	tow_timer_stop(&link->timer);
@@ -438,22 +438,22 @@ void tow__link_close(struct edge_link *link, uint64_t code)
 	link_free(link);
 }
 
-int tow__link_is_up(const struct edge_link *link)
+int tow__edge_link_is_up(const struct edge_link *link)
 {
 	return link->state == UP;
 }
 
-const struct tow_id *tow__link_edge(const struct edge_link *link)
+const struct tow_id *tow__edge_link_edge(const struct edge_link *link)
 {
 	return &link->config.edge;
 }
 
-const char *tow__link_address(const struct edge_link *link)
+const char *tow__edge_link_address(const struct edge_link *link)
 {
 	return link->address;
 }
 
-uint64_t tow__link_last_pong_ns(const struct edge_link *link)
+uint64_t tow__edge_link_last_pong_ns(const struct edge_link *link)
 {
 	return link->last_pong_ns;
 }

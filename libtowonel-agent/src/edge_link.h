@@ -31,7 +31,7 @@ struct edge_link_events {
 	void (*refused)(void *user, struct edge_link *link, const char *why);
 	void (*superseded)(void *user, struct edge_link *link);
 	void (*stream)(void *user, struct edge_link *link, struct tow_quic_stream *stream);
-	/* After tow__link_close: the link is freed when this returns. */
+	/* After tow__edge_link_close: the link is freed when this returns. */
 	void (*gone)(void *user, struct edge_link *link);
 };
 
@@ -47,19 +47,19 @@ struct edge_link_config {
 	void *user;
 };
 
-int tow__link_new(const struct edge_link_config *config, struct edge_link **out);
+int tow__edge_link_new(const struct edge_link_config *config, struct edge_link **out);
 /* "host:port" texts; dials at once if none was known before. */
-void tow__link_set_addresses(struct edge_link *link, const char *const *addresses, size_t count);
+void tow__edge_link_set_addresses(struct edge_link *link, const char *const *addresses, size_t count);
 /* Says hello again on a tunnel that is up: the service list has changed. */
-void tow__link_hello(struct edge_link *link);
+void tow__edge_link_hello(struct edge_link *link);
 /* Asks the edge for no new streams, and does not dial again. */
-void tow__link_drain(struct edge_link *link);
-void tow__link_close(struct edge_link *link, uint64_t code);
+void tow__edge_link_drain(struct edge_link *link);
+void tow__edge_link_close(struct edge_link *link, uint64_t code);
 
-int tow__link_is_up(const struct edge_link *link);
-const struct tow_id *tow__link_edge(const struct edge_link *link);
-const char *tow__link_address(const struct edge_link *link); /* the one in use; "" when none */
+int tow__edge_link_is_up(const struct edge_link *link);
+const struct tow_id *tow__edge_link_edge(const struct edge_link *link);
+const char *tow__edge_link_address(const struct edge_link *link); /* the one in use; "" when none */
 /* When the last byte is known to have gone end to end; 0: never. Monotonic. */
-uint64_t tow__link_last_pong_ns(const struct edge_link *link);
+uint64_t tow__edge_link_last_pong_ns(const struct edge_link *link);
 
 #endif
