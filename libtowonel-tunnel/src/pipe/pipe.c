@@ -612,7 +612,7 @@ int tow_pipe_start(const struct tow_pipe_config *config, struct tow_pipe **out)
 	/* The first look at the socket is the poller's, unless TLS holds bytes that it cannot see.
 	 */
 	if (pipe->tls && tow_tls_pending(pipe->tls))
-		fill_stream(pipe);
+		read_socket(pipe);
 	if (!pipe->over)
 		tow_task_schedule(&pipe->flush);
 	*out = pipe;
