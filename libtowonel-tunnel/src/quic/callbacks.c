@@ -97,7 +97,7 @@ static int on_stream_data(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64_
 	(void)quic;
 	(void)id;
 	(void)offset;
-	stream->delivered += len;
+	tow__quic_stream_delivered(stream, len);
 	if (stream->abandoned || !stream->events.data)
 		tow__quic_stream_credit(stream, len);
 	else

@@ -101,6 +101,8 @@ struct tow_quic_conn {
 		*ready; /* a ring of those with something to send; the head is next */
 	struct tow_quic_stream *notes, **notes_end;
 	size_t open_streams;
+	uint64_t held; /* delivered and not consumed, by all streams */
+	uint64_t owed; /* connection-level credit of it that has not been given yet */
 	struct tow__quic_datagram *datagrams, **datagrams_end;
 	size_t datagram_count, datagram_bytes;
 };
@@ -204,7 +206,11 @@ void tow__quic_stream_free(struct tow_quic_stream *stream);
 void tow__quic_stream_note(struct tow_quic_stream *stream);  /* _settle will look at it */
 void tow__quic_stream_ready(struct tow_quic_stream *stream); /* has something to send */
 void tow__quic_stream_unready(struct tow_quic_stream *stream);
-/* Flow control credit for what was taken, here or for good. */
+/* Data goes to the application. The connection's credit for it is given at once, so that streams
+ * whose readers are slow, each bounded by its own window, do not hold up the others; only when all
+ * of them together hold a whole connection window is it withheld until they consume. */
+void tow__quic_stream_delivered(struct tow_quic_stream *stream, size_t len);
+/* Credit for what was taken, here or for good. */
 void tow__quic_stream_credit(struct tow_quic_stream *stream, size_t len);
 
 #endif

@@ -198,9 +198,9 @@ static void fill_config(struct tow_quic_config *config)
 	if (!config->retry_above)
 		config->retry_above = DEFAULT_RETRY_ABOVE;
 	if (!config->stream_window)
-		config->stream_window = 6 * 1024 * 1024;
+		config->stream_window = 4 * 1024 * 1024;
 	if (!config->connection_window)
-		config->connection_window = 24 * 1024 * 1024;
+		config->connection_window = 256 * 1024 * 1024;
 	config->udp.dont_fragment = 1;
 	if (!config->udp.receive_buffer)
 		config->udp.receive_buffer = SOCKET_BUFFER;

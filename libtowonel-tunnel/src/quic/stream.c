@@ -97,16 +97,32 @@ void tow__quic_stream_unready(struct tow_quic_stream *stream)
 	stream->ready_prev = NULL;
 }
 
+void tow__quic_stream_delivered(struct tow_quic_stream *stream, size_t len)
+{
+	struct tow_quic_conn *conn = stream->conn;
+
+	stream->delivered += len;
+	conn->held += len;
+	if (conn->held <= conn->host->config.connection_window)
+		ngtcp2_conn_extend_max_offset(conn->quic, len);
+	else
+		conn->owed += len;
+}
+
 void tow__quic_stream_credit(struct tow_quic_stream *stream, size_t len)
 {
-	ngtcp2_conn *quic = stream->conn->quic;
+	struct tow_quic_conn *conn = stream->conn;
+	uint64_t now;
 
 	if (len == 0)
 		return;
 	stream->consumed += len;
+	conn->held -= len;
 	if (!stream->gone)
-		(void)ngtcp2_conn_extend_max_stream_offset(quic, stream->id, len);
-	ngtcp2_conn_extend_max_offset(quic, len);
+		(void)ngtcp2_conn_extend_max_stream_offset(conn->quic, stream->id, len);
+	now = conn->owed < len ? conn->owed : len;
+	conn->owed -= now;
+	ngtcp2_conn_extend_max_offset(conn->quic, now);
 }
 
 /* --- public --- */

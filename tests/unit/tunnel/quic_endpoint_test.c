@@ -311,6 +311,32 @@ static void test_dual_stack(void **state)
 	}
 }
 
+/* Readers that have stopped do not hold up one that reads. */
+static void test_slow_readers(void **state)
+{
+	enum { SLOW = 30 };
+	struct fixture *f = *state;
+	static struct pupil slow[SLOW], fast; /* told of the end at teardown */
+	size_t waiting = 0;
+	unsigned i;
+
+	fixture_both(f);
+	fixture_connect_up(f);
+	f->service = HOLD;
+	for (i = 0; i < SLOW; i++)
+		fixture_pupil_open(f, &slow[i], 10 << 20, 1);
+	fixture_turn(f, NULL, 100 * MSEC, 0);
+	for (i = 0; i < SLOW; i++)
+		waiting += slow[i].sent < slow[i].to_send;
+	assert_int_equal(waiting, SLOW); /* each met its own window */
+	f->service = ECHO;               /* from here on */
+	fixture_pupil_open(f, &fast, 20 << 20, 1);
+	until(f, fast.closed);
+	assert_int_equal(fast.received, 20 << 20);
+	for (i = 0; i < SLOW; i++)
+		assert_false(slow[i].closed);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -331,6 +357,7 @@ int main(void)
 		TEST(test_datagrams),
 		TEST(test_migration),
 		TEST(test_dual_stack),
+		TEST(test_slow_readers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

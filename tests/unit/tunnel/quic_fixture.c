@@ -35,13 +35,14 @@ static void guest_data(void *user, struct tow_slice bytes, int fin)
 	struct guest *guest = user;
 	struct fixture *f = guest->f;
 
-	switch (f->service) {
+	switch (guest->service) {
 	case ECHO:
 		assert_int_equal(tow_quic_stream_write(guest->stream, bytes), 0);
 		tow_quic_stream_consume(guest->stream, bytes.len);
 		if (fin)
 			tow_quic_stream_finish(guest->stream);
 		break;
+	case HOLD: break;
 	case SWALLOW:
 		tow_quic_stream_consume(guest->stream, bytes.len);
 		if (fin)
@@ -82,6 +83,7 @@ static void server_stream(void *user, struct tow_quic_stream *stream)
 	assert_non_null(guest);
 	guest->f = user;
 	guest->stream = stream;
+	guest->service = guest->f->service;
 	guest->f->server_streams++;
 	tow_quic_stream_set_events(stream, &guest_events, guest);
 }

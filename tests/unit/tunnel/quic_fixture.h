@@ -21,6 +21,7 @@
 /* What a server's application does with streams. */
 enum service {
 	ECHO,
+	HOLD,     /* takes, and never consumes */
 	SWALLOW,  /* takes, never answers, finishes at FIN */
 	RESET,    /* resets with 7 at the first byte */
 	STOP,     /* STOP_SENDING with 8 at the first byte */
@@ -55,6 +56,7 @@ struct pupil { /* a stream of the client */
 struct guest { /* a stream of the server */
 	struct fixture *f;
 	struct tow_quic_stream *stream;
+	enum service service; /* as it was when the stream was opened */
 };
 
 extern const struct tow_quic_conn_events fixture_client_events;
