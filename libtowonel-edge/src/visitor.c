@@ -32,6 +32,7 @@
 #include <towonel/wire/client_hello.h>
 #include <towonel/wire/proxy_header.h>
 #include "agent_session.h"
+#include "dial.h"
 #include "worker.h"
 
 enum state {
@@ -56,19 +57,7 @@ enum answer {
 struct opening {
 	struct tow_client_hello_parser parser;
 	struct tow_client_hello hello;
-	struct tow_buf bytes; /* HELLO: room, then what was read; DIAL: header and what was read */
-	size_t sent;          /* DIAL: of bytes, to the present agent */
-	char authority[TOW_AUTHORITY_SIZE];
-	struct tow_id tenant;
-	uint64_t tried[TOW_DIAL_ATTEMPTS_MAX]; /* serials of agents */
-	size_t tried_count;
-	int failed;           /* the present agent will not do */
-	int blocked;          /* an agent had no stream to spare */
-	uint64_t failure;     /* why the last one would not: enum tow_tunnel_error */
-	int stopped;          /* it has heard enough */
-	int accepted;         /* its status byte has come */
-	struct tow_buf reply; /* what came after it */
-	int reply_finished;
+	struct dial dial; /* in HELLO its bytes are room, then what was read */
 };
 
 struct visitor {
@@ -78,16 +67,16 @@ struct visitor {
 	int stepping, again; /* inside step(); something happened meanwhile */
 	int fd;              /* -1 once the pipe has it */
 	uint16_t service_port;
+	uint16_t header_len; /* of the PROXY header in front of the visitor's bytes */
 	struct tow_addr peer, local;
 	struct tow_io *io;
 	struct tow_timer timer;
 	/* what has happened, for the state to see */
 	int readable, timed_out, aborted;
 
-	struct opening *opening; /* NULL from PIPE on */
-	struct agent_session *agent;
-	struct tow_quic_stream *stream; /* DIAL */
-	struct tow_pipe *pipe;          /* PIPE */
+	struct opening *opening;     /* NULL from PIPE on */
+	struct agent_session *agent; /* PIPE */
+	struct tow_pipe *pipe;
 	struct tow_pipe_result result;
 	enum answer answer;
 	enum tow_tls_alert alert;
@@ -166,6 +155,11 @@ static void on_io(void *user, int events)
 	step(v);
 }
 
+static void on_dial_changed(void *user)
+{
+	step(user);
+}
+
 static void on_timer(void *user)
 {
 	struct visitor *v = user;
@@ -179,20 +173,9 @@ static void forget_opening(struct visitor *v)
 	if (v->opening == NULL)
 		return;
 	tow_client_hello_deinit(&v->opening->parser);
-	tow_buf_deinit(&v->opening->bytes);
-	tow_buf_deinit(&v->opening->reply);
+	tow__dial_deinit(&v->opening->dial, TOW_TUNNEL_PEER_RESET);
 	free(v->opening);
 	v->opening = NULL;
-}
-
-static void leave_agent(struct visitor *v, uint64_t code)
-{
-	if (v->stream != NULL)
-		tow_quic_stream_abandon(v->stream, code);
-	v->stream = NULL;
-	if (v->agent != NULL)
-		tow__agent_session_release(v->agent);
-	v->agent = NULL;
 }
 
 /* The end of a visitor that was not served: what it is told, and what is noted. */
@@ -200,7 +183,7 @@ static enum state refuse(struct visitor *v, enum refusal why, enum answer answer
                          enum tow_tls_alert alert)
 {
 	struct worker *w = v->worker;
-	const char *name = v->opening != NULL ? v->opening->authority : "";
+	const char *name = v->opening != NULL ? v->opening->dial.authority : "";
 
 	tow_metric_inc(w->metrics.refused[why]);
 	tow_log_debug(w->log, "visitor refused", tow_f_hex("id", v->id, sizeof(v->id)),
@@ -218,24 +201,38 @@ static enum state refuse_all(struct visitor *v, enum refusal why)
 	              TOW_ALERT_INTERNAL_ERROR);
 }
 
-/* Reads once into opening->bytes. Returns 0; TOW_BLOCKED, TOW_EOF, TOW_ERESET, TOW_ENOMEM. */
+/* Once: for the header, and len bytes behind it. */
+static int make_room(struct opening *o, size_t len)
+{
+	struct tow_buf *bytes = &o->dial.bytes;
+
+	if (bytes->base != NULL)
+		return 0;
+	if (tow_buf_reserve(bytes, HEADER_ROOM + len) == NULL)
+		return TOW_ENOMEM;
+	tow_buf_commit(bytes, HEADER_ROOM);
+	return 0;
+}
+
+/* Reads once, and appends to what goes to the agent. Memory is taken for what is there, not for
+ * what may come: many visitors say nothing. Returns 0; TOW_BLOCKED, TOW_EOF, TOW_ERESET,
+ * TOW_ENOMEM. */
 static int receive(struct visitor *v, size_t cap, struct tow_slice *fresh)
 {
-	struct tow_buf *bytes = &v->opening->bytes;
-	uint8_t *room = tow_buf_reserve(bytes, cap);
+	struct tow_buf *bytes = &v->opening->dial.bytes;
+	uint8_t read[TOW_HELLO_READ_SIZE];
 	ssize_t n;
 
-	if (room == NULL)
-		return TOW_ENOMEM;
 	do {
-		n = recv(v->fd, room, cap, 0);
+		n = recv(v->fd, read, cap < sizeof(read) ? cap : sizeof(read), 0);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return errno == EAGAIN || errno == EWOULDBLOCK ? TOW_BLOCKED : TOW_ERESET;
 	if (n == 0)
 		return TOW_EOF;
-	tow_buf_commit(bytes, (size_t)n);
-	*fresh = tow_slice_make(room, (size_t)n);
+	if (make_room(v->opening, (size_t)n) != 0 || tow_buf_append(bytes, read, (size_t)n) != 0)
+		return TOW_ENOMEM;
+	*fresh = tow_slice_make(bytes->base + bytes->tail - n, (size_t)n);
 	return 0;
 }
 
@@ -243,7 +240,7 @@ static enum state bad_hello(struct visitor *v)
 {
 	static const char *const methods[] = { "GET ",    "HEAD ",    "POST ",    "PUT ",  "PATCH ",
 		                               "DELETE ", "OPTIONS ", "CONNECT ", "PRI * " };
-	struct tow_slice bytes = tow_buf_peek(&v->opening->bytes);
+	struct tow_slice bytes = tow_buf_peek(&v->opening->dial.bytes);
 
 	bytes.base += HEADER_ROOM;
 	bytes.len -= HEADER_ROOM;
@@ -291,12 +288,13 @@ static enum state do_hello(struct visitor *v)
 static int write_header(struct visitor *v)
 {
 	struct opening *o = v->opening;
+	struct tow_buf *bytes = &o->dial.bytes;
 	struct tow_proxy_header header = {
 		.command = TOW_PROXY_PROXY,
 		.transport = TOW_PROXY_STREAM,
 		.source = v->peer,
 		.destination = v->local,
-		.authority = tow_slice_of(o->authority),
+		.authority = tow_slice_of(o->dial.authority),
 		.unique_id = tow_slice_make(v->id, sizeof(v->id)),
 	};
 	uint8_t text[HEADER_ROOM];
@@ -307,8 +305,11 @@ static int write_header(struct visitor *v)
 	len = tow_proxy_header_write(&header, 0, text, sizeof(text));
 	if (len < 0)
 		return len;
-	tow_buf_consume(&o->bytes, HEADER_ROOM - (size_t)len);
-	memcpy(o->bytes.base + o->bytes.head, text, (size_t)len);
+	if (make_room(o, 0) != 0)
+		return TOW_ENOMEM;
+	v->header_len = (uint16_t)len;
+	tow_buf_consume(bytes, HEADER_ROOM - (size_t)len);
+	memcpy(bytes->base + bytes->head, text, (size_t)len);
 	return 0;
 }
 
@@ -316,6 +317,7 @@ static enum state do_route(struct visitor *v)
 {
 	struct worker *w = v->worker;
 	struct opening *o = v->opening;
+	struct dial *d = &o->dial;
 	const struct tow_route_hostname *route;
 	const struct tow_route_port *port;
 
@@ -323,12 +325,12 @@ static enum state do_route(struct visitor *v)
 		port = tow_route_lookup_port(w->table, TOW_PROTOCOL_TCP, v->service_port);
 		if (port == NULL)
 			return refuse_all(v, REFUSED_UNKNOWN_NAME);
-		snprintf(o->authority, sizeof(o->authority), "tcp:%s", port->service);
-		o->tenant = port->tenant_id;
+		snprintf(d->authority, sizeof(d->authority), "tcp:%s", port->service);
+		d->tenant = port->tenant_id;
 	} else {
 		if (o->hello.server_name[0] == '\0')
 			return refuse(v, REFUSED_NO_SNI, ANSWER_TLS, TOW_ALERT_UNRECOGNIZED_NAME);
-		snprintf(o->authority, sizeof(o->authority), "%s", o->hello.server_name);
+		snprintf(d->authority, sizeof(d->authority), "%s", o->hello.server_name);
 		route = tow_route_lookup(w->table, o->hello.server_name);
 		if (route == NULL)
 			return refuse(v, REFUSED_UNKNOWN_NAME, ANSWER_TLS,
@@ -336,7 +338,7 @@ static enum state do_route(struct visitor *v)
 		if (route->tls_mode == TOW_TLS_TERMINATE)
 			return refuse(v, REFUSED_TERMINATE, ANSWER_TLS,
 			              TOW_ALERT_HANDSHAKE_FAILURE);
-		o->tenant = route->tenant_id;
+		d->tenant = route->tenant_id;
 	}
 	if (write_header(v) != 0)
 		return refuse_all(v, REFUSED_INTERNAL);
@@ -345,159 +347,39 @@ static enum state do_route(struct visitor *v)
 	return DIAL;
 }
 
-static void on_data(void *user, struct tow_slice bytes, int fin)
-{
-	struct visitor *v = user;
-	struct opening *o = v->opening;
-
-	if (!o->accepted && bytes.len > 0 && bytes.base[0] == TOW_STREAM_ACCEPTED) {
-		o->accepted = 1;
-		tow_quic_stream_consume(v->stream, 1);
-		bytes.base++;
-		bytes.len--;
-	}
-	if (!o->accepted || tow_buf_append(&o->reply, bytes.base, bytes.len) != 0) {
-		o->failed = 1;
-		o->failure = o->accepted ? TOW_TUNNEL_INTERNAL : TOW_TUNNEL_PROTOCOL;
-	}
-	o->reply_finished = fin;
-	step(v);
-}
-
-static void on_reset(void *user, uint64_t code)
-{
-	struct visitor *v = user;
-
-	v->opening->failed = 1;
-	v->opening->failure = code;
-	step(v);
-}
-
-/* No refusal, which is a reset: an origin may answer and not want to hear the rest. */
-static void on_stopped(void *user, uint64_t code)
-{
-	struct visitor *v = user;
-
-	(void)code;
-	v->opening->stopped = 1;
-}
-
-static void on_stream_closed(void *user)
-{
-	struct visitor *v = user;
-
-	v->stream = NULL;
-	if (!v->opening->failed)
-		v->opening->failure = TOW_TUNNEL_OK;
-	v->opening->failed = 1;
-	step(v);
-}
-
-static void on_writable(void *user)
-{
-	(void)user; /* never asked for: the replay buffer is the bound */
-}
-
-static const struct tow_quic_stream_events stream_events = {
-	.data = on_data,
-	.writable = on_writable,
-	.reset = on_reset,
-	.stopped = on_stopped,
-	.closed = on_stream_closed,
-};
-
-/* Sends what the present agent has not had yet. */
-static int catch_up(struct visitor *v)
-{
-	struct opening *o = v->opening;
-	struct tow_slice bytes = tow_buf_peek(&o->bytes);
-	int rc;
-
-	if (o->sent == bytes.len || o->stopped)
-		return 0;
-	rc = tow_quic_stream_write(v->stream,
-	                           tow_slice_make(bytes.base + o->sent, bytes.len - o->sent));
-	if (rc == 0)
-		o->sent = bytes.len;
-	return rc;
-}
-
-/* Opens a stream to the next agent that may do. Returns 0, TOW_ENOTFOUND. */
-static int dial(struct visitor *v)
-{
-	struct worker *w = v->worker;
-	struct opening *o = v->opening;
-	struct agent_session *agent;
-	int rc;
-
-	while (o->tried_count < TOW_DIAL_ATTEMPTS_MAX) {
-		agent = tow__agents_pick(&w->agents, &o->tenant, o->authority, o->tried,
-		                         o->tried_count, tow_loop_now_ns(w->loop));
-		if (agent == NULL)
-			break;
-		if (o->tried_count > 0)
-			tow_metric_inc(w->metrics.dials_retried);
-		o->tried[o->tried_count++] = agent->serial;
-		rc = tow__agent_session_open(agent, &stream_events, v, &v->stream);
-		o->blocked |= rc == TOW_BLOCKED;
-		if (rc != 0)
-			continue;
-		v->agent = agent;
-		o->sent = 0;
-		o->failed = 0;
-		o->stopped = 0;
-		tow_log_debug(w->log, "visitor goes to an agent",
-		              tow_f_hex("id", v->id, sizeof(v->id)), tow_f_addr("from", &v->peer),
-		              tow_f_str("name", o->authority), tow_f_id("agent", &agent->agent_id));
-		if (catch_up(v) == 0)
-			return 0;
-		leave_agent(v, TOW_TUNNEL_INTERNAL);
-	}
-	return TOW_ENOTFOUND;
-}
-
 static enum state no_agent_left(struct visitor *v)
 {
 	struct worker *w = v->worker;
-	struct opening *o = v->opening;
+	struct dial *d = &v->opening->dial;
 	uint64_t suppressed, now = tow_loop_now_ns(w->loop);
 
-	if (o->tried_count == 0) {
+	if (d->state != DIAL_FAILED) {
 		if (tow_log_gate_open(&w->no_agent_gate, now, &suppressed))
 			tow_log_warn(w->log, "no agent serves what a visitor wants",
-			             tow_f_str("name", o->authority),
+			             tow_f_str("name", d->authority),
 			             tow_f_uint("more", suppressed));
-		return refuse_all(v, REFUSED_NO_AGENT);
+		return refuse_all(v, d->blocked ? REFUSED_LIMIT : REFUSED_NO_AGENT);
 	}
-	if (o->failed && tow_log_gate_open(&w->origin_gate, now, &suppressed))
+	if (tow_log_gate_open(&w->origin_gate, now, &suppressed))
 		tow_log_warn(
-			w->log, "no agent could serve a visitor", tow_f_str("name", o->authority),
-			tow_f_str("reason", tow_tunnel_error_name(o->failure)),
-			tow_f_uint("agents_tried", o->tried_count), tow_f_uint("more", suppressed));
-	if (!o->failed)
-		return refuse_all(v, o->blocked ? REFUSED_LIMIT : REFUSED_NO_AGENT);
+			w->log, "no agent could serve a visitor", tow_f_str("name", d->authority),
+			tow_f_str("reason", tow_tunnel_error_name(d->failure)),
+			tow_f_uint("agents_tried", d->tried_count), tow_f_uint("more", suppressed));
 	return refuse_all(v,
-	                  o->failure == TOW_TUNNEL_IDLE ? REFUSED_AGENT_TIMEOUT : REFUSED_ORIGIN);
+	                  d->failure == TOW_TUNNEL_IDLE ? REFUSED_AGENT_TIMEOUT : REFUSED_ORIGIN);
 }
 
 /* What the visitor sends before the agent has answered. Returns 0, TOW_ERESET, TOW_ENOMEM. */
 static int read_early(struct visitor *v)
 {
-	struct opening *o = v->opening;
-	size_t len = tow_buf_len(&o->bytes);
+	size_t len = tow_buf_len(&v->opening->dial.bytes);
 	struct tow_slice fresh;
-	int rc;
+	int rc = TOW_EOF;
 
 	v->readable = 0;
-	if (len >= TOW_REPLAY_MAX) {
-		tow_io_watch(v->io, 0);
-		return 0;
-	}
-	rc = receive(v,
-	             TOW_REPLAY_MAX - len < TOW_HELLO_READ_SIZE ? TOW_REPLAY_MAX - len
-	                                                        : TOW_HELLO_READ_SIZE,
-	             &fresh);
-	if (rc == TOW_EOF) /* the pipe will see it again */
+	if (len < TOW_REPLAY_MAX)
+		rc = receive(v, TOW_REPLAY_MAX - len, &fresh);
+	if (rc == TOW_EOF) /* or full: the pipe reads on */
 		tow_io_watch(v->io, 0);
 	return rc < 0 ? rc : 0;
 }
@@ -526,59 +408,55 @@ static void on_pipe_done(void *user, const struct tow_pipe_result *result)
 static enum state start_pipe(struct visitor *v)
 {
 	struct worker *w = v->worker;
-	struct opening *o = v->opening;
+	struct dial *d = &v->opening->dial;
 	struct tow_pipe_config config = {
 		.loop = w->loop,
 		.fd = v->fd,
-		.stream = v->stream,
-		.to_socket = o->reply,
-		.to_socket_credit = tow_buf_len(&o->reply),
-		.stream_finished = o->reply_finished,
-		.stream_stopped = o->stopped,
+		.stream = d->stream,
+		.to_socket = d->reply,
+		.to_socket_credit = tow_buf_len(&d->reply),
+		.stream_finished = d->reply_finished,
+		.stream_stopped = d->stopped,
 		.idle_timeout_ns = w->timing.visitor_idle_ns,
 		.to_stream = w->metrics.bytes_in,
 		.to_socket_count = w->metrics.bytes_out,
 		.done = on_pipe_done,
 		.user = v,
 	};
-	size_t early = tow_buf_len(&o->bytes);
 
 	keep_alive(v->fd);
 	tow_io_free(v->io);
 	v->io = NULL;
 	v->fd = -1;
-	v->stream = NULL;
-	o->reply = (struct tow_buf){ NULL, 0, 0, 0 };
-	tow_metric_add(w->metrics.bytes_in, (int64_t)early);
+	v->agent = d->agent;
+	tow_metric_add(w->metrics.bytes_in, (int64_t)(tow_buf_len(&d->bytes) - v->header_len));
+	d->agent = NULL;
+	d->stream = NULL;
+	d->reply = (struct tow_buf){ NULL, 0, 0, 0 };
 	forget_opening(v);
 	return tow_pipe_start(&config, &v->pipe) == 0 ? PIPE : CLOSING;
 }
 
 static enum state do_dial(struct visitor *v)
 {
-	struct opening *o = v->opening;
-	int rc;
+	struct dial *d = &v->opening->dial;
 
-	if (v->timed_out) {
-		o->failed = 1;
-		o->failure = TOW_TUNNEL_IDLE;
-	}
-	if (o->failed)
-		leave_agent(v, TOW_TUNNEL_OK);
-	else if (o->accepted)
+	if (v->timed_out)
+		tow__dial_fail(d, TOW_TUNNEL_IDLE);
+	if (d->state == DIAL_ACCEPTED)
 		return start_pipe(v);
-	if (o->failed && o->accepted) /* half an answer is none, but the agent has begun */
-		return refuse(v, REFUSED_ORIGIN, ANSWER_RESET, 0);
 	if (v->readable && read_early(v) != 0)
 		return refuse(v, REFUSED_GONE, ANSWER_NONE, 0);
-	if (v->agent != NULL) {
-		rc = catch_up(v);
-		/* TOW_ECLOSED: its connection ends, and on_stream_closed will say so. */
-		return rc == 0 || rc == TOW_ECLOSED ? DIAL : refuse_all(v, REFUSED_INTERNAL);
-	}
-	if (o->tried_count > 0 && restart_timer(v) != 0)
+	if (d->state == DIAL_WAITING)
+		return tow__dial_send(d) == 0 ? DIAL : refuse_all(v, REFUSED_INTERNAL);
+	if (d->state == DIAL_FAILED && restart_timer(v) != 0)
 		return refuse_all(v, REFUSED_INTERNAL);
-	return dial(v) == 0 ? DIAL : no_agent_left(v);
+	if (tow__dial_next(d) != 0)
+		return no_agent_left(v);
+	tow_log_debug(v->worker->log, "visitor goes to an agent",
+	              tow_f_hex("id", v->id, sizeof(v->id)), tow_f_addr("from", &v->peer),
+	              tow_f_str("name", d->authority), tow_f_id("agent", &d->agent->agent_id));
+	return DIAL;
 }
 
 static enum state do_pipe(struct visitor *v)
@@ -602,7 +480,6 @@ static enum state do_alert(struct visitor *v)
 	if (v->timed_out)
 		return CLOSING;
 	if (v->answer != ANSWER_NONE) {
-		leave_agent(v, TOW_TUNNEL_OK);
 		forget_opening(v);
 		tow_tls_alert_write(v->alert, alert);
 		if (v->answer == ANSWER_TLS)
@@ -629,8 +506,9 @@ static void do_closing(struct visitor *v)
 	              tow_f_uint("bytes_in", v->result.bytes_to_stream),
 	              tow_f_uint("bytes_out", v->result.bytes_to_socket),
 	              tow_f_uint("end", v->result.end));
-	leave_agent(v, TOW_TUNNEL_PEER_RESET);
 	forget_opening(v);
+	if (v->agent != NULL)
+		tow__agent_session_release(v->agent);
 	tow_timer_stop(&v->timer);
 	if (v->io != NULL)
 		tow_io_free(v->io);
@@ -689,8 +567,7 @@ void tow__visitor_accept(struct worker *w, int fd, const struct tow_addr *peer,
 		v->opening = calloc(1, sizeof(*v->opening));
 		v->io = tow_io_new(w->loop, fd, on_io, v);
 	}
-	if (v == NULL || v->opening == NULL || v->io == NULL ||
-	    tow_buf_reserve(&v->opening->bytes, HEADER_ROOM + TOW_HELLO_READ_SIZE) == NULL) {
+	if (v == NULL || v->opening == NULL || v->io == NULL) {
 		if (v != NULL) {
 			forget_opening(v);
 			if (v->io != NULL)
@@ -709,7 +586,9 @@ void tow__visitor_accept(struct worker *w, int fd, const struct tow_addr *peer,
 	v->state = service_port != 0 ? ROUTE : HELLO;
 	v->readable = 1; /* a hello is mostly there by now */
 	tow_random(v->id, sizeof(v->id));
-	tow_buf_commit(&v->opening->bytes, HEADER_ROOM);
+	v->opening->dial.worker = w;
+	v->opening->dial.changed = on_dial_changed;
+	v->opening->dial.user = v;
 	tow_timer_init(&v->timer, w->loop, on_timer, v);
 	DL_PREPEND(w->visitors, v);
 	w->visitor_count++;

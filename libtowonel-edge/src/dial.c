@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "dial.h"
+
+#include "agent_session.h"
+#include "worker.h"
+
+static void leave(struct dial *d, uint64_t code)
+{
+	if (d->stream != NULL)
+		tow_quic_stream_abandon(d->stream, code);
+	d->stream = NULL;
+	if (d->agent != NULL)
+		tow__agent_session_release(d->agent);
+	d->agent = NULL;
+}
+
+void tow__dial_fail(struct dial *d, uint64_t failure)
+{
+	leave(d, TOW_TUNNEL_OK);
+	tow_buf_deinit(&d->reply);
+	d->reply_finished = 0;
+	d->failure = failure;
+	d->state = DIAL_FAILED;
+}
+
+static void on_data(void *user, struct tow_slice bytes, int fin)
+{
+	struct dial *d = user;
+
+	if (d->state == DIAL_WAITING && bytes.len > 0 && bytes.base[0] == TOW_STREAM_ACCEPTED) {
+		d->state = DIAL_ACCEPTED;
+		tow_quic_stream_consume(d->stream, 1);
+		bytes.base++;
+		bytes.len--;
+	}
+	d->reply_finished = fin;
+	if (d->state != DIAL_ACCEPTED)
+		tow__dial_fail(d, TOW_TUNNEL_PROTOCOL);
+	else if (tow_buf_append(&d->reply, bytes.base, bytes.len) != 0)
+		tow__dial_fail(d, TOW_TUNNEL_INTERNAL);
+	d->changed(d->user);
+}
+
+static void on_reset(void *user, uint64_t code)
+{
+	struct dial *d = user;
+
+	tow__dial_fail(d, code);
+	d->changed(d->user);
+}
+
+static void on_stopped(void *user, uint64_t code)
+{
+	struct dial *d = user;
+
+	(void)code;
+	d->stopped = 1;
+}
+
+static void on_closed(void *user)
+{
+	struct dial *d = user;
+
+	d->stream = NULL;
+	tow__dial_fail(d, TOW_TUNNEL_OK);
+	d->changed(d->user);
+}
+
+static void on_writable(void *user)
+{
+	(void)user; /* never asked for: TOW_REPLAY_MAX is the bound */
+}
+
+static const struct tow_quic_stream_events stream_events = {
+	.data = on_data,
+	.writable = on_writable,
+	.reset = on_reset,
+	.stopped = on_stopped,
+	.closed = on_closed,
+};
+
+int tow__dial_send(struct dial *d)
+{
+	struct tow_slice bytes = tow_buf_peek(&d->bytes);
+	int rc;
+
+	if (d->state != DIAL_WAITING || d->stopped || d->sent == bytes.len)
+		return 0;
+	rc = tow_quic_stream_write(d->stream,
+	                           tow_slice_make(bytes.base + d->sent, bytes.len - d->sent));
+	if (rc == 0)
+		d->sent = bytes.len;
+	/* When its connection is ending, on_closed will say so. */
+	return rc == TOW_ECLOSED ? 0 : rc;
+}
+
+int tow__dial_next(struct dial *d)
+{
+	struct worker *w = d->worker;
+	struct agent_session *agent;
+	int rc;
+
+	while (d->tried_count < TOW_DIAL_ATTEMPTS_MAX) {
+		agent = tow__agents_pick(&w->agents, &d->tenant, d->authority, d->tried,
+		                         d->tried_count, tow_loop_now_ns(w->loop));
+		if (agent == NULL)
+			break;
+		if (d->tried_count > 0)
+			tow_metric_inc(w->metrics.dials_retried);
+		d->tried[d->tried_count++] = agent->serial;
+		rc = tow__agent_session_open(agent, &stream_events, d, &d->stream);
+		d->blocked |= rc == TOW_BLOCKED;
+		if (rc != 0)
+			continue;
+		d->agent = agent;
+		d->state = DIAL_WAITING;
+		d->sent = 0;
+		d->stopped = 0;
+		if (tow__dial_send(d) == 0)
+			return 0;
+		tow__dial_fail(d, TOW_TUNNEL_INTERNAL);
+	}
+	return TOW_ENOTFOUND;
+}
+
+void tow__dial_deinit(struct dial *d, uint64_t code)
+{
+	leave(d, code);
+	tow_buf_deinit(&d->bytes);
+	tow_buf_deinit(&d->reply);
+}

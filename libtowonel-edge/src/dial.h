@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TOW_EDGE_DIAL_H
+#define TOW_EDGE_DIAL_H
+
+/*
+ * A visitor's way to an agent: one agent after the other is tried until one answers with the status
+ * byte. Until then all that was sent is kept, so that the next one gets it from the first byte.
+ *
+ *     IDLE ── next ──► WAITING ──► ACCEPTED
+ *      ▲                  │
+ *      '────── leave ── FAILED
+ */
+
+#include <towonel/tunnel/quic.h>
+#include <towonel/wire/limits.h>
+#include <towonel/wire/service.h>
+
+struct agent_session;
+struct worker;
+
+enum dial_state {
+	DIAL_IDLE,
+	DIAL_WAITING,
+	DIAL_ACCEPTED, /* reply has what followed the status byte; stream and agent may be taken */
+	DIAL_FAILED,   /* failure says why */
+};
+
+struct dial {
+	struct worker *worker;
+	void (*changed)(void *user); /* WAITING has ended */
+	void *user;
+	struct tow_id tenant;
+	char authority[TOW_AUTHORITY_SIZE];
+	struct tow_buf bytes; /* for the agent, from the first one; the owner appends */
+
+	enum dial_state state;
+	struct agent_session *agent;
+	struct tow_quic_stream *stream;
+	size_t sent;      /* of bytes, to this agent */
+	int stopped;      /* it wants to hear no more: not a refusal, origins may answer so */
+	int blocked;      /* an agent had no stream to spare */
+	uint64_t failure; /* of the last one that failed: enum tow_tunnel_error */
+	uint64_t tried[TOW_DIAL_ATTEMPTS_MAX]; /* serials of agents */
+	size_t tried_count;
+	struct tow_buf reply;
+	int reply_finished;
+};
+
+/* Goes to the next agent. Returns 0; TOW_ENOTFOUND when none is left. */
+int tow__dial_next(struct dial *d);
+/* Sends what was appended to bytes. Returns 0, TOW_ENOMEM. */
+int tow__dial_send(struct dial *d);
+void tow__dial_fail(struct dial *d, uint64_t failure);
+void tow__dial_deinit(struct dial *d,
+                      uint64_t code); /* lets go of stream and agent, if not taken */
+
+#endif
