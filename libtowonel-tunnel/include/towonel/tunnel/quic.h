@@ -95,8 +95,8 @@ struct tow_quic_config {
 	size_t max_connections; /* server; 0: 65536; beyond it Initials are answered with
 	                           CONNECTION_REFUSED */
 	size_t retry_above;     /* server: handshakes open before Retry is asked for; 0: 64 */
-	/* Flow control, as windows may grow: what one stream's reader, and what all of a connection's
-	 * together, may leave unconsumed before the peer has to wait. 0: 4 and 256 MiB. */
+	/* Flow control, as windows may grow: what one stream's reader, and what all readers of a
+	 * connection together, may leave unconsumed before the peer waits. 0: 4 and 256 MiB. */
 	uint64_t stream_window;
 	uint64_t connection_window;
 	/* Server: a connection has been established; call tow_quic_conn_set_events before
