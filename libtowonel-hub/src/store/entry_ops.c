@@ -67,7 +67,7 @@ static void check_hostname(struct tow__taking *s, const struct tow_entry *e)
 		tow__fault_set(s->fault, TOW__NOT_FOUND,
 		               "\"%s\" is not in use: upsert_hostname comes first", e->name);
 	else if (!used && e->op == TOW_ENTRY_UPSERT_HOSTNAME &&
-	         tow__count_of(s, "SELECT count(*) FROM hostnames WHERE tenant_id = $1",
+	         tow__count_of(s, "SELECT hostname_count FROM tenants WHERE id = $1",
 	                       &e->tenant_id) >= TOW__HOSTNAMES_PER_TENANT)
 		tow__fault_set(s->fault, TOW__TENANT_NOT_ALLOWED,
 		               "a tenant has at most %d hostnames", TOW__HOSTNAMES_PER_TENANT);
@@ -78,8 +78,9 @@ static void apply_hostname(struct tow__taking *s, const struct tow_entry *e)
 	struct tow_id holder;
 	enum tow_tls_mode mode;
 	char zone[TOW_HOSTNAME_SIZE];
+	int used = hostname_now(s, e->name, &holder, &mode);
 
-	if (hostname_now(s, e->name, &holder, &mode) && mode == e->tls_mode)
+	if (used && mode == e->tls_mode)
 		return;
 	tow__store_zone(e->name, zone);
 	tow__db_run(s->store->db,
@@ -89,14 +90,22 @@ static void apply_hostname(struct tow__taking *s, const struct tow_entry *e)
 	            "changed_ms = excluded.changed_ms",
 	            TOW__ARGS(tow__db_text(e->name), tow__db_text(zone), tow__db_id(&e->tenant_id),
 	                      tow__db_int(e->tls_mode), tow__db_int(s->now_ms)));
+	if (!used)
+		tow__db_run(s->store->db,
+		            "UPDATE tenants SET hostname_count = hostname_count + 1 WHERE id = $1",
+		            TOW__ARGS(tow__db_id(&e->tenant_id)));
 	tow__store_changed_hostname(s->store, e->name);
 }
 
 static void apply_delete_hostname(struct tow__taking *s, const struct tow_entry *e)
 {
-	if (tow__db_run(s->store->db, "DELETE FROM hostnames WHERE pattern = $1",
-	                TOW__ARGS(tow__db_text(e->name))))
-		tow__store_changed_hostname(s->store, e->name);
+	if (!tow__db_run(s->store->db, "DELETE FROM hostnames WHERE pattern = $1",
+	                 TOW__ARGS(tow__db_text(e->name))))
+		return;
+	tow__db_run(s->store->db,
+	            "UPDATE tenants SET hostname_count = hostname_count - 1 WHERE id = $1",
+	            TOW__ARGS(tow__db_id(&e->tenant_id)));
+	tow__store_changed_hostname(s->store, e->name);
 }
 
 /* --- ports -------------------------------------------------------------------------------- */

@@ -136,12 +136,12 @@ int tow__store_invite_create(struct tow__store *store, const struct tow__invite 
 
 	tow__store_begin(store, TOW__DB_WRITE);
 	too_many(names->count, fault);
-	tow__db_run(
-		store->db,
-		"INSERT INTO tenants (id, public_key, created_ms, last_sequence, pruned_sequence) "
-		"VALUES ($1, $2, $3, 0, 0)",
-		TOW__ARGS(tow__db_id(tenant), tow__db_blob(public_key, TOW_MLDSA_PUBLIC_SIZE),
-	                  tow__db_int(invite->created_ms)));
+	tow__db_run(store->db,
+	            "INSERT INTO tenants (id, public_key, created_ms, last_sequence, "
+	            "pruned_sequence, entry_count, hostname_count) "
+	            "VALUES ($1, $2, $3, 0, 0, 0, 0)",
+	            TOW__ARGS(tow__db_id(tenant), tow__db_blob(public_key, TOW_MLDSA_PUBLIC_SIZE),
+	                      tow__db_int(invite->created_ms)));
 	tow__db_run(
 		store->db,
 		"INSERT INTO invites (id, tenant_id, name, secret_hash, created_ms, expires_ms) "
@@ -268,6 +268,8 @@ int tow__store_invite_remove_hostname(struct tow__store *store,
 	for (size_t i = 0; i < gone.count; i++)
 		tow__store_changed_hostname(store, gone.items[i]);
 	tow__db_run(db, "DELETE " UNCOVERED, TOW__ARGS(tow__db_id(&invite.tenant_id)));
+	tow__db_run(db, "UPDATE tenants SET hostname_count = hostname_count - $1 WHERE id = $2",
+	            TOW__ARGS(tow__db_int(gone.count), tow__db_id(&invite.tenant_id)));
 	tow__names_deinit(&gone);
 	return finish_with_patterns(store, &invite, hostnames, fault);
 }

@@ -40,20 +40,21 @@ static void subject_of(const struct tow_entry *e, char out[SUBJECT_SIZE])
 	         about_agent(e) ? tow_id_format(&e->agent_id, id) : e->name);
 }
 
-static void mark(struct tow__store *store, const struct tow_id *tenant, uint64_t sequence)
+/* So many entries have been dropped, the highest of which had this sequence. */
+static void dropped(struct tow__store *store, const struct tow_id *tenant, uint64_t count,
+                    uint64_t sequence)
 {
-	if (sequence)
-		tow__db_run(store->db,
-		            "UPDATE tenants SET pruned_sequence = $1 WHERE id = $2 AND "
-		            "pruned_sequence < $1",
-		            TOW__ARGS(tow__db_int(sequence), tow__db_id(tenant)));
+	tow__db_run(store->db,
+	            "UPDATE tenants SET entry_count = entry_count - $1, pruned_sequence = "
+	            "CASE WHEN pruned_sequence < $2 THEN $2 ELSE pruned_sequence END WHERE id = $3",
+	            TOW__ARGS(tow__db_int(count), tow__db_int(sequence), tow__db_id(tenant)));
 }
 
 static void forget_older(struct tow__store *store, const struct tow_entry *e, const char *subject)
 {
 	struct tow__db *db = store->db;
 	struct tow__db_rows rows;
-	uint64_t highest = 0;
+	uint64_t highest = 0, count;
 
 	for (rows = tow__db_query(
 		     db,
@@ -65,11 +66,11 @@ static void forget_older(struct tow__store *store, const struct tow_entry *e, co
 		highest = tow__db_get_int(&rows, 0);
 	if (!highest)
 		return;
-	tow__db_run(db,
-	            "DELETE FROM entries WHERE tenant_id = $1 AND subject = $2 AND sequence <> $3",
-	            TOW__ARGS(tow__db_id(&e->tenant_id), tow__db_text(subject),
-	                      tow__db_int(e->sequence)));
-	mark(store, &e->tenant_id, highest);
+	count = tow__db_run(
+		db, "DELETE FROM entries WHERE tenant_id = $1 AND subject = $2 AND sequence <> $3",
+		TOW__ARGS(tow__db_id(&e->tenant_id), tow__db_text(subject),
+	                  tow__db_int(e->sequence)));
+	dropped(store, &e->tenant_id, count, highest);
 }
 
 void tow__log_append(struct tow__store *store, const struct tow_entry *e, struct tow_slice jws,
@@ -103,7 +104,8 @@ void tow__log_append(struct tow__store *store, const struct tow_entry *e, struct
 		return;
 	}
 	tow__db_run(db,
-	            "UPDATE tenants SET last_sequence = $1 WHERE id = $2 AND last_sequence < $1",
+	            "UPDATE tenants SET entry_count = entry_count + 1, last_sequence = "
+	            "CASE WHEN last_sequence < $1 THEN $1 ELSE last_sequence END WHERE id = $2",
 	            TOW__ARGS(tow__db_int(e->sequence), tow__db_id(&e->tenant_id)));
 	if (about_agent(e))
 		forget_older(store, e, subject);
@@ -119,27 +121,24 @@ void tow__log_compact(struct tow__store *store, const struct tow_id *tenant)
 {
 	struct tow__db *db = store->db;
 	struct tow__db_rows rows;
-	uint64_t have = 0, live = 0, highest = 0;
+	uint64_t have = 0, live = 0, highest = 0, count;
 
 	for (rows = tow__db_query(db,
-	                          "SELECT (SELECT count(*) FROM entries WHERE tenant_id = $1), "
-	                          "(SELECT count(*) FROM hostnames WHERE tenant_id = $1) + "
-	                          "(SELECT count(*) FROM ports WHERE tenant_id = $1) + "
-	                          "(SELECT count(*) FROM agents WHERE tenant_id = $1)",
+	                          "SELECT entry_count, hostname_count FROM tenants WHERE id = $1",
 	                          TOW__ARGS(tow__db_id(tenant)));
 	     tow__db_next(&rows);) {
 		have = tow__db_get_int(&rows, 0);
 		live = tow__db_get_int(&rows, 1);
 	}
-	/* a hostname may take two entries, so this leaves no more than that and does not come back
-	 * at once */
+	/* A hostname may take two entries; agents and ports have limits of their own, and few reach
+	 * them. So this does not come back at once. */
 	if (have <= 2 * live + store->config.entries_kept)
 		return;
 	for (rows = tow__db_query(db, "SELECT max(sequence) " VOID, TOW__ARGS(tow__db_id(tenant)));
 	     tow__db_next(&rows);)
 		highest = tow__db_get_int(&rows, 0);
-	tow__db_run(db, "DELETE " VOID, TOW__ARGS(tow__db_id(tenant)));
-	mark(store, tenant, highest);
+	count = tow__db_run(db, "DELETE " VOID, TOW__ARGS(tow__db_id(tenant)));
+	dropped(store, tenant, count, highest);
 }
 
 void tow__log_sweep(struct tow__store *store, uint64_t now_ms)

@@ -10,7 +10,9 @@ CREATE TABLE tenants (
 	public_key BLOB NOT NULL,              -- ML-DSA-65
 	created_ms BIGINT NOT NULL,
 	last_sequence BIGINT NOT NULL,         -- the highest accepted
-	pruned_sequence BIGINT NOT NULL        -- entries up to here may have been dropped: none of these is free
+	pruned_sequence BIGINT NOT NULL,       -- entries up to here may have been dropped: none of these is free
+	entry_count BIGINT NOT NULL,           -- rows of entries and of hostnames that are this tenant's:
+	hostname_count BIGINT NOT NULL         -- counting them anew for each entry would not do
 );
 
 -- An invite outlives its tenant, so that a dead token stays dead.
