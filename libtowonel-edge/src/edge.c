@@ -281,12 +281,12 @@ static int open_listeners(struct tow_edge *e, const struct tow_edge_config *conf
 	int rc = tow_quic_endpoint_new(&quic, &w->endpoint, err);
 
 	if (rc != 0)
-		return rc;
+		return tow_error_prefix(err, "tunnel_listen");
 	e->tunnel_addr = *tow_quic_endpoint_addr(w->endpoint);
 	rc = tow_tcp_listener_new(config->loop, config->log, &config->listen,
 	                          config->listen_dual_stack, 0, on_accepted, w, &w->listener, err);
 	if (rc != 0)
-		return rc;
+		return tow_error_prefix(err, "listen");
 	e->addr = *tow_tcp_listener_addr(w->listener);
 	return 0;
 }

@@ -126,7 +126,10 @@ static int listen_(struct tow_hub *hub, const struct tow_hub_config *config, str
 	int r = tow_tls_context_new_identity(&hub->key, "http/1.1", &hub->tls, err);
 
 	server.tls = hub->tls;
-	return r ? r : tow_http_server_new(&server, &hub->server, err);
+	if (r)
+		return r;
+	r = tow_http_server_new(&server, &hub->server, err);
+	return r ? tow_error_prefix(err, "listen") : 0;
 }
 
 int tow_hub_new(const struct tow_hub_config *config, struct tow_hub **out, struct tow_error *err)
@@ -142,6 +145,7 @@ int tow_hub_new(const struct tow_hub_config *config, struct tow_hub **out, struc
 	}
 	r = open_store(hub, config, err);
 	if (r) {
+		tow_error_prefix(err, r == TOW_ECONFIG ? "db_driver" : "db_dsn");
 		hub_free(hub);
 		return r;
 	}

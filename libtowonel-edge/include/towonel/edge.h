@@ -45,7 +45,8 @@ struct tow_edge_config {
 	void *user;
 };
 
-/* Listens on both addresses. Returns 0; TOW_EADDRINUSE, TOW_EDENIED, TOW_EIO, TOW_ENOMEM. */
+/* Listens on both addresses; err begins with the config's member that is to blame ("listen: ",
+ * "tunnel_listen: "). Returns 0; TOW_EADDRINUSE, TOW_EDENIED, TOW_EIO, TOW_ENOMEM. */
 int tow_edge_new(const struct tow_edge_config *config, struct tow_edge **out,
                  struct tow_error *err);
 
