@@ -28,10 +28,13 @@
  * the agent is gone cuts its tunnels.
  */
 
-#define DRAIN_DEFAULT_MS 25000
+#define DRAIN_DEFAULT_MS  25000
+#define FAREWELL_NS       (3 * TOW_NSEC_PER_SEC) /* for the hub to hear that the agent goes */
+#define HASTY_FAREWELL_NS (300 * TOW_NSEC_PER_MSEC)
 /* An edge has to be missing from this many of the hub's lists in a row before its tunnel is given
  * up: a hub that has just started lists no edges yet. */
 #define EDGE_MISSING_MAX 3
+#define EDGES_MAX        256
 
 enum state {
 	RUNNING,
@@ -86,7 +89,7 @@ struct tow_agent {
 	int superseded;
 };
 
-static void begin_leaving(struct tow_agent *agent);
+static void begin_leaving(struct tow_agent *agent, uint64_t farewell_ns);
 
 /* ---- events -----------------------------------------------------------------------------------
  */
@@ -159,6 +162,8 @@ static void link_lost(void *user, struct edge_link *link, const char *why)
 static void link_refused(void *user, struct edge_link *link, const char *why)
 {
 	struct tow_agent *agent = user;
+	/* If the invite is gone, the hub says so at once; the edge's idea of it may also be old. */
+	tow__registration_check(agent->registration);
 	tow_metric_inc(agent->links_rejected);
 	tow_log_error(agent->log, "the edge refuses this agent",
 	              tow_f_id("edge", tow__edge_link_edge(link)), tow_f_str("error", why));
@@ -262,7 +267,10 @@ static struct link_slot *slot_new(struct tow_agent *agent, const struct tow_id *
 		.events = &link_events,
 		.user = agent,
 	};
-	struct link_slot *links =
+	struct link_slot *links;
+	if (agent->link_count >= EDGES_MAX)
+		return NULL;
+	links =
 		reallocarray(agent->links, agent->link_count + 1, sizeof *agent->links);
 	if (!links)
 		return NULL;
@@ -358,7 +366,7 @@ static void hub_left(void *user)
 	if (agent->state == STOPPED)
 		return;
 	if (agent->state != LEAVING)
-		begin_leaving(agent);
+		begin_leaving(agent, 0);
 	tow_task_schedule(&agent->advance);
 }
 
@@ -386,7 +394,7 @@ static void stopped(struct tow_agent *agent)
 }
 
 /* Closes the tunnels and tells the hub. */
-static void begin_leaving(struct tow_agent *agent)
+static void begin_leaving(struct tow_agent *agent, uint64_t farewell_ns)
 {
 	agent->state = LEAVING;
 	agent->forwards.draining = 1;
@@ -394,7 +402,7 @@ static void begin_leaving(struct tow_agent *agent)
 	set_up_count(agent, 0);
 	for (size_t i = agent->link_count; i-- > 0;)
 		tow__edge_link_close(agent->links[i].link, TOW_TUNNEL_DRAINING);
-	tow__registration_leave(agent->registration);
+	tow__registration_leave(agent->registration, farewell_ns);
 	tow_task_schedule(&agent->advance);
 }
 
@@ -402,7 +410,7 @@ static void advance(void *user)
 {
 	struct tow_agent *agent = user;
 	if (agent->state == DRAINING && agent->forwards.active == 0)
-		begin_leaving(agent);
+		begin_leaving(agent, FAREWELL_NS);
 	if (agent->state == LEAVING && agent->link_count == 0 &&
 	    tow__registration_left(agent->registration))
 		stopped(agent);
@@ -419,17 +427,21 @@ static void drain_late(void *user)
 	struct tow_agent *agent = user;
 	tow_log_warn(agent->log, "streams are still open; closing them",
 	             tow_f_uint("streams", agent->forwards.active));
-	begin_leaving(agent);
+	begin_leaving(agent, FAREWELL_NS);
 }
 
 void tow_agent_drain(struct tow_agent *agent)
 {
-	if (agent->state == DRAINING)
-		begin_leaving(agent);
+	if (agent->state == DRAINING) {
+		tow_log_warn(agent->log, "stopping at once",
+		             tow_f_uint("streams", agent->forwards.active));
+		begin_leaving(agent, HASTY_FAREWELL_NS);
+	}
 	if (agent->state != RUNNING)
 		return;
 	tow_log_info(agent->log, "draining", tow_f_uint("streams", agent->forwards.active));
 	agent->state = DRAINING;
+	agent->forwards.draining = 1;
 	for (size_t i = 0; i < agent->link_count; i++)
 		tow__edge_link_drain(agent->links[i].link);
 	tow_timer_start_in(&agent->drain_timer, agent->drain_ms * TOW_NSEC_PER_MSEC);
@@ -448,6 +460,8 @@ static void called(void *user, int events)
 	(void)events;
 	if (read(agent->call_fd, &calls, sizeof calls) != sizeof calls)
 		return;
+	if (agent->state == STOPPED)
+		return; /* that was the last event */
 	if (calls % ONE_STOP)
 		push_plain(agent, TOW_AGENT_WOKEN, NULL);
 	for (uint64_t stops = calls / ONE_STOP; stops > 0 && agent->state < LEAVING; stops--)
@@ -482,16 +496,47 @@ static void sink(void *user, enum tow_log_level level, const char *line)
 	agent->log_line(agent->log_user, (enum tow_agent_log_level)level, line);
 }
 
+/* What a list may say, but no edge of this version carries. */
+static int check_carried(const struct tow_service_list *list, struct tow_error *err)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		const struct tow_service *service = &list->items[i];
+		if (service->kind == TOW_SERVICE_UDP)
+			return tow_error_set(err, TOW_EINVAL,
+			                     "udp_services: \"%s\": this version carries no UDP "
+			                     "services",
+			                     service->name);
+		if (service->tls_mode == TOW_TLS_TERMINATE)
+			return tow_error_set(err, TOW_EINVAL,
+			                     "services: \"%s\": edges of this version do not "
+			                     "terminate TLS: use tls_mode passthrough",
+			                     service->name);
+	}
+	return 0;
+}
+
+static void warn_services(struct tow_agent *agent)
+{
+	for (size_t i = 0; i < agent->services.count; i++) {
+		const struct tow_service *service = &agent->services.items[i];
+		if (service->kind == TOW_SERVICE_HTTPS && service->origin_server_name[0])
+			tow_log_warn(agent->log,
+			             "a service passes the visitor's TLS on, and has an "
+			             "origin_server_name: its origin gets TLS inside of TLS",
+			             tow_f_str("service", service->name));
+	}
+}
+
 static int parse_services(const struct tow_agent_config *config, struct tow_service_list *out,
                           struct tow_error *err)
 {
 	const struct {
 		enum tow_service_kind kind;
-		const char *text, *what;
+		const char *text, *member;
 	} lists[] = {
 		{ TOW_SERVICE_HTTPS, config->services, "services" },
-		{ TOW_SERVICE_TCP, config->tcp_services, "TCP services" },
-		{ TOW_SERVICE_UDP, config->udp_services, "UDP services" },
+		{ TOW_SERVICE_TCP, config->tcp_services, "tcp_services" },
+		{ TOW_SERVICE_UDP, config->udp_services, "udp_services" },
 	};
 	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
 		if (!lists[i].text)
@@ -499,11 +544,16 @@ static int parse_services(const struct tow_agent_config *config, struct tow_serv
 		int rc = tow_service_list_parse(out, lists[i].kind, tow_slice_of(lists[i].text),
 		                                err);
 		if (rc != 0) {
-			tow_error_prefix(err, "%s", lists[i].what);
+			tow_error_prefix(err, "%s", lists[i].member);
 			return rc;
 		}
 	}
-	return tow_service_list_check(out, err);
+	int rc = tow_service_list_check(out, err);
+	if (rc != 0)
+		return tow_error_prefix(err, "services");
+	if (out->count == 0)
+		return tow_error_set(err, TOW_EINVAL, "services: there is no service to expose");
+	return check_carried(out, err);
 }
 
 static int parse_trusted(struct tow_agent *agent, const struct tow_agent_config *config,
@@ -518,7 +568,7 @@ static int parse_trusted(struct tow_agent *agent, const struct tow_agent_config 
 		if (tow_id_parse(tow_slice_of(config->trusted_edges[i]), &agent->trusted[i]) != 0)
 			return tow_error_set(
 				err, TOW_EINVAL,
-				"trusted edges: item %zu is not 64 lowercase hex digits", i + 1);
+				"trusted_edges: item %zu is not 64 lowercase hex digits", i + 1);
 	}
 	agent->trusted_count = config->trusted_edge_count;
 	return 0;
@@ -607,10 +657,10 @@ static int make_health(struct tow_agent *agent, const struct tow_agent_config *c
 	if (!config->health_listen || !config->health_listen[0])
 		return 0;
 	if (tow_addr_parse(tow_slice_of(config->health_listen), &health.listen) != 0)
-		return tow_error_set(err, TOW_EINVAL, "health listener: \"%s\" is not ADDRESS:PORT",
+		return tow_error_set(err, TOW_EINVAL, "health_listen: \"%s\" is not ADDRESS:PORT",
 		                     config->health_listen);
 	int rc = tow_health_new(&health, &agent->health, err);
-	return rc == 0 ? 0 : tow_error_prefix(err, "health listener");
+	return rc == 0 ? 0 : tow_error_prefix(err, "health_listen");
 }
 
 static int make_parts(struct tow_agent *agent, struct tow_error *err)
@@ -660,15 +710,13 @@ static int make(struct tow_agent *agent, const struct tow_agent_config *config,
 {
 	int rc;
 	if (!config->invite_token || !config->invite_token[0])
-		return tow_error_set(err, TOW_EINVAL, "no invite token");
+		return tow_error_set(err, TOW_EINVAL, "invite_token: there is none");
 	rc = tow_token_parse(tow_slice_of(config->invite_token), TOW_TOKEN_INVITE, &agent->token,
 	                     err);
 	if (rc != 0)
-		return tow_error_prefix(err, "invite token");
+		return tow_error_prefix(err, "invite_token");
 	if ((rc = parse_services(config, &agent->services, err)) != 0)
 		return rc;
-	if (agent->services.count == 0)
-		return tow_error_set(err, TOW_EINVAL, "no service to expose is given");
 	if ((rc = parse_trusted(agent, config, err)) != 0)
 		return rc;
 
@@ -701,6 +749,7 @@ static int make(struct tow_agent *agent, const struct tow_agent_config *config,
 	tow_log_info(agent->log, "agent starts", tow_f_id("agent", &agent->key.id),
 	             tow_f_str("version", TOW_VERSION), tow_f_str("hub", agent->token.hub_url),
 	             tow_f_uint("services", agent->services.count));
+	warn_services(agent);
 	tow__registration_serve(agent->registration, &agent->services, agent->generation);
 	return 0;
 }
@@ -808,14 +857,13 @@ int tow_agent_reload(struct tow_agent *agent, const struct tow_agent_config *con
 	struct tow_service_list services = { 0 };
 	struct tow_error err = { 0 };
 	int rc = parse_services(config, &services, &err);
-	if (rc == 0 && services.count == 0)
-		rc = tow_error_set(&err, TOW_EINVAL, "no service to expose is given");
 	if (rc == 0 && agent->state != RUNNING)
 		rc = tow_error_set(&err, TOW_ECLOSED, "the agent is stopping");
 	if (rc != 0) {
 		tow_service_list_deinit(&services);
 		if (error && error_size)
-			snprintf(error, error_size, "%s", err.text);
+			snprintf(error, error_size, "%s",
+			         err.text[0] ? err.text : tow_strerror(rc));
 		return rc;
 	}
 	tow_service_list_hash(&agent->services, before);
@@ -829,6 +877,7 @@ int tow_agent_reload(struct tow_agent *agent, const struct tow_agent_config *con
 	uint64_t now = tow_wall_ms();
 	agent->generation = now > agent->generation ? now : agent->generation + 1;
 	tow_log_info(agent->log, "services have changed", tow_f_uint("services", services.count));
+	warn_services(agent);
 	tow__registration_serve(agent->registration, &agent->services, agent->generation);
 	for (size_t i = 0; i < agent->link_count; i++)
 		tow__edge_link_hello(agent->links[i].link);

@@ -195,6 +195,8 @@ static void control_data(void *user, struct tow_slice bytes, int fin)
 		if (link->state == CLOSING)
 			return;
 	}
+	if (link->state == CLOSING)
+		return;
 	if (rc != TOW_MORE)
 		close_with(link, TOW_TUNNEL_PROTOCOL, "the edge sent a bad control message");
 	else if (fin && !link->refused)
@@ -205,7 +207,8 @@ static void control_reset(void *user, uint64_t code)
 {
 	struct edge_link *link = user;
 	(void)code;
-	close_with(link, TOW_TUNNEL_PROTOCOL, "the edge reset the control stream");
+	if (link->state != CLOSING)
+		close_with(link, TOW_TUNNEL_PROTOCOL, "the edge reset the control stream");
 }
 
 static void control_closed(void *user)
@@ -252,8 +255,7 @@ static void stream_opened(void *user, struct tow_quic_stream *stream)
 
 static void datagram(void *user, struct tow_slice bytes)
 {
-	/* UDP services are the only ones that use DATAGRAM frames; one for nobody is dropped, as
-	 * loss is. */
+	/* Of a UDP session, of which there is none: dropped, as loss is. */
 	(void)user;
 	(void)bytes;
 }
@@ -262,9 +264,10 @@ static void conn_closed(void *user, const struct tow_quic_close_reason *reason)
 {
 	struct edge_link *link = user;
 	int was_up = link->state == UP;
-	const char *why = link->why[0]      ? link->why
-	                  : reason->text[0] ? reason->text
-	                                    : tow_strerror(reason->status);
+	const char *why = link->why[0]          ? link->why
+	                  : reason->text[0]     ? reason->text
+	                  : reason->application ? tow_tunnel_error_name(reason->code)
+	                                        : tow_strerror(reason->status);
 
 	link->conn = NULL;
 	link->control = NULL;
@@ -285,6 +288,12 @@ static void conn_closed(void *user, const struct tow_quic_close_reason *reason)
 		tow_log_warn(link->config.log, "no tunnel to the edge; trying again",
 		             tow_f_id("edge", &link->config.edge),
 		             tow_f_str("address", link->address), tow_f_str("error", why));
+	}
+	/* An agent that was welcome and is no more gets no control message, only this. */
+	if (!link->refused && reason->by_peer && reason->application &&
+	    reason->code == TOW_TUNNEL_UNAUTHORIZED) {
+		link->refused = 1;
+		link->config.events->refused(link->config.user, link, why);
 	}
 	uint64_t at_least = link->refused ? REFUSED_DELAY_NS : 0;
 	link->refused = 0;

@@ -14,11 +14,12 @@
 #define BATCH_BYTES_MAX     (TOW_HTTP_ENTRIES_BODY_MAX - TOW_ENTRY_MAX)
 #define HEARTBEAT_DEFAULT_S 20
 #define HEARTBEAT_MAX_S     300
+#define NO_EDGES_REST_NS    (2 * TOW_NSEC_PER_SEC) /* a hub that has just started lists none yet */
 #define REFUSED_AGAIN_NS    (60 * TOW_NSEC_PER_SEC)
-#define LEAVE_TIMEOUT_NS    (3 * TOW_NSEC_PER_SEC)
 /* An entry outlives the agent by at most this long when it could not be revoked; it is renewed at
- * half of it. */
-#define AGENT_ENTRY_LIFE_MS (7 * UINT64_C(86400000))
+ * half of it. Edges are shown one that is signed for the occasion, so a hub that is down for longer
+ * does no harm. */
+#define AGENT_ENTRY_LIFE_MS (60 * UINT64_C(60000))
 
 enum state {
 	IDLE,
@@ -49,16 +50,20 @@ struct registration {
 	struct operations operations;        /* what READ found to be said */
 	size_t applied;                      /* how many of them the hub has answered */
 	size_t in_flight;                    /* how many are in the request under way */
-	int one_by_one;                      /* a batch was refused: find out which one it is */
+	size_t batch_max;                    /* halved to find the one for which a batch is refused */
 	char (*refused)[TOW_AUTHORITY_SIZE]; /* told already, so that a retry does not repeat it */
 	size_t refused_count, refused_before;
-	int done_once;
+	uint64_t refused_again_ns;           /* when they are tried again */
+	int announced;                       /* the hub may have the agent's entry */
+	int done;                            /* the hub has the services */
+	int has_edges;                       /* its last list was not empty */
 	uint64_t heartbeat_s;
 
 	struct tow_metric *heartbeats_ok, *heartbeats_failed;
 };
 
 static void enter(struct registration *r, enum state state);
+static const char *state_name(enum state state);
 
 /* ---- what is said -----------------------------------------------------------------------------
  */
@@ -191,29 +196,43 @@ static int start_bootstrap(struct registration *r)
 	            : TOW_ENOMEM;
 }
 
+static void take_edges(struct registration *r, const struct tow_hub_answer *answer)
+{
+	const json_t *edges = json_object_get(answer->body, "edges");
+	r->has_edges = json_array_size(edges) > 0;
+	r->config.events->edges(r->config.user, edges);
+}
+
+/* A refusal that means the hub has another idea of us than we have: tell it again, with a pause. */
+static enum state start_over(struct registration *r, const struct tow_hub_answer *answer,
+                             enum state from)
+{
+	tow_log_warn(r->config.log, "the hub refuses this agent; registering again",
+	             tow_f_str("state", state_name(r->state)),
+	             tow_f_str("error", answer->error.text));
+	return from;
+}
+
 static enum state after_bootstrap(struct registration *r, const struct tow_hub_answer *answer)
 {
-	const struct registration_events *events = r->config.events;
-	if (answer->error.code != 0) {
-		char text[TOW_ERROR_TEXT_SIZE + 64];
-		if (strcmp(answer->code, "invite_expired") == 0)
-			snprintf(text, sizeof text,
-			         "the invite token has expired; ask the operator for a new one");
-		else if (answer->status == 401)
-			snprintf(text, sizeof text,
-			         "the hub does not accept the invite token: it was revoked, or is "
-			         "not "
-			         "this hub's");
-		else
-			snprintf(text, sizeof text, "the hub refuses the invite token: %s",
-			         answer->error.text);
+	const char *text = NULL;
+	if (answer->status == 410)
+		text = "the invite token has expired; ask the operator for a new one";
+	else if (answer->status == 401)
+		text = "the hub does not accept the invite token: it was revoked, or is not this "
+		       "hub's";
+	if (text) {
 		tow_log_error(r->config.log, text);
-		events->fatal(r->config.user, TOW_EAUTH, text);
+		r->config.events->fatal(r->config.user, TOW_EAUTH, text);
 		return ENDED;
 	}
+	/* Anything else need not be the token's fault: a proxy in between, or a hub with another
+	 * key, as while it moves. */
+	if (answer->error.code != 0)
+		return start_over(r, answer, BOOTSTRAP);
 	tow_log_info(r->config.log, "the hub knows this agent's tenant",
 	             tow_f_id("tenant", tow_tenant_key_id(r->config.tenant_key)));
-	events->edges(r->config.user, json_object_get(answer->body, "edges"));
+	take_edges(r, answer);
 	return ANNOUNCE;
 }
 
@@ -221,15 +240,8 @@ static int start_announce(struct registration *r)
 {
 	struct tow_entry entry = agent_entry(r);
 	r->renew_at_ms = tow_wall_ms() + AGENT_ENTRY_LIFE_MS / 2;
+	r->announced = 1;
 	return post_one(r, &entry, answered);
-}
-
-/* A refusal that means the hub has another idea of us than we have: ask it again from the start. */
-static enum state start_over(struct registration *r, const struct tow_hub_answer *answer)
-{
-	tow_log_warn(r->config.log, "the hub refuses this agent; registering again",
-	             tow_f_str("state", "refused"), tow_f_str("error", answer->error.text));
-	return BOOTSTRAP;
 }
 
 static enum state after_announce(struct registration *r, const struct tow_hub_answer *answer)
@@ -238,7 +250,7 @@ static enum state after_announce(struct registration *r, const struct tow_hub_an
 		r->next_sequence += 1000;
 		return ANNOUNCE;
 	}
-	return answer->error.code == 0 ? READ : start_over(r, answer);
+	return answer->error.code == 0 ? READ : start_over(r, answer, BOOTSTRAP);
 }
 
 static int start_read(struct registration *r)
@@ -277,11 +289,11 @@ static enum state after_read(struct registration *r, const struct tow_hub_answer
 {
 	struct hub_state has = { 0 };
 	if (answer->error.code != 0)
-		return start_over(r, answer);
+		return start_over(r, answer, ANNOUNCE);
 
 	tow__operations_deinit(&r->operations);
 	r->applied = r->in_flight = r->refused_count = 0;
-	r->one_by_one = 0;
+	r->batch_max = TOW_ENTRIES_PER_BATCH;
 	int rc = fold(r, &has, json_object_get(answer->body, "entries"));
 	uint64_t latest =
 		(uint64_t)json_integer_value(json_object_get(answer->body, "latest_sequence"));
@@ -298,11 +310,10 @@ static int start_apply(struct registration *r)
 	size_t bytes = 0, count = 0;
 	json_t *array = json_array();
 	int rc = array ? 0 : TOW_ENOMEM;
-	while (rc == 0 && r->applied + count < r->operations.count && bytes < BATCH_BYTES_MAX) {
+	while (rc == 0 && r->applied + count < r->operations.count && count < r->batch_max &&
+	       bytes < BATCH_BYTES_MAX) {
 		rc = append_signed(r, array, &r->operations.items[r->applied + count], &bytes);
 		count++;
-		if (r->one_by_one)
-			break;
 	}
 	if (rc != 0) {
 		json_decref(array);
@@ -318,11 +329,12 @@ static enum state applied(struct registration *r)
 		return APPLY;
 	if (r->refused_count == 0)
 		r->refused_before = 0;
+	r->refused_again_ns = tow_loop_now_ns(r->config.loop) + REFUSED_AGAIN_NS;
 	tow_log_info(r->config.log, "services are registered",
 	             tow_f_uint("services", r->services->count),
 	             tow_f_uint("changes", r->operations.count),
 	             tow_f_uint("refused", r->refused_count));
-	r->done_once = 1;
+	r->done = 1;
 	r->config.events->registered(r->config.user);
 	return REST;
 }
@@ -331,14 +343,16 @@ static enum state after_apply(struct registration *r, const struct tow_hub_answe
 {
 	if (answer->error.code == 0) {
 		r->applied += r->in_flight;
+		if (r->batch_max < TOW_ENTRIES_PER_BATCH)
+			r->batch_max *= 2;
 		return applied(r);
 	}
 	if (strcmp(answer->code, "sequence_conflict") == 0)
 		return READ; /* somebody else wrote: look again */
-	if (answer->status == 401)
-		return start_over(r, answer);
-	if (!r->one_by_one && r->in_flight > 1) {
-		r->one_by_one = 1;
+	if (answer->status == 0 || answer->status == 401)
+		return start_over(r, answer, BOOTSTRAP);
+	if (r->in_flight > 1) {
+		r->batch_max = r->in_flight / 2;
 		return APPLY;
 	}
 	tell_refused(r, &r->operations.items[r->applied], answer->error.text);
@@ -364,17 +378,19 @@ static enum state after_heartbeat(struct registration *r, const struct tow_hub_a
 {
 	if (answer->error.code != 0) {
 		tow_metric_inc(r->heartbeats_failed);
-		return start_over(r, answer);
+		return start_over(r, answer, ANNOUNCE);
 	}
 	tow_metric_inc(r->heartbeats_ok);
 	json_int_t interval =
 		json_integer_value(json_object_get(answer->body, "next_interval_secs"));
 	r->heartbeat_s = interval >= 1 && interval <= HEARTBEAT_MAX_S ? (uint64_t)interval
 	                                                              : HEARTBEAT_DEFAULT_S;
-	r->config.events->edges(r->config.user, json_object_get(answer->body, "edges"));
+	take_edges(r, answer);
 	if (json_is_true(json_object_get(answer->body, "superseded")))
 		r->config.events->superseded(r->config.user);
-	return r->state == HEARTBEAT ? REST : r->state; /* superseded may have led to LEAVE */
+	if (r->refused_count && tow_loop_now_ns(r->config.loop) >= r->refused_again_ns)
+		return READ;
+	return REST;
 }
 
 static int start_leave(struct registration *r)
@@ -408,6 +424,11 @@ static const struct {
 	[ENDED] = { "ended", NULL, NULL },
 };
 
+static const char *state_name(enum state state)
+{
+	return states[state].name;
+}
+
 static void retry_later(struct registration *r, const char *error, uint64_t at_least_ns)
 {
 	uint64_t delay = tow__backoff_next(&r->backoff);
@@ -421,12 +442,6 @@ static void retry_later(struct registration *r, const char *error, uint64_t at_l
 	tow_timer_start_in(&r->timer, delay);
 }
 
-static uint64_t rest_ns(const struct registration *r)
-{
-	uint64_t interval = r->heartbeat_s * TOW_NSEC_PER_SEC;
-	return r->refused_count && REFUSED_AGAIN_NS < interval ? REFUSED_AGAIN_NS : interval;
-}
-
 static void enter(struct registration *r, enum state state)
 {
 	if (state == APPLY && r->applied == r->operations.count)
@@ -434,7 +449,9 @@ static void enter(struct registration *r, enum state state)
 	tow_log_trace(r->config.log, "registration", tow_f_str("state", states[state].name));
 	r->state = state;
 	if (state == REST) {
-		tow_timer_start_in(&r->timer, rest_ns(r));
+		tow__backoff_reset(&r->backoff);
+		tow_timer_start_in(&r->timer, r->has_edges ? r->heartbeat_s * TOW_NSEC_PER_SEC
+		                                           : NO_EDGES_REST_NS);
 	} else if (state == ENDED) {
 		tow_timer_stop(&r->timer);
 		r->config.events->left(r->config.user);
@@ -459,31 +476,29 @@ static void answered(void *user, const struct tow_hub_answer *answer)
 	enum state next = states[was].after(r, answer);
 	if (r->state != was)
 		return; /* an event handler has moved on already */
-	if (next == BOOTSTRAP || (next == was && next != APPLY)) {
+	if (next <= READ && (answer->error.code != 0 || next == was)) {
 		/* Not a hot loop, whatever the hub answers. */
 		r->state = next;
 		tow_timer_start_in(&r->timer, tow__backoff_next(&r->backoff));
 		return;
 	}
-	if (next == REST)
-		tow__backoff_reset(&r->backoff);
 	enter(r, next);
 }
 
 static void timer_fired(void *user)
 {
 	struct registration *r = user;
-	if (r->state == LEAVE) {
+	switch (r->state) {
+	case LEAVE:
 		if (r->call)
 			tow_http_call_cancel(r->call);
 		r->call = NULL;
 		enter(r, ENDED);
-	} else if (r->state == REST && tow_wall_ms() >= r->renew_at_ms) {
-		enter(r, ANNOUNCE);
-	} else if (r->state == REST) {
-		enter(r, r->refused_count ? READ : HEARTBEAT);
-	} else {
-		enter(r, r->state);
+		break;
+	case REST: enter(r, tow_wall_ms() >= r->renew_at_ms ? ANNOUNCE : HEARTBEAT); break;
+	/* What was sent may have been taken, though the answer was lost. */
+	case APPLY: enter(r, READ); break;
+	default: enter(r, r->state); break;
 	}
 }
 
@@ -541,35 +556,41 @@ void tow__registration_free(struct registration *r)
 void tow__registration_serve(struct registration *r, const struct tow_service_list *services,
                              uint64_t generation)
 {
-	int known = r->done_once;
 	if (r->state == LEAVE || r->state == ENDED)
 		return;
 	cancel(r);
 	r->services = services;
 	r->generation = generation;
 	r->refused_before = r->refused_count = 0;
-	r->done_once = 0;
+	r->done = 0;
 	tow_service_list_hash(services, r->services_hash);
-	enter(r, known ? ANNOUNCE : BOOTSTRAP);
+	enter(r, r->announced ? ANNOUNCE : BOOTSTRAP);
 }
 
-void tow__registration_leave(struct registration *r)
+void tow__registration_check(struct registration *r)
 {
-	int known = r->done_once;
+	if (r->state != REST)
+		return;
+	cancel(r);
+	enter(r, HEARTBEAT);
+}
+
+void tow__registration_leave(struct registration *r, uint64_t timeout_ns)
+{
 	if (r->state == LEAVE || r->state == ENDED)
 		return;
 	cancel(r);
-	if (!known) {
+	if (!r->announced) {
 		enter(r, ENDED);
 		return;
 	}
-	tow_timer_start_in(&r->timer, LEAVE_TIMEOUT_NS);
+	tow_timer_start_in(&r->timer, timeout_ns);
 	enter(r, LEAVE);
 }
 
 int tow__registration_done(const struct registration *r)
 {
-	return r->done_once;
+	return r->done;
 }
 
 int tow__registration_left(const struct registration *r)

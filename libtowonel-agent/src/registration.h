@@ -5,11 +5,10 @@
 /*
  * The agent's conversation with the hub:
  *
- *     BOOTSTRAP ─► ANNOUNCE ─► READ ─► APPLY ─► REST ─► HEARTBEAT ─► REST ...
- *         ▲            ▲  the agent's own    │     │         │
- *         │            │  entry              ▼     │         │
- *         └─ unknown   └──── reload ◄──── refused ◄┘   unauthorized ─► BOOTSTRAP
- *            to the hub      or a service refused: READ again, later
+ *     BOOTSTRAP ─► ANNOUNCE ─► READ ─► APPLY ─► REST ◄──► HEARTBEAT
+ *         ▲         │  ▲ ▲                       │           │ │
+ *         └ refused ┘  │ └── reload, renewal ────┘           │ └─► READ, to try refused
+ *                      └──────── refused ────────────────────┘     services again
  *
  *     any ─► LEAVE ─► ENDED      the agent's own entry is revoked on the way out
  *
@@ -57,9 +56,12 @@ void tow__registration_free(struct registration *registration);
 /* Starts, or starts over with another service list (borrowed until the next call of this). */
 void tow__registration_serve(struct registration *registration,
                              const struct tow_service_list *services, uint64_t generation);
-/* Tells the hub that this agent goes; `left` follows within a few seconds, whatever the hub says.
- */
-void tow__registration_leave(struct registration *registration);
+/* Asks the hub now whether it still knows this agent, unless a request is under way: an edge has
+ * said that it does not. */
+void tow__registration_check(struct registration *registration);
+/* Tells the hub that this agent goes; `left` follows within timeout_ns, whatever the hub says. It
+ * may be called from within. */
+void tow__registration_leave(struct registration *registration, uint64_t timeout_ns);
 
 /* Appends the agent's signed entry, which edges ask for too. Returns 0, TOW_ENOMEM, TOW_ECRYPTO. */
 int tow__registration_sign_agent(struct registration *registration, struct tow_buf *out);

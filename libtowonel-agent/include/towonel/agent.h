@@ -85,7 +85,8 @@ struct tow_agent_event {
 
 /* Checks the token and the services and makes an agent that has not dialled anybody yet. Returns 0;
  * negative when the configuration is bad or memory is short: error (may be NULL) gets one line of
- * at most error_size bytes that says what is wrong, without secrets. */
+ * at most error_size bytes that says what is wrong, without secrets. It starts with the name of the
+ * config's member that is to blame and ": ", when one is. */
 int tow_agent_new(const struct tow_agent_config *config, struct tow_agent **out, char *error,
                   size_t error_size);
 /* Drops everything at once. Takes NULL. */
