@@ -17,6 +17,20 @@ void complain(const char *name, const char *format, ...)
 	va_end(args);
 }
 
+void name_variable(char *text, size_t cap, const struct member *members, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		size_t len = strlen(members[i].member);
+		if (strncmp(text, members[i].member, len) == 0 && text[len] == ':') {
+			char *rest = strdup(text + len);
+			if (rest)
+				snprintf(text, cap, "%s%s", members[i].variable, rest);
+			free(rest);
+			return;
+		}
+	}
+}
+
 void program_flags(int argc, char **argv, const char *name, void (*help)(void))
 {
 	if (argc < 2)

@@ -76,6 +76,16 @@ static const struct tow_setting table[] = {
 };
 #define TABLE_COUNT (sizeof table / sizeof *table)
 
+static const struct member members[] = {
+	{ "invite_token", "TOWONEL_INVITE_TOKEN" },
+	{ "services", "TOWONEL_AGENT_SERVICES" },
+	{ "tcp_services", "TOWONEL_AGENT_TCP_SERVICES" },
+	{ "udp_services", "TOWONEL_AGENT_UDP_SERVICES" },
+	{ "trusted_edges", "TOWONEL_AGENT_TRUSTED_EDGES" },
+	{ "health_listen", "TOWONEL_AGENT_HEALTH_LISTEN_ADDR" },
+};
+#define MEMBER_COUNT (sizeof members / sizeof *members)
+
 extern char **environ;
 static struct tow_agent *agent; /* for the signal handlers, which have no other way to it */
 
@@ -123,6 +133,15 @@ static void catch_signals(void)
 	sigaction(SIGHUP, &action, NULL);
 	action.sa_handler = SIG_IGN;
 	sigaction(SIGPIPE, &action, NULL);
+}
+
+/* Before the agent that the handlers speak to goes. */
+static void ignore_signals(void)
+{
+	struct sigaction action = { .sa_handler = SIG_IGN };
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
 }
 
 /* The services as text: the setting itself, or what is in the file that it names. *text is
@@ -184,6 +203,8 @@ static void reload(const struct settings *settings)
 			.udp_services = services.udp,
 		};
 		rc = tow_agent_reload(agent, &config, text, sizeof text);
+		if (rc != 0)
+			name_variable(text, sizeof text, members, MEMBER_COUNT);
 	} else {
 		snprintf(text, sizeof text, "%s", err.text);
 	}
@@ -226,11 +247,13 @@ static int run(struct settings *settings)
 	rc = tow_agent_new(&config, &agent, text, sizeof text);
 	services_deinit(&services);
 	if (rc != 0) {
+		name_variable(text, sizeof text, members, MEMBER_COUNT);
 		complain(PROGRAM, "%s", text);
 		return EXIT_USAGE;
 	}
 	catch_signals();
 	rc = tow_agent_run(agent, on_event, settings);
+	ignore_signals();
 	tow_agent_free(agent);
 	return rc == 0 ? EXIT_OK : rc == TOW_EAUTH ? EXIT_USAGE : EXIT_FAILED;
 }

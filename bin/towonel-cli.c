@@ -103,20 +103,23 @@ int cli_usage_error(struct cli *cli, const char *format, ...)
 	return EXIT_USAGE;
 }
 
-/* Replaces this process by towonel-node, the one beside this program if there is one. */
-static int serve(char **argv)
+/* Replaces this process by towonel-node, the one beside this program if there is one. It takes
+ * nothing but a flag such as --help, which it is to judge itself. */
+static int serve(char **arguments)
 {
 	char path[4096];
+	char name[] = "towonel-node";
+	char *argv[] = { name, arguments ? arguments[0] : NULL, NULL };
 	ssize_t len = readlink("/proc/self/exe", path, sizeof path - sizeof "towonel-node");
 	if (len > 0) {
 		path[len] = 0;
 		char *slash = strrchr(path, '/');
 		if (slash) {
-			memcpy(slash + 1, "towonel-node", sizeof "towonel-node");
+			memcpy(slash + 1, name, sizeof name);
 			execv(path, argv);
 		}
 	}
-	execvp("towonel-node", argv);
+	execvp(name, argv);
 	complain(PROGRAM, "towonel-node is neither beside this program nor in PATH");
 	return EXIT_FAILED;
 }
@@ -154,12 +157,21 @@ static int read_options(struct cli *cli, int argc, char **argv)
 		if (value == -1)
 			break;
 		switch (value) {
-		case OPTION_HUB_URL: cli->hub_url = strdup(optarg); break;
-		case OPTION_API_KEY: cli->api_key = take_secret(optarg); break;
+		case OPTION_HUB_URL:
+			free(cli->hub_url);
+			cli->hub_url = strdup(optarg);
+			break;
+		case OPTION_API_KEY:
+			free(cli->api_key);
+			cli->api_key = take_secret(optarg);
+			break;
 		case OPTION_JSON: cli->json = 1; break;
 		case OPTION_HELP: help_command(cli->command); return EXIT_OK;
 		case ':': return cli_usage_error(cli, "%s needs a value", argv[optind - 1]);
-		case '?': return cli_usage_error(cli, "unknown option %s", argv[optind - 1]);
+		case '?':
+			if (optopt > 0 && optopt < 128)
+				return cli_usage_error(cli, "unknown option -%c", optopt);
+			return cli_usage_error(cli, "unknown option %s", argv[optind - 1]);
 		default: status = cli->command->option(cli, value, optarg); break;
 		}
 		if (status != 0)
@@ -170,38 +182,63 @@ static int read_options(struct cli *cli, int argc, char **argv)
 	return -1;
 }
 
-int main(int argc, char **argv)
+/* What is in front of a command is no option of one. */
+static int run_flag(const char *flag)
+{
+	if (strcmp(flag, "--help") == 0 || strcmp(flag, "-h") == 0) {
+		help();
+		return EXIT_OK;
+	}
+	if (strcmp(flag, "--version") == 0 || strcmp(flag, "-V") == 0) {
+		printf("%s %s\n", PROGRAM, TOW_VERSION);
+		return EXIT_OK;
+	}
+	complain(PROGRAM, "unexpected \"%s\": options stand behind the command; see towonel --help",
+	         flag);
+	return EXIT_USAGE;
+}
+
+/* words: what stands behind the program's name and "admin". */
+static int run(int count, char **words)
 {
 	struct cli cli = { 0 };
-	int first = 1;
-	if (argc > 1 && strcmp(argv[1], "admin") == 0)
-		first = 2;
-	if (argc <= first) {
-		char *alone[] = { argv[0], NULL };
-		return serve(alone);
-	}
-	if (strcmp(argv[first], "serve") == 0)
-		return serve(argv + first);
-	if (argv[first][0] == '-') {
-		program_flags(argc - first + 1, argv + first - 1, PROGRAM, help);
-		return EXIT_USAGE;
-	}
-	const char *noun = argv[first], *verb = argc > first + 1 ? argv[first + 1] : "--help";
-	cli.command = find(noun, verb);
+	const char *noun = words[0], *verb = count > 1 ? words[1] : NULL;
+	if (noun[0] == '-')
+		return run_flag(noun);
+	if (verb && (strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0) &&
+	    print_commands(noun) > 0)
+		return EXIT_OK;
+	cli.command = verb ? find(noun, verb) : NULL;
 	if (!cli.command) {
-		if (strcmp(verb, "--help") == 0 && print_commands(noun) > 0)
-			return EXIT_OK;
-		complain(PROGRAM, "no command \"%s%s%s\"; see towonel --help", noun,
-		         argc > first + 1 ? " " : "", argc > first + 1 ? verb : "");
+		complain(PROGRAM, "there is no command \"%s%s%s\"; see towonel --help", noun,
+		         verb ? " " : "", verb ? verb : "");
 		return EXIT_USAGE;
 	}
-	int status = read_options(&cli, argc - first - 1, argv + first + 1);
+	int status = read_options(&cli, count - 1, words + 1);
 	if (status < 0)
 		status = cli.command->run(&cli);
 	free(cli.hub_url);
 	if (cli.api_key)
 		tow_wipe(cli.api_key, strlen(cli.api_key));
 	free(cli.api_key);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	int admin = argc > 1 && strcmp(argv[1], "admin") == 0;
+	char **words = argv + 1 + admin;
+	int count = argc - 1 - admin, status;
+
+	if (count == 0 && !admin)
+		return serve(NULL);
+	if (count == 0) {
+		complain(PROGRAM, "\"admin\" is no whole command; see towonel --help");
+		return EXIT_USAGE;
+	}
+	if (strcmp(words[0], "serve") == 0)
+		return serve(words + 1);
+	status = run(count, words);
 	if (fflush(stdout) != 0 && status == 0) {
 		complain(PROGRAM, "cannot write to standard output");
 		status = EXIT_FAILED;

@@ -292,6 +292,12 @@ static int derive_addresses(struct node *node, struct tow_error *err)
 	char host[TOW_HOSTNAME_SIZE], text[TOW_ADDR_TEXT_SIZE];
 	uint16_t port;
 
+	for (size_t i = s->public_addresses.count; i-- > 0;) {
+		if (tow_host_port_split(tow_slice_of(s->public_addresses.items[i]), host, &port,
+		                        err) != 0)
+			return tow_error_prefix(err, "TOWONEL_EDGE_PUBLIC_ADDRESSES: \"%s\"",
+			                        s->public_addresses.items[i]);
+	}
 	if (is_any(&addr) && tow_default_route_addr(4, &addr) != 0 &&
 	    tow_default_route_addr(6, &addr) != 0)
 		addr = (struct tow_addr){ .family = 4, .bytes = { 127, 0, 0, 1 } };
@@ -311,9 +317,7 @@ static int derive_addresses(struct node *node, struct tow_error *err)
 		return 0;
 	}
 	if (s->edge_enabled && s->public_addresses.count > 0) {
-		if (tow_host_port_split(tow_slice_of(s->public_addresses.items[0]), host, &port,
-		                        err) != 0)
-			return tow_error_prefix(err, "TOWONEL_EDGE_PUBLIC_ADDRESSES");
+		tow_host_port_split(tow_slice_of(s->public_addresses.items[0]), host, &port, NULL);
 		struct tow_addr literal;
 		int v6 = tow_addr_parse_host(tow_slice_of(host), &literal) == 0 &&
 		         literal.family == 6;
@@ -379,10 +383,18 @@ static int start_hub(struct node *node, struct tow_error *err)
 		.reserved_port_count = sizeof reserved / sizeof *reserved,
 		.version = TOW_VERSION,
 	};
+	static const struct member members[] = {
+		{ "listen", "TOWONEL_HUB_LISTEN_ADDR" },
+		{ "db_driver", "TOWONEL_HUB_DB_DRIVER" },
+		{ "db_dsn", "TOWONEL_HUB_DB_DSN" },
+	};
 	config.dual_stack = widen(&config.listen, "TOWONEL_HUB_LISTEN_ADDR");
 	int rc = tow_hub_new(&config, &node->hub, err);
-	if (rc != 0)
-		return tow_error_prefix(err, "hub");
+	if (rc != 0) {
+		name_variable(err->text, sizeof err->text, members,
+		              sizeof members / sizeof *members);
+		return rc;
+	}
 	tow_log_info(node->log, "hub is up", tow_f_addr("listen", tow_hub_addr(node->hub)),
 	             tow_f_str("url", node->public_url), tow_f_id("node", &node->key.id));
 	return start_health(node, "TOWONEL_HUB_HEALTH_LISTEN_ADDR", s->hub_health_listen,
@@ -418,6 +430,10 @@ static int start_edge(struct node *node, struct tow_error *err)
 		.reported = edge_reported,
 		.user = node,
 	};
+	static const struct member members[] = {
+		{ "listen", "TOWONEL_EDGE_LISTEN_ADDR" },
+		{ "tunnel_listen", "TOWONEL_EDGE_TUNNEL_LISTEN_ADDR" },
+	};
 	snprintf(cache, sizeof cache, "%s/routes.json", s->data_dir);
 	if (s->public_addresses.count > 0) {
 		config.public_addresses = (const char *const *)s->public_addresses.items;
@@ -426,8 +442,11 @@ static int start_edge(struct node *node, struct tow_error *err)
 	config.listen_dual_stack = widen(&config.listen, "TOWONEL_EDGE_LISTEN_ADDR");
 	config.tunnel_dual_stack = widen(&config.tunnel_listen, "TOWONEL_EDGE_TUNNEL_LISTEN_ADDR");
 	int rc = tow_edge_new(&config, &node->edge, err);
-	if (rc != 0)
-		return tow_error_prefix(err, "edge");
+	if (rc != 0) {
+		name_variable(err->text, sizeof err->text, members,
+		              sizeof members / sizeof *members);
+		return rc;
+	}
 	tow_log_info(node->log, "edge is up", tow_f_addr("visitors", tow_edge_addr(node->edge)),
 	             tow_f_addr("agents", tow_edge_tunnel_addr(node->edge)),
 	             tow_f_str("address", config.public_addresses[0]));
@@ -455,7 +474,7 @@ static void close_hub(struct node *node)
 	tow_health_free(node->hub_health);
 	node->hub_health = NULL;
 	if (node->hub)
-		tow_hub_close(node->hub, HUB_GRACE_NS, hub_closed, node);
+		tow_hub_close(node->hub, node->signals > 1 ? 0 : HUB_GRACE_NS, hub_closed, node);
 	else
 		hub_closed(node);
 }
@@ -476,7 +495,7 @@ static void stop(struct node *node)
 		tow_log_warn(node->log, "stopping at once");
 		if (node->edge)
 			tow_edge_close(node->edge, 0, edge_closed, node);
-		return;
+		return; /* a hub that is closing already takes HUB_GRACE_NS at most */
 	}
 	tow_log_info(node->log, "draining");
 	if (node->subscription)

@@ -113,27 +113,26 @@ const struct command invite_create = {
 
 static void add_row(struct table *table, const json_t *invite)
 {
-	char when[32], expires[32], names[256] = "";
-	const json_t *hostnames = json_object_get(invite, "hostnames");
-	size_t index, used = 0;
+	char when[32], expires[32];
+	struct tow_buf names = { 0 };
+	size_t index;
 	json_t *hostname;
-	json_array_foreach(hostnames, index, hostname)
+	json_array_foreach(json_object_get(invite, "hostnames"), index, hostname)
 	{
-		int n = snprintf(names + used, sizeof names - used, "%s%s", index ? "," : "",
-		                 json_string_value(hostname));
-		if (n < 0 || (size_t)n >= sizeof names - used)
-			break;
-		used += (size_t)n;
+		tow_buf_append_text(&names, index ? "," : "");
+		tow_buf_append_text(&names, json_string_value(hostname));
 	}
+	tow_buf_append(&names, "", 1);
 	const char *cells[] = {
 		text_of(invite, "invite_id"),
 		text_of(invite, "name"),
 		text_of(invite, "status"),
 		cli_format_time(number_of(invite, "created_at_ms"), when),
 		cli_format_time(number_of(invite, "expires_at_ms"), expires),
-		names,
+		(const char *)tow_buf_peek(&names).base,
 	};
 	table_add(table, cells);
+	tow_buf_deinit(&names);
 }
 
 static int run_list(struct cli *cli)
