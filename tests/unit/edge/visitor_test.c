@@ -10,7 +10,7 @@
 
 static void expect_echo(struct fixture *f, int fd, const void *bytes, size_t len)
 {
-	uint8_t *got = malloc(len);
+	uint8_t *got = malloc(len + 1);
 	int how;
 
 	assert_non_null(got);
