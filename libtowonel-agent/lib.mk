@@ -8,6 +8,8 @@ TEXT := The agent of towonel, embeddable
 SOURCES := \
 	src/agent.c \
 	src/backoff.c \
+	src/calls.c \
+	src/config.c \
 	src/edge_link.c \
 	src/events.c \
 	src/forward/tcp.c \

@@ -99,10 +99,10 @@ const struct command invite_create = {
 	.arguments = "--hostnames LIST [--name NAME] [--expires 48h|7d|never]",
 	.summary = "make a tenant and the token for its agents",
 	.details = "  --hostnames LIST   names and wildcards (*.example.eu) the tenant may use, "
-	           "comma-separated\n"
+		   "comma-separated\n"
 		   "  --name NAME        what to call it in lists\n"
 		   "  --expires TIME     how long the token can start agents: 90s, 30m, 48h, 7d; "
-	           "default never\n",
+		   "default never\n",
 	.options = create_options,
 	.option = option,
 	.run = run_create,

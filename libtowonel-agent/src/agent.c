@@ -5,13 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <towonel/tunnel/health.h>
 #include <towonel/tunnel/http_client.h>
 #include <towonel/wire/control_message.h>
 
+#include "calls.h"
+#include "config.h"
 #include "edge_link.h"
 #include "events.h"
 #include "forward/tcp.h"
@@ -84,8 +84,7 @@ struct tow_agent {
 	struct tow_task deliver;
 	struct tow_task advance; /* DRAINING, LEAVING: looks whether the state is over */
 	struct tow_timer drain_timer;
-	int call_fd;
-	struct tow_io *call_io;
+	struct calls calls;
 	int superseded;
 };
 
@@ -214,20 +213,7 @@ static int sign_entry(void *user, struct tow_buf *out)
 static char **authorities(void *user, size_t *count)
 {
 	struct tow_agent *agent = user;
-	const struct tow_service_list *list = &agent->services;
-	char **names = calloc(list->count + 1, sizeof *names);
-	for (size_t i = 0; names && i < list->count; i++) {
-		char authority[TOW_AUTHORITY_SIZE];
-		names[i] = strdup(tow_service_authority(&list->items[i], authority));
-		if (!names[i]) {
-			while (i > 0)
-				free(names[--i]);
-			free(names);
-			return NULL;
-		}
-	}
-	*count = list->count;
-	return names;
+	return tow__config_authorities(&agent->services, count);
 }
 
 static const struct edge_link_events link_events = {
@@ -270,8 +256,7 @@ static struct link_slot *slot_new(struct tow_agent *agent, const struct tow_id *
 	struct link_slot *links;
 	if (agent->link_count >= EDGES_MAX)
 		return NULL;
-	links =
-		reallocarray(agent->links, agent->link_count + 1, sizeof *agent->links);
+	links = reallocarray(agent->links, agent->link_count + 1, sizeof *agent->links);
 	if (!links)
 		return NULL;
 	agent->links = links;
@@ -448,43 +433,25 @@ void tow_agent_drain(struct tow_agent *agent)
 	tow_task_schedule(&agent->advance);
 }
 
-/* One event descriptor carries both calls from outside: stops are counted in the upper half of its
- * number. */
-#define ONE_WAKE UINT64_C(1)
-#define ONE_STOP (UINT64_C(1) << 32)
-
-static void called(void *user, int events)
+static void called(void *user, unsigned wakes, unsigned stops)
 {
 	struct tow_agent *agent = user;
-	uint64_t calls = 0;
-	(void)events;
-	if (read(agent->call_fd, &calls, sizeof calls) != sizeof calls)
-		return;
 	if (agent->state == STOPPED)
 		return; /* that was the last event */
-	if (calls % ONE_STOP)
+	if (wakes)
 		push_plain(agent, TOW_AGENT_WOKEN, NULL);
-	for (uint64_t stops = calls / ONE_STOP; stops > 0 && agent->state < LEAVING; stops--)
+	for (; stops > 0 && agent->state < LEAVING; stops--)
 		tow_agent_drain(agent);
-}
-
-/* Called from signal handlers: write(2) and nothing else. */
-static void call(struct tow_agent *agent, uint64_t what)
-{
-	int saved = errno;
-	if (write(agent->call_fd, &what, sizeof what) != sizeof what)
-		what = 0; /* the counter is full: it has been asked often enough */
-	errno = saved;
 }
 
 void tow_agent_stop(struct tow_agent *agent)
 {
-	call(agent, ONE_STOP);
+	tow__call(&agent->calls, CALL_STOP);
 }
 
 void tow_agent_wake(struct tow_agent *agent)
 {
-	call(agent, ONE_WAKE);
+	tow__call(&agent->calls, CALL_WAKE);
 }
 
 /* ---- making one -------------------------------------------------------------------------------
@@ -494,84 +461,6 @@ static void sink(void *user, enum tow_log_level level, const char *line)
 {
 	struct tow_agent *agent = user;
 	agent->log_line(agent->log_user, (enum tow_agent_log_level)level, line);
-}
-
-/* What a list may say, but no edge of this version carries. */
-static int check_carried(const struct tow_service_list *list, struct tow_error *err)
-{
-	for (size_t i = 0; i < list->count; i++) {
-		const struct tow_service *service = &list->items[i];
-		if (service->kind == TOW_SERVICE_UDP)
-			return tow_error_set(err, TOW_EINVAL,
-			                     "udp_services: \"%s\": this version carries no UDP "
-			                     "services",
-			                     service->name);
-		if (service->tls_mode == TOW_TLS_TERMINATE)
-			return tow_error_set(err, TOW_EINVAL,
-			                     "services: \"%s\": edges of this version do not "
-			                     "terminate TLS: use tls_mode passthrough",
-			                     service->name);
-	}
-	return 0;
-}
-
-static void warn_services(struct tow_agent *agent)
-{
-	for (size_t i = 0; i < agent->services.count; i++) {
-		const struct tow_service *service = &agent->services.items[i];
-		if (service->kind == TOW_SERVICE_HTTPS && service->origin_server_name[0])
-			tow_log_warn(agent->log,
-			             "a service passes the visitor's TLS on, and has an "
-			             "origin_server_name: its origin gets TLS inside of TLS",
-			             tow_f_str("service", service->name));
-	}
-}
-
-static int parse_services(const struct tow_agent_config *config, struct tow_service_list *out,
-                          struct tow_error *err)
-{
-	const struct {
-		enum tow_service_kind kind;
-		const char *text, *member;
-	} lists[] = {
-		{ TOW_SERVICE_HTTPS, config->services, "services" },
-		{ TOW_SERVICE_TCP, config->tcp_services, "tcp_services" },
-		{ TOW_SERVICE_UDP, config->udp_services, "udp_services" },
-	};
-	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
-		if (!lists[i].text)
-			continue;
-		int rc = tow_service_list_parse(out, lists[i].kind, tow_slice_of(lists[i].text),
-		                                err);
-		if (rc != 0) {
-			tow_error_prefix(err, "%s", lists[i].member);
-			return rc;
-		}
-	}
-	int rc = tow_service_list_check(out, err);
-	if (rc != 0)
-		return tow_error_prefix(err, "services");
-	if (out->count == 0)
-		return tow_error_set(err, TOW_EINVAL, "services: there is no service to expose");
-	return check_carried(out, err);
-}
-
-static int parse_trusted(struct tow_agent *agent, const struct tow_agent_config *config,
-                         struct tow_error *err)
-{
-	if (config->trusted_edge_count == 0)
-		return 0;
-	agent->trusted = calloc(config->trusted_edge_count, sizeof *agent->trusted);
-	if (!agent->trusted)
-		return tow_error_set(err, TOW_ENOMEM, "%s", tow_strerror(TOW_ENOMEM));
-	for (size_t i = 0; i < config->trusted_edge_count; i++) {
-		if (tow_id_parse(tow_slice_of(config->trusted_edges[i]), &agent->trusted[i]) != 0)
-			return tow_error_set(
-				err, TOW_EINVAL,
-				"trusted_edges: item %zu is not 64 lowercase hex digits", i + 1);
-	}
-	agent->trusted_count = config->trusted_edge_count;
-	return 0;
 }
 
 static void not_ready(void *user, struct tow_buf *reasons)
@@ -695,13 +584,11 @@ static int make_parts(struct tow_agent *agent, struct tow_error *err)
 	agent->forwards.user = agent;
 	tow__forwards_init(&agent->forwards);
 
-	agent->call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (agent->call_fd < 0)
-		return tow_error_set(err, TOW_EIO, "eventfd: %s", strerror(errno));
-	agent->call_io = tow_io_new(agent->loop, agent->call_fd, called, agent);
-	if (!agent->call_io)
-		return TOW_ENOMEM;
-	tow_io_watch(agent->call_io, TOW_IO_READ);
+	rc = tow__calls_init(&agent->calls, agent->loop, called, agent);
+	if (rc == TOW_EIO)
+		return tow_error_set(err, rc, "eventfd: %s", strerror(errno));
+	if (rc != 0)
+		return rc;
 	return make_endpoint(agent, err);
 }
 
@@ -715,10 +602,11 @@ static int make(struct tow_agent *agent, const struct tow_agent_config *config,
 	                     err);
 	if (rc != 0)
 		return tow_error_prefix(err, "invite_token");
-	if ((rc = parse_services(config, &agent->services, err)) != 0)
+	if ((rc = tow__config_services(config, &agent->services, err)) != 0)
 		return rc;
-	if ((rc = parse_trusted(agent, config, err)) != 0)
+	if ((rc = tow__config_trusted(config, &agent->trusted, err)) != 0)
 		return rc;
+	agent->trusted_count = config->trusted_edge_count;
 
 	agent->drain_ms = config->drain_ms ? config->drain_ms : DRAIN_DEFAULT_MS;
 	agent->log_line = config->log;
@@ -749,7 +637,7 @@ static int make(struct tow_agent *agent, const struct tow_agent_config *config,
 	tow_log_info(agent->log, "agent starts", tow_f_id("agent", &agent->key.id),
 	             tow_f_str("version", TOW_VERSION), tow_f_str("hub", agent->token.hub_url),
 	             tow_f_uint("services", agent->services.count));
-	warn_services(agent);
+	tow__config_warn(&agent->services, agent->log);
 	tow__registration_serve(agent->registration, &agent->services, agent->generation);
 	return 0;
 }
@@ -761,7 +649,7 @@ int tow_agent_new(const struct tow_agent_config *config, struct tow_agent **out,
 	struct tow_agent *agent = calloc(1, sizeof *agent);
 	int rc = TOW_ENOMEM;
 	if (agent) {
-		agent->call_fd = -1;
+		agent->calls.fd = -1;
 		rc = make(agent, config, &err);
 	}
 	if (rc != 0) {
@@ -790,10 +678,7 @@ void tow_agent_free(struct tow_agent *agent)
 		tow_quic_endpoint_free(agent->endpoint, TOW_TUNNEL_OK);
 	tow__registration_free(agent->registration);
 	tow_http_client_free(agent->http);
-	if (agent->call_io)
-		tow_io_free(agent->call_io);
-	if (agent->call_fd >= 0)
-		close(agent->call_fd);
+	tow__calls_deinit(&agent->calls);
 	if (agent->loop) {
 		tow_task_cancel(&agent->deliver);
 		tow_task_cancel(&agent->advance);
@@ -856,7 +741,7 @@ int tow_agent_reload(struct tow_agent *agent, const struct tow_agent_config *con
 	uint8_t before[TOW_HASH_SIZE], after[TOW_HASH_SIZE];
 	struct tow_service_list services = { 0 };
 	struct tow_error err = { 0 };
-	int rc = parse_services(config, &services, &err);
+	int rc = tow__config_services(config, &services, &err);
 	if (rc == 0 && agent->state != RUNNING)
 		rc = tow_error_set(&err, TOW_ECLOSED, "the agent is stopping");
 	if (rc != 0) {
@@ -877,7 +762,7 @@ int tow_agent_reload(struct tow_agent *agent, const struct tow_agent_config *con
 	uint64_t now = tow_wall_ms();
 	agent->generation = now > agent->generation ? now : agent->generation + 1;
 	tow_log_info(agent->log, "services have changed", tow_f_uint("services", services.count));
-	warn_services(agent);
+	tow__config_warn(&agent->services, agent->log);
 	tow__registration_serve(agent->registration, &agent->services, agent->generation);
 	for (size_t i = 0; i < agent->link_count; i++)
 		tow__edge_link_hello(agent->links[i].link);

@@ -402,7 +402,8 @@ int tow__edge_link_new(const struct edge_link_config *config, struct edge_link *
 	return 0;
 }
 
-void tow__edge_link_set_addresses(struct edge_link *link, const char *const *addresses, size_t count)
+void tow__edge_link_set_addresses(struct edge_link *link, const char *const *addresses,
+                                  size_t count)
 {
 	int idle = link->state == WAIT && link->address_count == 0;
 	if (count > LINK_ADDRESSES_MAX)

@@ -49,7 +49,8 @@ struct edge_link_config {
 
 int tow__edge_link_new(const struct edge_link_config *config, struct edge_link **out);
 /* "host:port" texts; dials at once if none was known before. */
-void tow__edge_link_set_addresses(struct edge_link *link, const char *const *addresses, size_t count);
+void tow__edge_link_set_addresses(struct edge_link *link, const char *const *addresses,
+                                  size_t count);
 /* Says hello again on a tunnel that is up: the service list has changed. */
 void tow__edge_link_hello(struct edge_link *link);
 /* Asks the edge for no new streams, and does not dial again. */

@@ -47,16 +47,16 @@ struct registration {
 	uint64_t renew_at_ms;
 	uint64_t next_sequence;
 
-	struct operations operations;        /* what READ found to be said */
-	size_t applied;                      /* how many of them the hub has answered */
-	size_t in_flight;                    /* how many are in the request under way */
-	size_t batch_max;                    /* halved to find the one for which a batch is refused */
+	struct operations operations; /* what READ found to be said */
+	size_t applied;               /* how many of them the hub has answered */
+	size_t in_flight;             /* how many are in the request under way */
+	size_t batch_max;             /* halved to find the one for which a batch is refused */
 	char (*refused)[TOW_AUTHORITY_SIZE]; /* told already, so that a retry does not repeat it */
 	size_t refused_count, refused_before;
-	uint64_t refused_again_ns;           /* when they are tried again */
-	int announced;                       /* the hub may have the agent's entry */
-	int done;                            /* the hub has the services */
-	int has_edges;                       /* its last list was not empty */
+	uint64_t refused_again_ns; /* when they are tried again */
+	int announced;             /* the hub may have the agent's entry */
+	int done;                  /* the hub has the services */
+	int has_edges;             /* its last list was not empty */
 	uint64_t heartbeat_s;
 
 	struct tow_metric *heartbeats_ok, *heartbeats_failed;

@@ -42,9 +42,9 @@ struct tow_hub_config {
 	const char *version; /* of the program, for /v1/health */
 };
 
-/* Opens the database and brings its schema up to date (this blocks), then listens; err
- * begins with the config's member that is to blame ("listen: ", "db_dsn: ", "db_driver: "). Returns
- * 0; TOW_EADDRINUSE, TOW_EDENIED, TOW_EIO, TOW_EDB (err says what to do), TOW_ECONFIG, TOW_ENOMEM. */
+/* Opens the database and brings its schema up to date (this blocks), then listens; err begins with
+ * the config's member that is to blame ("listen: ", "db_dsn: ", "db_driver: "). Returns 0;
+ * TOW_EADDRINUSE, TOW_EDENIED, TOW_EIO, TOW_EDB (err says what to do), TOW_ECONFIG, TOW_ENOMEM. */
 int tow_hub_new(const struct tow_hub_config *config, struct tow_hub **out, struct tow_error *err);
 /* Stops taking requests, lets those under way finish for at most grace_ns, closes the store, frees,
  * calls done. */
