@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include <sqlite3.h>
 
 static const uint16_t reserved[] = { 8443, 20001 };
 
@@ -38,6 +39,24 @@ int fixture_setup(void **state)
 	return 0;
 }
 
+/* The counters that the store goes by agree with the rows, whatever the test did. */
+static void check_counters(struct fixture *f)
+{
+	static const char sql[] =
+		"SELECT count(*) FROM tenants t "
+		"WHERE entry_count <> (SELECT count(*) FROM entries WHERE tenant_id = t.id) "
+		"OR hostname_count <> (SELECT count(*) FROM hostnames WHERE tenant_id = t.id)";
+	sqlite3 *db;
+	sqlite3_stmt *stmt;
+
+	assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+	assert_int_equal(sqlite3_column_int(stmt, 0), 0);
+	sqlite3_finalize(stmt);
+	sqlite3_close(db);
+}
+
 int fixture_teardown(void **state)
 {
 	static const char *const suffixes[] = { "", "-wal", "-shm", "-journal" };
@@ -45,6 +64,7 @@ int fixture_teardown(void **state)
 	char path[96];
 
 	tow__store_close(f->store);
+	check_counters(f);
 	for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
 		snprintf(path, sizeof path, "%s%s", f->path, suffixes[i]);
 		unlink(path);
