@@ -47,11 +47,12 @@ void tow__source_limit_init(struct source_limit *limit, size_t max)
 int tow__source_limit_enter(struct source_limit *limit, const struct tow_addr *addr)
 {
 	struct source_key key = key_of(addr);
-	unsigned hash = hash_of(limit, &key);
 	struct source *source;
+	unsigned hash;
 
 	if (limit->max == 0)
 		return 0;
+	hash = hash_of(limit, &key);
 	HASH_FIND_BYHASHVALUE(hh, limit->sources, &key, sizeof(key), hash, source);
 	if (source != NULL) {
 		if (source->count >= limit->max)
@@ -75,11 +76,12 @@ int tow__source_limit_enter(struct source_limit *limit, const struct tow_addr *a
 void tow__source_limit_leave(struct source_limit *limit, const struct tow_addr *addr)
 {
 	struct source_key key = key_of(addr);
-	unsigned hash = hash_of(limit, &key);
 	struct source *source;
+	unsigned hash;
 
 	if (limit->max == 0)
 		return;
+	hash = hash_of(limit, &key);
 	HASH_FIND_BYHASHVALUE(hh, limit->sources, &key, sizeof(key), hash, source);
 	assert(source != NULL && source->count > 0);
 	if (--source->count > 0)

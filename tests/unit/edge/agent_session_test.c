@@ -293,6 +293,28 @@ static void a_removed_tenant_is_cut_off(void **state)
 	assert_int_equal(again->welcomed, 0);
 }
 
+/* After a snapshot only what is in it counts: an edge may have missed any number of changes. */
+static void a_snapshot_cuts_off_who_is_not_in_it(void **state)
+{
+	static const char *const bobs[] = { "app.bob.test", NULL };
+	struct fixture *f = *state;
+	struct tow_route_writer *w = routes(0, 9);
+	int fd;
+
+	fixture_start(f);
+	apply_usual(f);
+	agent_up(f, 0, &(struct claim){ .tenant = &f->alice });
+	agent_up(f, 1, &(struct claim){ .tenant = &f->bob, .authorities = bobs });
+	fd = visit_alice(f);
+	add_tenant(w, &f->bob);
+	add_hostname(w, &f->bob, "app.bob.test");
+	assert_int_equal(apply(f, w), 0);
+	expect_reset(f, fd);
+	await(f, f->agents[0].closed);
+	assert_false(f->agents[1].closed);
+	assert_int_equal(serving(f), 1);
+}
+
 static void a_revoked_agent_is_cut_off(void **state)
 {
 	struct fixture *f = *state;
@@ -372,6 +394,7 @@ int main(void)
 		EDGE_TEST(an_agent_that_comes_back_replaces_itself),
 		EDGE_TEST(an_agent_that_drains_gets_nothing_new),
 		EDGE_TEST(a_removed_tenant_is_cut_off),
+		EDGE_TEST(a_snapshot_cuts_off_who_is_not_in_it),
 		EDGE_TEST(a_revoked_agent_is_cut_off),
 		EDGE_TEST(pings_go_both_ways),
 	};
