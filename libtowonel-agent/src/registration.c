@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "registration.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,7 @@ enum state {
 	BOOTSTRAP,
 	ANNOUNCE,
 	READ,
+	READ_MORE, /* another page of it */
 	APPLY,
 	REST,
 	HEARTBEAT,
@@ -47,6 +49,8 @@ struct registration {
 	uint64_t renew_at_ms;
 	uint64_t next_sequence;
 
+	struct hub_state has;         /* READ, READ_MORE: what the log has told so far */
+	uint64_t read_after;          /* the sequence that the last page ended with */
 	struct operations operations; /* what READ found to be said */
 	size_t applied;               /* how many of them the hub has answered */
 	size_t in_flight;             /* how many are in the request under way */
@@ -253,16 +257,23 @@ static enum state after_announce(struct registration *r, const struct tow_hub_an
 	return answer->error.code == 0 ? READ : start_over(r, answer, BOOTSTRAP);
 }
 
-static int start_read(struct registration *r)
+static int start_read_more(struct registration *r)
 {
-	char path[128], tenant[TOW_ID_TEXT_SIZE];
-	snprintf(path, sizeof path, "/v1/tenants/%s/entries",
-	         tow_id_format(tow_tenant_key_id(r->config.tenant_key), tenant));
+	char path[160], tenant[TOW_ID_TEXT_SIZE];
+	snprintf(path, sizeof path, "/v1/tenants/%s/entries?after=%" PRIu64,
+	         tow_id_format(tow_tenant_key_id(r->config.tenant_key), tenant), r->read_after);
 	return tow_hub_call(r->hub, "GET", path, NULL, TOW_HUB_SIGNED, TOW_DOMAIN_TENANT_ENTRIES,
 	                    answered, r, &r->call);
 }
 
-static int fold(struct registration *r, struct hub_state *state, const json_t *log)
+static int start_read(struct registration *r)
+{
+	tow__hub_state_deinit(&r->has);
+	r->read_after = 0;
+	return start_read_more(r);
+}
+
+static int fold(struct registration *r, const json_t *log)
 {
 	size_t index;
 	json_t *jws;
@@ -279,29 +290,38 @@ static int fold(struct registration *r, struct hub_state *state, const json_t *l
 		if (rc != 0)
 			tow_log_warn(r->config.log,
 			             "the hub has an entry that this tenant did not sign");
-		else if (tow__hub_state_fold(state, &entry) != 0)
+		else if (tow__hub_state_fold(&r->has, &entry) != 0)
 			return TOW_ENOMEM;
 	}
 	return 0;
 }
 
+static uint64_t number_of(const json_t *object, const char *key)
+{
+	return (uint64_t)json_integer_value(json_object_get(object, key));
+}
+
 static enum state after_read(struct registration *r, const struct tow_hub_answer *answer)
 {
-	struct hub_state has = { 0 };
 	if (answer->error.code != 0)
 		return start_over(r, answer, ANNOUNCE);
+
+	uint64_t latest = number_of(answer->body, "latest_sequence");
+	uint64_t next_after = number_of(answer->body, "next_after");
+	if (latest >= r->next_sequence)
+		r->next_sequence = latest + 1;
+	if (fold(r, json_object_get(answer->body, "entries")) != 0)
+		return READ;
+	if (next_after > r->read_after) {
+		r->read_after = next_after;
+		return READ_MORE;
+	}
 
 	tow__operations_deinit(&r->operations);
 	r->applied = r->in_flight = r->refused_count = 0;
 	r->batch_max = TOW_ENTRIES_PER_BATCH;
-	int rc = fold(r, &has, json_object_get(answer->body, "entries"));
-	uint64_t latest =
-		(uint64_t)json_integer_value(json_object_get(answer->body, "latest_sequence"));
-	if (latest >= r->next_sequence)
-		r->next_sequence = latest + 1;
-	if (rc == 0)
-		rc = tow__reconcile(r->services, &has, &r->operations);
-	tow__hub_state_deinit(&has);
+	int rc = tow__reconcile(r->services, &r->has, &r->operations);
+	tow__hub_state_deinit(&r->has);
 	return rc == 0 ? APPLY : READ;
 }
 
@@ -417,6 +437,7 @@ static const struct {
 	[BOOTSTRAP] = { "bootstrap", start_bootstrap, after_bootstrap },
 	[ANNOUNCE] = { "announce", start_announce, after_announce },
 	[READ] = { "read", start_read, after_read },
+	[READ_MORE] = { "read more", start_read_more, after_read },
 	[APPLY] = { "apply", start_apply, after_apply },
 	[REST] = { "rest", NULL, NULL },
 	[HEARTBEAT] = { "heartbeat", start_heartbeat, after_heartbeat },
@@ -548,6 +569,7 @@ void tow__registration_free(struct registration *r)
 		return;
 	cancel(r);
 	tow_hub_client_free(r->hub);
+	tow__hub_state_deinit(&r->has);
 	tow__operations_deinit(&r->operations);
 	free(r->refused);
 	free(r);
