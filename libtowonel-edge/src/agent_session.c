@@ -23,6 +23,9 @@
 #include <towonel/wire/entry.h>
 #include "worker.h"
 
+/* As if the oldest ping without an answer were as old as the clock. */
+#define DOUBTED 1
+
 static void unref(struct agent_session *s)
 {
 	if (--s->refs > 0)
@@ -607,6 +610,16 @@ int tow__agent_session_open(struct agent_session *s, const struct tow_quic_strea
 void tow__agent_session_release(struct agent_session *s)
 {
 	s->streams--;
+	unref(s);
+}
+
+void tow__agent_session_doubt(struct agent_session *s)
+{
+	if (s->state != AGENT_SERVING || s->waiting_since_ns == DOUBTED)
+		return;
+	s->waiting_since_ns = DOUBTED;
+	s->refs++;
+	tick(s);
 	unref(s);
 }
 

@@ -60,6 +60,10 @@ int tow__agent_session_open(struct agent_session *s, const struct tow_quic_strea
                             void *user, struct tow_quic_stream **out);
 void tow__agent_session_release(struct agent_session *s);
 
+/* It let a visitor wait in vain: others are preferred until it answers a ping, which is sent now.
+ */
+void tow__agent_session_doubt(struct agent_session *s);
+
 /* No new streams; generation, if not 0, is that of the set that takes over, and the agent is told.
  */
 void tow__agent_session_retire(struct agent_session *s, uint64_t generation);

@@ -441,8 +441,10 @@ static enum state do_dial(struct visitor *v)
 {
 	struct dial *d = &v->opening->dial;
 
-	if (v->timed_out)
+	if (v->timed_out && d->state == DIAL_WAITING) {
+		tow__agent_session_doubt(d->agent);
 		tow__dial_fail(d, TOW_TUNNEL_IDLE);
+	}
 	if (d->state == DIAL_ACCEPTED)
 		return start_pipe(v);
 	if (v->readable && read_early(v) != 0)

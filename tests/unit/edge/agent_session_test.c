@@ -19,6 +19,14 @@ static int serving(struct fixture *f)
 	return (int)metric(f, "towonel_edge_agents_connected", NULL);
 }
 
+/* Answers the last ping, late. */
+static void agent_pong(struct agent *a)
+{
+	struct tow_control_message pong = { .type = TOW_CONTROL_PONG, .ping_id = a->pings };
+
+	agent_say(a, &pong);
+}
+
 /* A visitor of alice's name arrives at one of the agents; returns its socket. */
 static int visit_alice(struct fixture *f)
 {
@@ -351,7 +359,7 @@ static void pings_go_both_ways(void **state)
 	struct fixture *f = *state;
 	struct tow_control_message ping = { .type = TOW_CONTROL_PING, .ping_id = 7, .sent_ms = 1 };
 	struct agent *a, *mute = &f->agents[1];
-	int fds[2];
+	int fds[2], cut;
 
 	f->timing.ping_interval_ns = 30 * TOW_NSEC_PER_MSEC;
 	f->timing.ping_timeout_ns = 200 * TOW_NSEC_PER_MSEC;
@@ -367,6 +375,7 @@ static void pings_go_both_ways(void **state)
 	mute->mute = 1;
 	agent_up(f, 1, &(struct claim){ .tenant = &f->alice });
 	fds[0] = visit_alice(f);
+	cut = mute->stream_count == 1 ? 0 : 1;
 	fds[1] = visit_alice(f);
 	assert_int_equal(mute->stream_count, 1);
 	await(f, mute->closed);
@@ -374,8 +383,39 @@ static void pings_go_both_ways(void **state)
 	assert_int_equal(metric(f, "towonel_edge_agents_lost_total", NULL), 1);
 	await(f, metric(f, "towonel_edge_active_connections", NULL) == 1);
 	assert_false(a->closed);
-	close(fds[0]);
-	close(fds[1]);
+	expect_reset(f, fds[cut]);
+	close(fds[1 - cut]);
+}
+
+/* A visitor that an agent lets wait is a sign: the next ones go elsewhere, until it answers a ping.
+ */
+static void one_that_lets_visitors_wait_is_avoided(void **state)
+{
+	struct fixture *f = *state;
+	struct agent *slow, *other;
+	int fds[4];
+
+	f->timing.dial_ns = 60 * TOW_NSEC_PER_MSEC;
+	fixture_start(f);
+	apply_usual(f);
+	slow = agent_up(f, 0, &(struct claim){ .tenant = &f->alice });
+	slow->habit = HABIT_SILENT;
+	slow->mute = 1;
+	other = agent_up(f, 1, &(struct claim){ .tenant = &f->alice });
+	pass(f, 20);
+	for (size_t i = 0; i < 4; i++) /* the first two meet both, in whatever order */
+		fds[i] = visit_alice(f);
+	assert_int_equal(slow->stream_count, 1);
+	assert_int_equal(other->stream_count, 4);
+	slow->mute = 0;
+	slow->habit = HABIT_ECHO;
+	agent_pong(slow);
+	pass(f, 20);
+	for (size_t i = 0; i < 4; i++)
+		close(fds[i]);
+	close(visit_alice(f));
+	close(visit_alice(f));
+	assert_true(slow->stream_count > 1);
 }
 
 #define EDGE_TEST(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
@@ -397,6 +437,7 @@ int main(void)
 		EDGE_TEST(a_snapshot_cuts_off_who_is_not_in_it),
 		EDGE_TEST(a_revoked_agent_is_cut_off),
 		EDGE_TEST(pings_go_both_ways),
+		EDGE_TEST(one_that_lets_visitors_wait_is_avoided),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
