@@ -87,6 +87,12 @@ static int find_operator_key(struct cli *cli, char *out, size_t cap, struct tow_
 	uint8_t key[TOW_SECRET_SIZE];
 	const char *text = cli->api_key ? cli->api_key : environment("TOWONEL_OPERATOR_KEY");
 	if (text) {
+		if (tow_base64url_decode(tow_slice_of(text), key, sizeof key) != sizeof key)
+			return tow_error_set(err, TOW_ECONFIG,
+			                     "%s is no operator key: it has 43 letters, digits, "
+			                     "\"-\" and \"_\"",
+			                     cli->api_key ? "--api-key" : "TOWONEL_OPERATOR_KEY");
+		tow_wipe(key, sizeof key);
 		snprintf(out, cap, "%s", text);
 		return 0;
 	}
