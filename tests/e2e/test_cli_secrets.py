@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: MIT
+"""Secrets are in no log, no error message, no process list, and not left in the environment."""
+
+import os
+
+from support.api import Api
+from support.lines import Origin, visit
+
+NAME = "app.alice.example.eu"
+
+
+def test_no_secret_shows_anywhere(make_node, make_agent, stack):
+    origin = Origin("origin")
+    stack.callback(origin.close)
+    hash_key = "5ec2e7" + "ab" * 29
+    node = make_node(TOWONEL_LOG="trace", TOWONEL_INVITE_HASH_KEY=hash_key)
+    token = node.invite(NAME, "*.alice.example.eu")
+    _, _, secret, seed = token.split(".")
+    operator = Api(node).key
+    secrets = [operator, secret, seed, hash_key, token]
+
+    agent = make_agent(token, [origin.service(NAME), origin.service("x.other.example.eu")], TOWONEL_LOG="trace")
+    assert visit(node.edge_port, NAME) == "origin"
+    said = []
+    for arguments in (["invite", "list"], ["invite", "list", "--json"], ["invite", "create", "--hostnames", NAME],
+                      ["invite", "revoke", "--id", "A" * 22], ["invite", "list", "--hub-url", "https://127.0.0.1:1"]):
+        done = node.towonel(*arguments, env={"TOWONEL_OPERATOR_KEY": operator})
+        said.append(done.stdout + done.stderr)
+    api = Api(node)
+    for path in ("/v1/invites", "/v1/tenants", "/v1/health", "/v1/edges"):
+        said.append(api.get(path).body)
+    node.kill()
+    node.start()
+    agent.process.wait_log("tunnel is up", count=2)
+
+    for process in (node.process, agent.process):
+        for name in ("environ", "cmdline"):
+            with open(f"/proc/{process.pid}/{name}", "rb") as file:
+                said.append(file.read().decode(errors="replace"))
+        assert "TOWONEL_LOG" in said[-2]  # it is the program's environment that was read
+    said += [node.hub_metrics(), node.edge_metrics(), agent.metrics()]
+    assert agent.stop() == 0 and node.stop() == 0
+    said += [node.process.log(), agent.process.log()]
+    for text in said:
+        for value in secrets:
+            assert value not in text
+    for folder, _, files in os.walk(node.data_dir):
+        for name in files:
+            with open(os.path.join(folder, name), "rb") as file:
+                stored = file.read()
+            assert secret.encode() not in stored and seed.encode() not in stored, name

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: MIT
+"""The agent inside of other programs, built as a stranger builds them: against an installed copy, by pkg-config."""
+
+import json
+import os
+import shlex
+import time
+
+import pytest
+
+from support.lines import Origin, visit
+from support.process import BUILD, Process, run
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+SANITIZE = shlex.split(os.environ.get("TOWONEL_SANITIZE", ""))
+NAMES = ["a.alice.example.eu", "b.bob.example.eu"]
+
+
+@pytest.fixture(scope="module")
+def prefix(tmp_path_factory):
+    where = tmp_path_factory.mktemp("installed")
+    variant = ["SAN=1"] if SANITIZE else []
+    run(["make", "-C", ROOT, "--no-print-directory", "install", f"PREFIX={where}", f"BUILD={BUILD}", "NO_PACKAGES=1",
+         f"CC={os.environ.get('CC', 'gcc')}", *variant], env={"HOME": os.environ["HOME"]}, timeout=280, check=True)
+    return where
+
+
+def build(prefix, source, out, kind):
+    """Compiles one file with what pkg-config says and nothing else."""
+    env = {"PKG_CONFIG_PATH": f"{prefix}/lib/pkgconfig"}
+    module = {"shared": ["libtowonel-agent"], "static": ["--static", "libtowonel-agent-static"]}[kind]
+    flags = run(["pkg-config", "--cflags", "--libs", *module], env=env, check=True).stdout.split()
+    run([os.environ.get("CC", "gcc"), "-Wall", "-Wextra", "-Werror", *SANITIZE, "-o", out, source, *flags],
+        check=True, timeout=120)
+    return str(out)
+
+
+@pytest.fixture
+def installed(prefix):
+    """What a library that is not in the system's places needs."""
+    return {"LD_LIBRARY_PATH": f"{prefix}/lib"}
+
+
+@pytest.fixture(scope="module")
+def programs(prefix, tmp_path_factory):
+    where = tmp_path_factory.mktemp("programs")
+    return {(name, kind): build(prefix, os.path.join(ROOT, folder, name + ".c"), where / f"{name}-{kind}", kind)
+            for folder, name in (("examples", "embed_run"), ("examples", "embed_poll"), ("tests/e2e", "embed_restart"))
+            for kind in ("shared", "static")}
+
+
+def ticks(process):
+    with open(f"/proc/{process.pid}/stat") as file:
+        return sum(map(int, file.read().rpartition(")")[2].split()[11:13]))
+
+
+@pytest.fixture
+def origin(stack):
+    made = Origin("origin")
+    stack.callback(made.close)
+    return made
+
+
+@pytest.mark.parametrize("kind", ["shared", "static"])
+def test_one_call_runs_an_agent(programs, installed, kind, make_node, origin, tmp_path):
+    node = make_node()
+    process = Process([programs["embed_run", kind], json.dumps([origin.service(NAMES[0])])], tmp_path / "embed.log",
+                      env={**installed, "TOWONEL_INVITE_TOKEN": node.invite(NAMES[0])})
+    process.wait_log("serving")
+    assert visit(node.edge_port, NAMES[0]) == "origin"
+    assert process.stop() == 0
+    assert "stopped: success" in process.log()
+
+
+@pytest.mark.parametrize("kind", ["shared", "static"])
+def test_two_agents_in_a_poll_loop(programs, installed, kind, make_node, origin, tmp_path):
+    node = make_node()
+    arguments = []
+    for number, name in enumerate(NAMES):
+        path = tmp_path / f"token{number}"
+        path.write_text(node.invite(name, name=f"tenant{number}") + "\n")
+        arguments += [path, json.dumps([origin.service(name)])]
+    process = Process([programs["embed_poll", kind], *arguments], tmp_path / "embed.log", env=installed)
+    for number, name in enumerate(NAMES):
+        process.wait_log(f"agent {number} is serving")
+        assert visit(node.edge_port, name) == "origin"
+    # One is told to go by the hub, the other stays.
+    first = next(invite for invite in node.invites() if invite["name"] == "tenant0")
+    assert node.towonel("invite", "revoke", "--id", first["invite_id"]).returncode == 0
+    process.wait_log("agent 0 has stopped: not authenticated")
+    assert visit(node.edge_port, NAMES[1]) == "origin"
+    # It sleeps when there is nothing to do: two seconds take less than half a second of the processor.
+    before = ticks(process)
+    time.sleep(2)
+    assert ticks(process) - before < 0.5 * os.sysconf("SC_CLK_TCK")
+    assert process.stop() == 0
+    assert "agent 1 has stopped: success" in process.log()
+
+
+@pytest.mark.parametrize("kind", ["shared", "static"])
+def test_a_bad_config_is_told(programs, installed, kind):
+    done = run([programs["embed_run", kind], "[]"], env={**installed, "TOWONEL_INVITE_TOKEN": "hello"})
+    assert done.returncode == 2 and "invite_token: " in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["shared", "static"])
+def test_starting_and_stopping_leaks_no_descriptor(programs, installed, kind, make_node, origin):
+    node = make_node()
+    times = 20
+    done = run([programs["embed_restart", kind], json.dumps([origin.service(NAMES[0])]), times],
+               env={**installed, "TOWONEL_INVITE_TOKEN": node.invite(NAMES[0])}, timeout=120)
+    assert done.returncode == 0, done.stderr
+    counts = [int(line) for line in done.stdout.split()]
+    assert len(counts) == times
+    assert counts[-1] <= counts[2], counts
