@@ -215,11 +215,22 @@ static int split_csv(const char *text, struct tow_string_list *list)
 	return rc;
 }
 
+/* A list of addresses may begin with a bracket as well: [2001:db8::1]:443 */
+static int is_json(const char *text)
+{
+	size_t digits;
+
+	text += strspn(text, " \t\r\n");
+	if (*text != '[')
+		return 0;
+	digits = strspn(text + 1, "0123456789abcdefABCDEF:.");
+	return text[1 + digits] != ']' || !memchr(text + 1, ':', digits);
+}
+
 static int store_list(const char *text, void *place, struct tow_error *err)
 {
 	struct tow_string_list list = { NULL, 0 };
-	int rc = text[strspn(text, " \t\r\n")] == '[' ? split_json(text, &list, err)
-	                                              : split_csv(text, &list);
+	int rc = is_json(text) ? split_json(text, &list, err) : split_csv(text, &list);
 
 	if (rc)
 		free_list(&list);

@@ -180,6 +180,23 @@ static void lists_are_csv_or_json(void **state)
 	}
 }
 
+static void a_list_may_begin_with_an_ipv6_address(void **state)
+{
+	struct values v;
+
+	(void)state;
+	assert_int_equal(read_one("TOWONEL_LIST=[::1]:443,[2001:db8::192.0.2.1]:8443", &v, NULL), 0);
+	assert_int_equal(v.list.count, 2);
+	assert_string_equal(v.list.items[0], "[::1]:443");
+	assert_string_equal(v.list.items[1], "[2001:db8::192.0.2.1]:8443");
+	tow_settings_deinit(table, COUNT, &v);
+	/* an empty list, and numbers, are JSON */
+	assert_int_equal(read_one("TOWONEL_LIST=[]", &v, NULL), 0);
+	assert_int_equal(v.list.count, 0);
+	tow_settings_deinit(table, COUNT, &v);
+	assert_int_equal(read_one("TOWONEL_LIST=[1]", &v, NULL), TOW_ECONFIG);
+}
+
 static void a_secret_leaves_the_environment(void **state)
 {
 	char before[] = "PATH=/bin", secret[] = "TOWONEL_SECRET=hunter2", after[] = "HOME=/root";
@@ -269,6 +286,7 @@ int main(void)
 		cmocka_unit_test(a_bad_value_names_its_variable),
 		cmocka_unit_test(good_values_are_read),
 		cmocka_unit_test(lists_are_csv_or_json),
+		cmocka_unit_test(a_list_may_begin_with_an_ipv6_address),
 		cmocka_unit_test(a_secret_leaves_the_environment),
 		cmocka_unit_test(an_old_name_works_until_the_new_one_is_set),
 		cmocka_unit_test(unknown_names_get_a_suggestion),
