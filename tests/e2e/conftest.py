@@ -3,10 +3,14 @@
 
 import contextlib
 import os
+import re
+import signal
 
 import pytest
 
-from support.origins import Authority, Nginx
+from support.origins import Authority, Haproxy, Nginx
+from support.process import SANITIZED
+from support.raw_origin import RawOrigin
 from support.towonel import Agent, Node
 
 
@@ -23,10 +27,18 @@ def stack():
 
 
 def end(thing):
+    """Ends a program at once; under the sanitizers in order, so that they look for leaks, and asks what they found."""
     process = thing.process
-    if process is not None and process.running():
-        process.signal(9)
-        process.wait()
+    if process is None:
+        return
+    if process.running():
+        process.signal(signal.SIGTERM if SANITIZED else signal.SIGKILL)
+        try:
+            process.wait(60)
+        finally:
+            process.kill()
+    report = re.search(r"^.*(ERROR: \w+Sanitizer|runtime error:)[^$]*", process.log(), re.M)
+    assert not report, f"{process.argv[0]}: {report.group()[:4000]}"
 
 
 @pytest.fixture
@@ -55,6 +67,35 @@ def make_nginx(tmp_path, authority, stack):
         nginx = Nginx(tmp_path, authority, names, **options)
         stack.callback(lambda: nginx.process.running() and nginx.stop())
         return nginx
+    return make
+
+
+@pytest.fixture
+def make_tunnel(make_node, make_agent):
+    """A node and an agent that serves {hostname: origin address, or the fields of a service}."""
+    def make(services, **node_options):
+        node = make_node(**node_options)
+        declared = [{"hostname": name, **({"origin": what} if isinstance(what, str) else what)}
+                    for name, what in services.items()]
+        return node, make_agent(node.invite(*services), declared)
+    return make
+
+
+@pytest.fixture
+def make_haproxy(tmp_path, authority, stack):
+    def make(*names):
+        haproxy = Haproxy(tmp_path, authority, names)
+        stack.callback(haproxy.stop)
+        return haproxy
+    return make
+
+
+@pytest.fixture
+def make_raw_origin(stack):
+    def make(serve, **options):
+        origin = RawOrigin(serve, **options)
+        stack.callback(origin.close)
+        return origin
     return make
 
 

@@ -25,4 +25,4 @@ def test_curl_reaches_nginx_with_its_own_certificate(tunnel, authority, version)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "127.0.0.1\n"
     protocol = {"--http1.1": "HTTP/1.1", "--http2": "HTTP/2.0"}[version]
-    assert f'127.0.0.1 {NAME} {protocol} 200 "GET /who {protocol}"' in nginx.log()
+    nginx.wait_log(f'127.0.0.1 {NAME} {protocol} 200 "GET /who {protocol}"')

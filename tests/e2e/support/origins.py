@@ -2,6 +2,7 @@
 """Real services behind the agent, and a certificate authority of the test's own."""
 
 import os
+import socket
 
 from .process import Process, free_port, run, wait_until
 
@@ -45,6 +46,7 @@ class Nginx:
         at = f"[{host}]" if ":" in host else host
         flags = "ssl" + (" http2" if http2 else "") + (" proxy_protocol" if proxy_protocol else "")
         address = "$proxy_protocol_addr" if proxy_protocol else "$remote_addr"
+        self.address = f"{at}:{self.port}"
         self.config = os.path.join(self.directory, "nginx.conf")
         with open(self.config, "w") as file:
             file.write(f"""
@@ -67,6 +69,7 @@ http {{
         server_name {' '.join(names)};
         ssl_certificate {cert};
         ssl_certificate_key {key};
+        ssl_protocols TLSv1.2 TLSv1.3;
         root {self.root};
         location = /who {{ default_type text/plain; return 200 "{address}\\n"; }}
         {locations}
@@ -80,21 +83,64 @@ http {{
                 text = file.read()
             with open(self.config, "w") as file:
                 file.write(user + text)
+        self.start()
+
+    def start(self):
+        """Called by the constructor; again after stop()."""
         self.process = Process(["/usr/sbin/nginx", "-c", self.config, "-e", self.directory + "/error.log"],
                                os.path.join(self.directory, "output.log"))
         wait_until(lambda: os.path.exists(self.directory + "/nginx.pid") and
                    os.path.getsize(self.directory + "/nginx.pid") > 0, "nginx is up")
 
-    @property
-    def address(self):
-        return f"127.0.0.1:{self.port}"
-
     def log(self):
         with open(self.access_log) as file:
             return file.read()
 
+    def wait_log(self, text):
+        """A line is written after its answer has been sent, so a client may be ahead of it."""
+        wait_until(lambda: text in self.log(), f"{text!r} in nginx's log")
+
     def stop(self):
         self.process.stop()
+
+
+class Haproxy:
+    """HAProxy with TLS that takes the PROXY header and answers with the visitor's address."""
+
+    def __init__(self, directory, authority, names):
+        self.directory = os.path.join(str(directory), f"haproxy-{free_port()}")
+        os.makedirs(self.directory)
+        self.port = free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        bundle = os.path.join(self.directory, "both.pem")
+        with open(bundle, "w") as out:
+            for path in authority.issue(*names):
+                with open(path) as file:
+                    out.write(file.read())
+        config = os.path.join(self.directory, "haproxy.cfg")
+        with open(config, "w") as file:
+            file.write(f"""
+global
+    maxconn 1000
+defaults
+    mode http
+    timeout client 60s
+    timeout server 60s
+    timeout connect 5s
+frontend service
+    bind {self.address} accept-proxy ssl crt {bundle} alpn h2,http/1.1
+    http-request return status 200 content-type text/plain lf-string "%[src] %[ssl_fc_sni] %[fc_pp_authority]\\n"
+""")
+        self.process = Process(["/usr/sbin/haproxy", "-db", "-f", config],
+                               os.path.join(self.directory, "haproxy.log"))
+        wait_until(self._answers, "haproxy is up")
+
+    def _answers(self):
+        with socket.socket() as sock:
+            return sock.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def stop(self):
+        self.process.kill()
 
 
 def curl(name, port, *arguments, host="127.0.0.1", cacert=None, scheme="https", path="/", timeout=60):

@@ -10,6 +10,11 @@ import time
 
 BUILD = os.path.abspath(os.environ.get("TOWONEL_BUILD", "build"))
 
+# The programs are built with sanitizers, and slow and large for it.
+SANITIZED = bool(os.environ.get("TOWONEL_SANITIZE", "").strip()) or "-san" in os.path.basename(BUILD)
+# A shorter run: less data, the same paths.
+QUICK = SANITIZED or os.environ.get("TOWONEL_E2E_QUICK") == "1"
+
 # The sanitizers and a busy machine make everything slow; nothing below asserts a speed.
 PATIENCE = 30.0
 
