@@ -456,6 +456,21 @@ out:
 	return r;
 }
 
+int tow_entry_tenant(struct tow_slice jws, struct tow_id *out, struct tow_error *err)
+{
+	struct jws parts = { 0 };
+	json_t *payload = NULL;
+	int r = jws_read(jws, &parts, err);
+
+	if (!r)
+		r = tow__json_load(tow_buf_peek(&parts.payload), TOW_ENTRY_MAX, &payload, err);
+	if (!r)
+		r = read_hash(payload, "tenant_id", out->bytes, err);
+	json_decref(payload);
+	jws_deinit(&parts);
+	return r;
+}
+
 int tow_entry_peek(struct tow_slice jws, struct tow_entry *out, struct tow_error *err)
 {
 	struct jws parts = { 0 };

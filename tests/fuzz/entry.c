@@ -53,6 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct tow_slice text = tow_slice_make(data, size);
 	struct tow_buf jws = { 0 };
 	struct tow_entry entry;
+	struct tow_id tenant;
 	struct tow_error err = { 0 };
 
 	if (!key)
@@ -61,10 +62,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		wrap(tow_slice_make(data + 1, size - 1), &jws);
 		text = tow_buf_peek(&jws);
 	}
-	if (tow_entry_peek(text, &entry, &err))
+	if (tow_entry_peek(text, &entry, &err)) {
 		assert(err.code && err.text[0]);
-	else
+	} else {
+		assert(!tow_entry_tenant(text, &tenant, NULL));
+		assert(tow_id_equal(&tenant, &entry.tenant_id));
 		sign_and_verify(&entry);
+	}
+	tow_entry_tenant(text, &tenant, NULL);
 	tow_entry_verify(text, tow_tenant_key_public(key), &entry, NULL);
 	tow_buf_deinit(&jws);
 	return 0;

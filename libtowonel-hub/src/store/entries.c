@@ -32,19 +32,18 @@ static int verify(struct tow__taking *s, const struct tow__submission *in,
                   struct tow_entry *entries)
 {
 	uint8_t public_key[TOW_MLDSA_PUBLIC_SIZE];
-	struct tow_id tenant = { { 0 } };
+	struct tow_id tenant = { { 0 } }, named;
 	struct tow_error err;
 
 	for (size_t i = 0; i < in->count; i++) {
-		/* of an entry in another version nothing can be known, its tenant included */
-		int r = tow_entry_peek(in->jws[i], &entries[i], &err);
+		int r = tow_entry_tenant(in->jws[i], &named, &err);
 		if (r)
 			return tow__fault_set(s->fault, fault_of(r), "%s", err.text);
-		if (i && !tow_id_equal(&tenant, &entries[i].tenant_id))
+		if (i && !tow_id_equal(&tenant, &named))
 			return tow__fault_set(s->fault, TOW__INVALID_REQUEST,
 			                      "all entries of a batch are of one tenant");
 		if (!i) {
-			tenant = entries[i].tenant_id;
+			tenant = named;
 			if (tow__store_tenant_key(s->store, &tenant, public_key, s->fault))
 				return s->fault->kind;
 		}

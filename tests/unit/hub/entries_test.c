@@ -269,6 +269,58 @@ static void transplant(struct tow_slice entry, struct tow_slice signature, struc
 	json_decref(b);
 }
 
+/* A JWS of a version that this hub does not know, signed by signer in the name of t. */
+static void sign_version_2(struct tenant *t, struct tenant *signer, struct tow_buf *out)
+{
+	char id[TOW_ID_TEXT_SIZE], payload[200], input[400], p[TOW_BASE64URL_SIZE(200)],
+		s[TOW_BASE64URL_SIZE(TOW_MLDSA_SIGNATURE_SIZE)];
+	static const char header[] = "eyJhbGciOiJNTC1EU0EtNjUifQ";
+	uint8_t signature[TOW_MLDSA_SIGNATURE_SIZE];
+	int len = snprintf(payload, sizeof payload,
+	                   "{\"version\":2,\"tenant_id\":\"%s\",\"op\":\"new\"}",
+	                   tow_id_format(&t->invite.tenant_id, id));
+
+	tow_base64url_encode(payload, (size_t)len, p);
+	snprintf(input, sizeof input, "%s.%s", header, p);
+	assert_int_equal(tow_tenant_key_sign(signer->key, tow_slice_of(input), signature), 0);
+	tow_base64url_encode(signature, sizeof signature, s);
+	assert_int_equal(
+		tow_buf_printf(out, "{\"payload\":\"%s\",\"protected\":\"%s\",\"signature\":\"%s\"}",
+	                       p, header, s),
+		0);
+}
+
+static void another_version_is_refused_after_the_signature(void **state)
+{
+	struct fixture *f = *state;
+	struct tenant t, stranger;
+	struct tow__fault fault = { 0 };
+	struct tow_buf own = { 0 }, foreign = { 0 };
+	struct tow_slice text;
+	struct tow__submission in = { &text, 1, NULL, NOW };
+	uint64_t sequence;
+
+	tenant_make_ok(f, &t, "t", "t.eu");
+	tenant_make_ok(f, &stranger, "stranger", "s.eu");
+	sign_version_2(&t, &t, &own);
+	sign_version_2(&t, &stranger, &foreign);
+	text = tow_buf_peek(&own);
+	assert_int_equal(tow__store_submit(f->store, &in, &sequence, &fault),
+	                 TOW__UNSUPPORTED_VERSION);
+	fault.kind = 0;
+	text = tow_buf_peek(&foreign);
+	assert_int_equal(tow__store_submit(f->store, &in, &sequence, &fault),
+	                 TOW__INVALID_SIGNATURE);
+	fault.kind = 0;
+	assert_int_equal(tow__store_tenant_remove(f->store, &t.invite.tenant_id, NOW, &fault), 0);
+	assert_int_equal(tow__store_submit(f->store, &in, &sequence, &fault),
+	                 TOW__TENANT_NOT_ALLOWED);
+	tow_buf_deinit(&own);
+	tow_buf_deinit(&foreign);
+	tenant_deinit(&t);
+	tenant_deinit(&stranger);
+}
+
 static void a_batch_is_of_one_tenant(void **state)
 {
 	struct fixture *f = *state;
@@ -555,6 +607,7 @@ int main(void)
 		T(a_batch_is_taken_whole_or_not_at_all),
 		T(a_batch_is_of_one_tenant),
 		T(who_did_not_sign_is_refused),
+		T(another_version_is_refused_after_the_signature),
 		T(agents_come_refresh_expire_and_are_revoked),
 		T(a_newer_agent_with_other_services_supersedes),
 		T(a_long_log_loses_what_is_void),

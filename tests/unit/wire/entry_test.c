@@ -88,6 +88,7 @@ static void every_op_survives_the_round_trip(void **state)
 		struct tow_entry entry = example((enum tow_entry_op)op), peeked, verified;
 		struct tow_buf jws = sign(&entry);
 		struct tow_error err;
+		struct tow_id tenant;
 		enum tow_entry_op parsed;
 
 		if (tow_entry_peek(tow_buf_peek(&jws), &peeked, &err))
@@ -96,6 +97,8 @@ static void every_op_survives_the_round_trip(void **state)
 		                     &err))
 			fail_msg("%s", err.text);
 		assert_memory_equal(&peeked, &entry, sizeof entry);
+		assert_int_equal(tow_entry_tenant(tow_buf_peek(&jws), &tenant, &err), 0);
+		assert_true(tow_id_equal(&tenant, &entry.tenant_id));
 		assert_memory_equal(&verified, &entry, sizeof entry);
 		assert_true(tow_buf_len(&jws) < TOW_ENTRY_MAX);
 		verified.sequence = 0;

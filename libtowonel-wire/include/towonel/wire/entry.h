@@ -60,8 +60,12 @@ struct tow_entry {
 int tow_entry_sign(const struct tow_entry *entry, const struct tow_tenant_key *key,
                    struct tow_buf *out, struct tow_error *err);
 
-/* Reads the payload without checking the signature, to learn whose key to check it with. Returns 0;
- * TOW_EPARSE, TOW_EVERSION (payload version), TOW_EINVAL (op unknown), TOW_ETOOBIG, TOW_ENOMEM. */
+/* Reads whose entry it says it is, to learn whose key to check it with, and nothing else: the
+ * version may be another, the op unknown. Returns 0; TOW_EPARSE, TOW_ETOOBIG, TOW_ENOMEM. */
+int tow_entry_tenant(struct tow_slice jws, struct tow_id *out, struct tow_error *err);
+
+/* Reads the payload without checking the signature. Returns 0; TOW_EPARSE, TOW_EVERSION (payload
+ * version), TOW_EINVAL (op unknown), TOW_ETOOBIG, TOW_ENOMEM. */
 int tow_entry_peek(struct tow_slice jws, struct tow_entry *out, struct tow_error *err);
 
 /* As peek, but in the order: form, signature, version, payload. Also checks that the tenant id in
