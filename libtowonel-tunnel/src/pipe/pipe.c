@@ -516,7 +516,8 @@ static void on_reset(void *user, uint64_t code)
 {
 	struct tow_pipe *pipe = user;
 
-	if (pipe->to_socket == OPEN) {
+	/* After the stream's FIN, this is a socket that takes too little of what came before it. */
+	if (pipe->to_socket == OPEN || pipe->to_socket == FINISHING) {
 		end(pipe, TOW_PIPE_STREAM_RESET, code);
 	} else if (pipe->to_socket == DISCARDING) {
 		/* The answer to our own STOP_SENDING. */

@@ -103,6 +103,7 @@ static int on_stream_data(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64_
 	else
 		stream->events.data(stream->user, tow_slice_make(data, len),
 		                    (flags & NGTCP2_STREAM_DATA_FLAG_FIN) != 0);
+	tow__quic_conn_relieve(conn);
 	return done(conn);
 }
 
@@ -146,7 +147,7 @@ static int on_stream_reset(ngtcp2_conn *quic, int64_t id, uint64_t final_size, u
 	(void)quic;
 	(void)id;
 	(void)final_size;
-	if (stream && stream->events.reset)
+	if (stream && !stream->given_up && stream->events.reset)
 		stream->events.reset(stream->user, code);
 	return done(conn);
 }

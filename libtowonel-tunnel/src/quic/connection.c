@@ -11,6 +11,7 @@
 
 #define FIRST_STREAM_WINDOW (256 * 1024)
 #define FIRST_WINDOW        (1024 * 1024)
+#define WINDOW_MAX          (24 * 1024 * 1024) /* bounds what comes out of order */
 #define WRITABLE_BELOW      (TOW_PIPE_UNSENT_MAX / 2)
 #define VECTORS             16
 
@@ -54,13 +55,12 @@ static void choose_settings(const struct tow__quic_conn_params *params, uint16_t
 	settings->pmtud_probes = probes;
 	settings->pmtud_probeslen = choose_probes(config->max_udp_payload, probes);
 	settings->no_pmtud = settings->pmtud_probeslen == 0;
-	settings->max_window = config->connection_window;
+	settings->max_window = WINDOW_MAX;
 	settings->max_stream_window = config->stream_window;
 	settings->handshake_timeout = config->handshake_timeout_ns;
 
 	ngtcp2_transport_params_default(transport);
-	transport->initial_max_data =
-		config->connection_window < FIRST_WINDOW ? config->connection_window : FIRST_WINDOW;
+	transport->initial_max_data = FIRST_WINDOW;
 	transport->initial_max_stream_data_bidi_local = config->stream_window < FIRST_STREAM_WINDOW
 	                                                        ? config->stream_window
 	                                                        : FIRST_STREAM_WINDOW;

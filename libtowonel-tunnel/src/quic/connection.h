@@ -102,7 +102,6 @@ struct tow_quic_conn {
 	struct tow_quic_stream *notes, **notes_end;
 	size_t open_streams;
 	uint64_t held; /* delivered and not consumed, by all streams */
-	uint64_t owed; /* connection-level credit of it that has not been given yet */
 	struct tow__quic_datagram *datagrams, **datagrams_end;
 	size_t datagram_count, datagram_bytes;
 };
@@ -123,7 +122,8 @@ struct tow_quic_stream {
 	unsigned fin_sent : 1;
 	unsigned sending_ended : 1; /* reset or stopped: what is written is dropped */
 	unsigned abandoned : 1;
-	unsigned gone : 1; /* ngtcp2 has closed it: `closed` is owed, then it is freed */
+	unsigned given_up : 1; /* by us, because it held too much */
+	unsigned gone : 1;     /* ngtcp2 has closed it: `closed` is owed, then it is freed */
 };
 
 /* --- connection.c --- */
@@ -207,9 +207,11 @@ void tow__quic_stream_note(struct tow_quic_stream *stream);  /* _settle will loo
 void tow__quic_stream_ready(struct tow_quic_stream *stream); /* has something to send */
 void tow__quic_stream_unready(struct tow_quic_stream *stream);
 /* Data goes to the application. The connection's credit for it is given at once, so that streams
- * whose readers are slow, each bounded by its own window, do not hold up the others; only when all
- * of them together hold a whole connection window is it withheld until they consume. */
+ * whose readers are slow, each bounded by its own window, do not hold up the others, the control
+ * stream among them. */
 void tow__quic_stream_delivered(struct tow_quic_stream *stream, size_t len);
+/* When all streams together hold too much, gives up the one that holds most. */
+void tow__quic_conn_relieve(struct tow_quic_conn *conn);
 /* Credit for what was taken, here or for good. */
 void tow__quic_stream_credit(struct tow_quic_stream *stream, size_t len);
 

@@ -199,8 +199,8 @@ static void fill_config(struct tow_quic_config *config)
 		config->retry_above = DEFAULT_RETRY_ABOVE;
 	if (!config->stream_window)
 		config->stream_window = 4 * 1024 * 1024;
-	if (!config->connection_window)
-		config->connection_window = 256 * 1024 * 1024;
+	if (!config->held_max)
+		config->held_max = TOW_HELD_MAX;
 	config->udp.dont_fragment = 1;
 	if (!config->udp.receive_buffer)
 		config->udp.receive_buffer = SOCKET_BUFFER;

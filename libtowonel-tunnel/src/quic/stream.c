@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <towonel/wire/control_message.h>
 #include <towonel/wire/limits.h>
 
 #include "quic/connection.h"
@@ -103,26 +104,40 @@ void tow__quic_stream_delivered(struct tow_quic_stream *stream, size_t len)
 
 	stream->delivered += len;
 	conn->held += len;
-	if (conn->held <= conn->host->config.connection_window)
-		ngtcp2_conn_extend_max_offset(conn->quic, len);
-	else
-		conn->owed += len;
+	ngtcp2_conn_extend_max_offset(conn->quic, len);
+}
+
+static uint64_t held(const struct tow_quic_stream *stream)
+{
+	return stream->delivered - stream->consumed;
+}
+
+void tow__quic_conn_relieve(struct tow_quic_conn *conn)
+{
+	struct tow_quic_stream *stream, *most = NULL;
+
+	if (conn->held <= conn->host->config.held_max || conn->state >= TOW__QUIC_ENDING)
+		return;
+	for (stream = conn->streams; stream; stream = stream->next)
+		if (!stream->given_up && (!most || held(stream) > held(most)))
+			most = stream;
+	if (!most)
+		return;
+	most->given_up = 1;
+	tow_quic_stream_reset(most, TOW_TUNNEL_OVERLOADED);
+	tow_quic_stream_stop(most, TOW_TUNNEL_OVERLOADED);
+	if (most->events.reset)
+		most->events.reset(most->user, TOW_TUNNEL_OVERLOADED);
 }
 
 void tow__quic_stream_credit(struct tow_quic_stream *stream, size_t len)
 {
 	struct tow_quic_conn *conn = stream->conn;
-	uint64_t now;
 
-	if (len == 0)
-		return;
 	stream->consumed += len;
 	conn->held -= len;
-	if (!stream->gone)
+	if (len > 0 && !stream->gone)
 		(void)ngtcp2_conn_extend_max_stream_offset(conn->quic, stream->id, len);
-	now = conn->owed < len ? conn->owed : len;
-	conn->owed -= now;
-	ngtcp2_conn_extend_max_offset(conn->quic, now);
 }
 
 /* --- public --- */

@@ -190,7 +190,7 @@ static int set_up(void **state)
 {
 	struct tow_quic_config config = { .alpn = TOW_TUNNEL_ALPN,
 		                          .stream_window = 1 << 20,
-		                          .connection_window = 4 << 20 };
+		                          .held_max = 4 << 20 };
 	struct tow_node_key edge_key, agent_key;
 	struct tow_error err;
 

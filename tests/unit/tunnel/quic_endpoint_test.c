@@ -337,6 +337,38 @@ static void test_slow_readers(void **state)
 		assert_false(slow[i].closed);
 }
 
+/* When all that readers leave is too much, whoever leaves most is given up, and the others go on.
+ */
+static void test_readers_that_hold_too_much(void **state)
+{
+	enum { SLOW = 12, GIVEN_UP = 8 };
+	struct fixture *f = *state;
+	struct tow_quic_config config = fixture_config_of(f, 1);
+	static struct pupil slow[SLOW], fast;
+	unsigned i, given_up = 0;
+
+	config.held_max = 1 << 20; /* four windows of 256 KiB */
+	config.stream_window = 1 << 18;
+	fixture_endpoint_start(f, 1, &config);
+	config = fixture_config_of(f, 0);
+	fixture_endpoint_start(f, 0, &config);
+	fixture_connect_up(f);
+	f->service = HOLD;
+	for (i = 0; i < SLOW; i++)
+		fixture_pupil_open(f, &slow[i], 10 << 20, 1);
+	for (i = 0; i < SLOW; i++)
+		until_n(f, f->server_resets, i < GIVEN_UP ? i + 1 : GIVEN_UP);
+	f->service = ECHO;
+	fixture_pupil_open(f, &fast, 20 << 20, 1);
+	until(f, fast.closed);
+	assert_int_equal(fast.received, 20 << 20);
+	for (i = 0; i < SLOW; i++)
+		given_up += slow[i].reset && slow[i].code == TOW_TUNNEL_OVERLOADED;
+	assert_int_equal(given_up, f->server_resets);
+	assert_in_range(given_up, GIVEN_UP,
+	                GIVEN_UP + 1); /* the fast one leaves a little as well */
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -358,6 +390,7 @@ int main(void)
 		TEST(test_migration),
 		TEST(test_dual_stack),
 		TEST(test_slow_readers),
+		TEST(test_readers_that_hold_too_much),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

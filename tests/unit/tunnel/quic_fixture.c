@@ -73,7 +73,21 @@ static void guest_closed(void *user)
 	free(guest);
 }
 
+/* One that holds what it has been given lets go of it. */
+static void guest_reset(void *user, uint64_t code)
+{
+	struct guest *guest = user;
+
+	(void)code;
+	guest->f->server_resets++;
+	if (guest->service != HOLD)
+		return;
+	tow_quic_stream_abandon(guest->stream, TOW_TUNNEL_OVERLOADED);
+	free(guest);
+}
+
 static const struct tow_quic_stream_events guest_events = { .data = guest_data,
+	                                                    .reset = guest_reset,
 	                                                    .closed = guest_closed };
 
 static void server_stream(void *user, struct tow_quic_stream *stream)

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include <towonel/tunnel/quic.h>
+#include <towonel/wire/control_message.h>
 #include <towonel/wire/limits.h>
 
 #define MSEC TOW_NSEC_PER_MSEC
@@ -38,7 +39,7 @@ struct fixture {
 	struct tow_quic_conn *accepted;
 	unsigned accepts, server_closes;
 	struct tow_quic_close_reason server_reason;
-	unsigned server_streams, server_stream_closes;
+	unsigned server_streams, server_stream_closes, server_resets;
 	/* client */
 	struct tow_quic_conn *conn;
 	unsigned established, closes, datagrams, credit;

@@ -298,7 +298,7 @@ static void side_init(struct side *side, struct sim *sim, const char *name, uint
 		.max_udp_payload = 1452,
 		.max_streams = 100,
 		.stream_window = 6 << 20,
-		.connection_window = 24 << 20,
+		.held_max = 24 << 20,
 	};
 	side->host.wake = on_wake;
 	side->host.cid_add = on_cid_add;

@@ -47,7 +47,8 @@ struct tow_quic_stream_events {
 	void (*data)(void *user, struct tow_slice bytes, int fin);
 	/* _unsent has fallen to half of the queue's bound after a writer met it. */
 	void (*writable)(void *user);
-	/* The peer gave up sending (RESET_STREAM): no more data follows. */
+	/* The peer gave up sending (RESET_STREAM); or we did, with TOW_TUNNEL_OVERLOADED, because
+	 * too much that it sent was left unconsumed: let go of that. No more data follows. */
 	void (*reset)(void *user, uint64_t code);
 	/* The peer does not want what is sent (STOP_SENDING); sending has been reset with the same
 	 * code. */
@@ -95,10 +96,11 @@ struct tow_quic_config {
 	size_t max_connections; /* server; 0: 65536; beyond it Initials are answered with
 	                           CONNECTION_REFUSED */
 	size_t retry_above;     /* server: handshakes open before Retry is asked for; 0: 64 */
-	/* Flow control, as windows may grow: what one stream's reader, and what all readers of a
-	 * connection together, may leave unconsumed before the peer waits. 0: 4 and 256 MiB. */
+	/* What one stream's reader may leave unconsumed before the peer waits, as it may grow; 0: 4
+	 * MiB. What all readers of a connection may together, before the one that leaves most is
+	 * given up; 0: TOW_HELD_MAX. */
 	uint64_t stream_window;
-	uint64_t connection_window;
+	uint64_t held_max;
 	/* Server: a connection has been established; call tow_quic_conn_set_events before
 	 * returning. NULL: client only, Initials from strangers are dropped. */
 	void (*accepted)(void *user, struct tow_quic_conn *conn);

@@ -30,6 +30,7 @@
 #define TOW_REPLAY_MAX 65536        /* bytes an edge keeps until the agent's status byte */
 #define TOW_PIPE_UNSENT_MAX 262144  /* read from a socket, not yet given to the peer */
 #define TOW_STREAMS_PER_AGENT 16384
+#define TOW_HELD_MAX 268435456      /* that the streams of a connection brought and nobody took */
 #define TOW_STREAMS_BY_AGENT 4      /* that it opens itself: the control stream */
 #define TOW_DATAGRAM_MAX 65535
 #define TOW_ROUTE_EVENT_MAX 268435456 /* a snapshot of a million names */
