@@ -73,9 +73,18 @@ struct tow_http_client {
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
+/* curl would write the secrets of TLS connections to the file that this variable names, and looks
+ * for it here only. */
 static void init_curl(void)
 {
+	const char *value = getenv("SSLKEYLOGFILE");
+	char *wish = value ? strdup(value) : NULL;
+
+	unsetenv("SSLKEYLOGFILE");
 	curl_global_init(CURL_GLOBAL_DEFAULT);
+	if (wish)
+		setenv("SSLKEYLOGFILE", wish, 1);
+	free(wish);
 }
 
 static void destroy(struct tow_http_client *client);
