@@ -28,8 +28,7 @@
 #define PROGRAM      "towonel-node"
 #define HUB_GRACE_NS (3 * TOW_NSEC_PER_SEC)
 
-/* ---- settings ---------------------------------------------------------------------------------
- */
+/* --- settings --- */
 
 struct settings {
 	char *data_dir;
@@ -199,8 +198,7 @@ static void help(void)
 	      stdout);
 }
 
-/* ---- the node ---------------------------------------------------------------------------------
- */
+/* --- the node --- */
 
 struct node {
 	struct settings settings;
@@ -458,8 +456,7 @@ static int start_edge(struct node *node, struct tow_error *err)
 	                    err);
 }
 
-/* ---- the end ----------------------------------------------------------------------------------
- */
+/* --- the end --- */
 
 static void hub_closed(void *user)
 {
@@ -537,8 +534,7 @@ static int watch_signals(struct node *node, struct tow_error *err)
 	return 0;
 }
 
-/* ---- start ------------------------------------------------------------------------------------
- */
+/* --- start --- */
 
 static int start(struct node *node, struct tow_error *err)
 {

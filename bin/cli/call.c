@@ -109,8 +109,7 @@ static int find_operator_key(struct cli *cli, char *out, size_t cap, struct tow_
 	return rc;
 }
 
-/* ---- one request ------------------------------------------------------------------------------
- */
+/* --- one request --- */
 
 struct exchange {
 	struct tow_loop *loop;

@@ -41,8 +41,7 @@ static uint64_t number_of(const json_t *object, const char *key)
 	return (uint64_t)json_integer_value(json_object_get(object, key));
 }
 
-/* ---- create -----------------------------------------------------------------------------------
- */
+/* --- create --- */
 
 static int run_create(struct cli *cli)
 {
@@ -108,8 +107,7 @@ const struct command invite_create = {
 	.run = run_create,
 };
 
-/* ---- list -------------------------------------------------------------------------------------
- */
+/* --- list --- */
 
 static void add_row(struct table *table, const json_t *invite)
 {
@@ -168,8 +166,7 @@ const struct command invite_list = {
 	.run = run_list,
 };
 
-/* ---- revoke -----------------------------------------------------------------------------------
- */
+/* --- revoke --- */
 
 static int run_revoke(struct cli *cli)
 {

@@ -90,8 +90,7 @@ struct tow_agent {
 
 static void begin_leaving(struct tow_agent *agent, uint64_t farewell_ns);
 
-/* ---- events -----------------------------------------------------------------------------------
- */
+/* --- events --- */
 
 static void push(struct tow_agent *agent, const struct tow_agent_event *event)
 {
@@ -125,8 +124,7 @@ static void push_plain(struct tow_agent *agent, enum tow_agent_event_kind kind, 
 	push(agent, &(struct tow_agent_event){ .kind = kind, .text = text });
 }
 
-/* ---- edges ------------------------------------------------------------------------------------
- */
+/* --- edges --- */
 
 static void set_up_count(struct tow_agent *agent, size_t count)
 {
@@ -318,8 +316,7 @@ static void hub_edges(void *user, const json_t *edges)
 	}
 }
 
-/* ---- hub --------------------------------------------------------------------------------------
- */
+/* --- hub --- */
 
 static void hub_registered(void *user)
 {
@@ -364,8 +361,7 @@ static const struct registration_events registration_events = {
 	.left = hub_left,
 };
 
-/* ---- the end ----------------------------------------------------------------------------------
- */
+/* --- the end --- */
 
 static void stopped(struct tow_agent *agent)
 {
@@ -454,8 +450,7 @@ void tow_agent_wake(struct tow_agent *agent)
 	tow__call(&agent->calls, CALL_WAKE);
 }
 
-/* ---- making one -------------------------------------------------------------------------------
- */
+/* --- making one --- */
 
 static void sink(void *user, enum tow_log_level level, const char *line)
 {
@@ -698,8 +693,7 @@ void tow_agent_free(struct tow_agent *agent)
 	free(agent);
 }
 
-/* ---- driving one ------------------------------------------------------------------------------
- */
+/* --- driving one --- */
 
 int tow_agent_run(struct tow_agent *agent,
                   void (*on_event)(void *user, const struct tow_agent_event *event), void *user)

@@ -80,8 +80,7 @@ static void wait_then_try(struct edge_link *link, uint64_t at_least_ns)
 	tow_timer_start_in(&link->timer, delay < at_least_ns ? at_least_ns : delay);
 }
 
-/* ---- control stream ---------------------------------------------------------------------------
- */
+/* --- control stream --- */
 
 static int send_message(struct edge_link *link, const struct tow_control_message *message)
 {
@@ -230,8 +229,7 @@ static const struct tow_quic_stream_events control_events = {
 	.closed = control_closed,
 };
 
-/* ---- connection -------------------------------------------------------------------------------
- */
+/* --- connection --- */
 
 static void established(void *user)
 {
@@ -388,8 +386,7 @@ static void timer_fired(void *user)
 	}
 }
 
-/* ---- lifetime ---------------------------------------------------------------------------------
- */
+/* --- lifetime --- */
 
 int tow__edge_link_new(const struct edge_link_config *config, struct edge_link **out)
 {

@@ -69,8 +69,7 @@ struct registration {
 static void enter(struct registration *r, enum state state);
 static const char *state_name(enum state state);
 
-/* ---- what is said -----------------------------------------------------------------------------
- */
+/* --- what is said --- */
 
 static uint64_t take_sequence(struct registration *r)
 {
@@ -158,8 +157,7 @@ static void authority_of(const struct tow_entry *entry, char out[TOW_AUTHORITY_S
 	snprintf(out, TOW_AUTHORITY_SIZE, "%s%s", prefix, entry->name);
 }
 
-/* ---- refusals ---------------------------------------------------------------------------------
- */
+/* --- refusals --- */
 
 /* Tells of a refused service, unless the last round told it. */
 static void tell_refused(struct registration *r, const struct tow_entry *entry, const char *text)
@@ -183,8 +181,7 @@ static void tell_refused(struct registration *r, const struct tow_entry *entry, 
 	r->config.events->refused(r->config.user, authority, text);
 }
 
-/* ---- states -----------------------------------------------------------------------------------
- */
+/* --- states --- */
 
 static void answered(void *user, const struct tow_hub_answer *answer);
 
@@ -523,8 +520,7 @@ static void timer_fired(void *user)
 	}
 }
 
-/* ---- lifetime ---------------------------------------------------------------------------------
- */
+/* --- lifetime --- */
 
 int tow__registration_new(const struct registration_config *config, struct registration **out)
 {

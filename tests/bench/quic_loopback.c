@@ -65,8 +65,7 @@ static size_t heap_in_use(void)
 	return info.uordblks + info.hblkhd;
 }
 
-/* --- both ends ---------------------------------------------------------------------------------
- */
+/* --- both ends --- */
 
 struct peer {
 	struct tow_quic_stream *stream;
@@ -237,8 +236,7 @@ static void start(int server)
 		die(err.text);
 }
 
-/* --- the server --------------------------------------------------------------------------------
- */
+/* --- the server --- */
 
 static void report_idle(void *user)
 {
@@ -271,8 +269,7 @@ static void serve(int port_fd)
 	tow_loop_run(loop);
 }
 
-/* --- the client --------------------------------------------------------------------------------
- */
+/* --- the client --- */
 
 static void stop(void *user)
 {

@@ -92,8 +92,7 @@ static void fail(struct forward *f, enum forward_error error)
 	forward_free(f);
 }
 
-/* ---- PIPE -------------------------------------------------------------------------------------
- */
+/* --- PIPE --- */
 
 static void piped(void *user, const struct tow_pipe_result *result)
 {
@@ -158,8 +157,7 @@ static void dialled(void *user, int status, int fd, struct tow_tls *tls,
 		fail(f, ERROR_OTHER);
 }
 
-/* ---- HEADER -----------------------------------------------------------------------------------
- */
+/* --- HEADER --- */
 
 /* The visitor's addresses for the origin, when it wants them; the name goes along as the authority.
  */
@@ -277,8 +275,7 @@ static void header_timed_out(void *user)
 	fail(user, ERROR_HEADER);
 }
 
-/* ---- all forwards -----------------------------------------------------------------------------
- */
+/* --- all forwards --- */
 
 void tow__forward_accept(struct forwards *forwards, struct tow_quic_stream *stream)
 {

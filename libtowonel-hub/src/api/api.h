@@ -7,9 +7,10 @@
  * store is a struct that begins with a struct tow__call and goes three ways:
  *
  *     handler   on the loop: reads the request into the struct, then tow__call_run
- *     work      on a store thread: asks the store, and puts what it said into the struct or into
- * answer respond   on the loop, when there was no fault: completes answer from what only the loop
- * knows; may be NULL
+ *     work      on a store thread: asks the store, and puts what it said into the struct
+ *               or into answer
+ *     respond   on the loop, when there was no fault: completes answer from what only the
+ *               loop knows; may be NULL
  *
  * after which the answer or the fault is sent and the struct freed (release first). A fault
  * anywhere ends it.
@@ -27,8 +28,8 @@ extern const size_t tow__api_route_count;
 /* Flags of a row. */
 enum {
 	TOW__API_OPERATOR = 1, /* the operator's key is asked for */
-	TOW__API_PUBLIC = 2, /* not; so the rate per address is limited, unless the key is there all
-	                        the same */
+	TOW__API_PUBLIC = 2,   /* not; so the rate per address is limited, unless the key is there
+	                          all the same */
 };
 
 /* For the HTTP server: authorisation and rate; metrics and the request's log line. */

@@ -3,8 +3,8 @@
 /*
  * Taking signed entries. A batch comes from one tenant and is taken whole or not at all:
  *
- *     verify    each: tenant known, form, signature, version; before the transaction, since it is
- * work
+ *     verify    each: form, tenant known, signature, version; before the transaction,
+ *               since it is work
  *     check     ownership of the hostname or the port          \
  *     append    to the log: sequence unused                     > each in turn, in one transaction
  *     apply     the state that follows, and what has changed   /

@@ -2,11 +2,14 @@
 /*
  * One connection of a client, from accept to close:
  *
- *   HANDSHAKE -> FRESH -> HEAD -> BODY -> DISPATCH -> HANDLING -> WRITING -> SHUTTING -> LINGERING
- * -> CLOSING ^                  |            |          |          ^ |                  | '->
- * EVENT_STREAM -----'
- *                         '----- IDLE <------|-----------------------'
- *                                            '-- (answered at once: WRITING)
+ *     HANDSHAKE ─► FRESH ─► HEAD ─► BODY ─► DISPATCH ─► HANDLING ─► WRITING ─► SHUTTING
+ *                            ▲                                         │           │
+ *                            └──────────────── IDLE ◄── kept alive ────┘           ▼
+ *                                                              CLOSING ◄────── LINGERING
+ *
+ * Some are passed over: BODY when there is none, HANDLING by an answer given at once, all up to
+ * WRITING by a refusal. An event stream is in EVENT_STREAM in WRITING's place. What fails or is
+ * late goes to CLOSING from anywhere.
  *
  * One request is worked on at a time, so that answers leave in order; what a client sent ahead
  * stays in `in`, at most one read of it, and then in the kernel. Buffers exist while there is

@@ -17,8 +17,7 @@
  *
  *     to_stream   OPEN ──── the socket's FIN ────────────────► CLOSED      (our FIN is queued)
  *                   ├─ the stream's peer wants no more ─► DISCARDING ─ FIN, linger ─► CLOSED
- *                   └─ the socket's reset, after bytes ─► FINISHING ─ a moment ─► the stream's
- * reset
+ *                   └─ the socket's reset, after bytes ─► FINISHING ─ a moment ─► a reset
  *
  *     to_socket   OPEN ─ the stream's FIN ─► FINISHING ─ all written ─► CLOSED   (and FIN sent)
  *                   └─ the socket takes no more ─► DISCARDING ─ the stream's end ─► CLOSED

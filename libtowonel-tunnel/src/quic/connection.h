@@ -7,8 +7,8 @@
  * they came on and the time, packets come out into a buffer, and _deadline says when to come again.
  * The endpoint does the I/O; a simulation does it in memory.
  *
- *      CONNECTING ──handshake confirmed──► UP ──failed, closed, peer closed──► ENDING ──_finish──►
- * ENDED └──────────────────────────────────────────────────────────────────► ENDING
+ *      CONNECTING ──handshake confirmed──► UP ──failed, closed──► ENDING ──_finish──► ENDED
+ *          └──────────────── failed, closed ─────────────────────────▲
  *
  * ngtcp2 must not be entered again from its own callbacks to read or write packets. Nothing in the
  * public interface does: sending only queues and wakes the owner, closing only changes the state.

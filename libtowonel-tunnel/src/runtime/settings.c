@@ -55,8 +55,7 @@ static void remove_secret(char **environment, const char *name)
 		*to = NULL;
 }
 
-/* --- one function per type: the text into *place -------------------------------------------------
- */
+/* --- one function per type: the text into *place --- */
 
 static int bad(struct tow_error *err, const char *what, const char *text)
 {
