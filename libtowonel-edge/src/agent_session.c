@@ -613,6 +613,15 @@ void tow__agent_session_release(struct agent_session *s)
 	unref(s);
 }
 
+uint64_t tow__agent_session_packets(const struct agent_session *s)
+{
+	struct tow_quic_stats stats = { 0 };
+
+	if (s->conn != NULL)
+		tow_quic_conn_stats(s->conn, &stats);
+	return stats.packets_received;
+}
+
 void tow__agent_session_doubt(struct agent_session *s)
 {
 	if (s->state != AGENT_SERVING || s->waiting_since_ns == DOUBTED)

@@ -60,6 +60,9 @@ int tow__agent_session_open(struct agent_session *s, const struct tow_quic_strea
                             void *user, struct tow_quic_stream **out);
 void tow__agent_session_release(struct agent_session *s);
 
+/* How many packets have come from it. */
+uint64_t tow__agent_session_packets(const struct agent_session *s);
+
 /* It let a visitor wait in vain: others are preferred until it answers a ping, which is sent now.
  */
 void tow__agent_session_doubt(struct agent_session *s);

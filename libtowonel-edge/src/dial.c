@@ -13,6 +13,7 @@ static void leave(struct dial *d, uint64_t code)
 	if (d->agent != NULL)
 		tow__agent_session_release(d->agent);
 	d->agent = NULL;
+	tow_timer_stop(&d->silence);
 }
 
 void tow__dial_fail(struct dial *d, uint64_t failure)
@@ -95,17 +96,41 @@ int tow__dial_send(struct dial *d)
 	return rc == TOW_ECLOSED ? 0 : rc;
 }
 
+static struct agent_session *pick(const struct dial *d)
+{
+	struct worker *w = d->worker;
+
+	if (d->tried_count == TOW_DIAL_ATTEMPTS_MAX)
+		return NULL;
+	return tow__agents_pick(&w->agents, &d->tenant, d->authority, d->tried, d->tried_count,
+	                        tow_loop_now_ns(w->loop));
+}
+
+static void on_silence(void *user)
+{
+	struct dial *d = user;
+
+	if (d->state != DIAL_WAITING ||
+	    tow__agent_session_packets(d->agent) != d->heard_packets || pick(d) == NULL)
+		return;
+	tow__agent_session_doubt(d->agent);
+	if (d->state == DIAL_WAITING)
+		tow__dial_fail(d, TOW_TUNNEL_IDLE);
+	d->changed(d->user);
+}
+
+void tow__dial_init(struct dial *d)
+{
+	tow_timer_init(&d->silence, d->worker->loop, on_silence, d);
+}
+
 int tow__dial_next(struct dial *d)
 {
 	struct worker *w = d->worker;
 	struct agent_session *agent;
 	int rc;
 
-	while (d->tried_count < TOW_DIAL_ATTEMPTS_MAX) {
-		agent = tow__agents_pick(&w->agents, &d->tenant, d->authority, d->tried,
-		                         d->tried_count, tow_loop_now_ns(w->loop));
-		if (agent == NULL)
-			break;
+	while ((agent = pick(d)) != NULL) {
 		if (d->tried_count > 0)
 			tow_metric_inc(w->metrics.dials_retried);
 		d->tried[d->tried_count++] = agent->serial;
@@ -117,7 +142,9 @@ int tow__dial_next(struct dial *d)
 		d->state = DIAL_WAITING;
 		d->sent = 0;
 		d->stopped = 0;
-		if (tow__dial_send(d) == 0)
+		d->heard_packets = tow__agent_session_packets(agent);
+		if (tow__dial_send(d) == 0 &&
+		    tow_timer_start_in(&d->silence, w->timing.dial_silence_ns) == 0)
 			return 0;
 		tow__dial_fail(d, TOW_TUNNEL_INTERNAL);
 	}

@@ -4,7 +4,9 @@
 
 /*
  * A visitor's way to an agent: one agent after the other is tried until one answers with the status
- * byte. Until then all that was sent is kept, so that the next one gets it from the first byte.
+ * byte. Until then all that was sent is kept, so that the next one gets it from the first byte. An
+ * agent may take its time, for its origin does; but one from which no packet comes at all, not even
+ * an acknowledgement, is left early if there is another.
  *
  *     IDLE ── next ──► WAITING ──► ACCEPTED
  *      ▲                  │
@@ -44,7 +46,13 @@ struct dial {
 	size_t tried_count;
 	struct tow_buf reply;
 	int reply_finished;
+
+	struct tow_timer silence; /* WAITING */
+	uint64_t heard_packets;   /* of the agent, when it was asked */
 };
+
+/* Of a dial that is all-zero but for its first members. */
+void tow__dial_init(struct dial *d);
 
 /* Goes to the next agent. Returns 0; TOW_ENOTFOUND when none is left. */
 int tow__dial_next(struct dial *d);

@@ -8,6 +8,7 @@
 struct timing {
 	uint64_t client_hello_ns;
 	uint64_t dial_ns;
+	uint64_t dial_silence_ns;
 	uint64_t linger_ns;
 	uint64_t visitor_idle_ns;
 	uint64_t agent_hello_ns;

@@ -591,6 +591,7 @@ void tow__visitor_accept(struct worker *w, int fd, const struct tow_addr *peer,
 	v->opening->dial.worker = w;
 	v->opening->dial.changed = on_dial_changed;
 	v->opening->dial.user = v;
+	tow__dial_init(&v->opening->dial);
 	tow_timer_init(&v->timer, w->loop, on_timer, v);
 	DL_PREPEND(w->visitors, v);
 	w->visitor_count++;

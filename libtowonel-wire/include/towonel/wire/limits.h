@@ -38,6 +38,7 @@
 /* edge: visitors */
 #define TOW_HELLO_READ_SIZE       4096 /* a hello in use today fits in one such read */
 #define TOW_DIAL_TIMEOUT_MS       12000 /* for an agent's status byte; then it is the next's turn */
+#define TOW_DIAL_SILENCE_MS       1500  /* without a packet from an agent, when there is another */
 #define TOW_DIAL_ATTEMPTS_MAX     8     /* agents tried for one visitor */
 #define TOW_VISITOR_IDLE_MS       3600000 /* no byte either way */
 #define TOW_ALERT_LINGER_MS       1000    /* for a refused visitor to read why */
