@@ -105,6 +105,18 @@ static int known(const char *const *keys, const char *key)
 	return *keys != NULL;
 }
 
+/* What jansson says is wrong, without what it quotes: that may be part of a secret. */
+static void refuse_json(struct tow__call *call, json_error_t *error)
+{
+	char *quote = strstr(error->text, " near ");
+
+	if (quote)
+		*quote = '\0';
+	tow__fault_set(&call->fault, TOW__INVALID_REQUEST,
+	               "the body is not JSON: line %d, column %d: %s", error->line, error->column,
+	               error->text);
+}
+
 void tow__call_body(struct tow__call *call, const char *const *keys)
 {
 	struct tow_slice body = tow_http_body(call->request);
@@ -114,10 +126,18 @@ void tow__call_body(struct tow__call *call, const char *const *keys)
 
 	if (call->fault.kind)
 		return;
+	if (!body.len) {
+		tow__fault_set(&call->fault, TOW__INVALID_REQUEST,
+		               "the body is empty, where a JSON object is expected");
+		return;
+	}
 	call->body = json_loadb((const char *)body.base, body.len, JSON_REJECT_DUPLICATES, &error);
-	if (!call->body || !json_is_object(call->body)) {
-		tow__fault_set(&call->fault, TOW__INVALID_REQUEST, "the body is no JSON object%s%s",
-		               call->body ? "" : ": ", call->body ? "" : error.text);
+	if (!call->body) {
+		refuse_json(call, &error);
+		return;
+	}
+	if (!json_is_object(call->body)) {
+		tow__fault_set(&call->fault, TOW__INVALID_REQUEST, "the body is no JSON object");
 		return;
 	}
 	json_object_foreach(call->body, key, value) if (!known(keys, key))

@@ -144,6 +144,19 @@ static void operators_things_ask_for_the_operators_key(void **state)
 			       "unauthorized");
 }
 
+static void what_is_no_json_is_not_repeated(void **state)
+{
+	struct live_hub *h = *state;
+	struct reply r = ask(h, "POST", "/v1/bootstrap", NULL, "{\"invite_secret\": tellnobody}");
+	const char *message =
+		json_string_value(json_object_get(json_object_get(r.body, "error"), "message"));
+
+	assert_int_equal(r.status, 400);
+	assert_non_null(strstr(message, "line 1, column 2"));
+	assert_null(strstr(message, "tellnobody"));
+	reply_deinit(&r);
+}
+
 static void invites_are_made_shown_changed_and_revoked(void **state)
 {
 	static const struct {
@@ -718,6 +731,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, live_hub_setup, live_hub_teardown)
 		T(health_and_edges_need_no_key),
 		T(operators_things_ask_for_the_operators_key),
+		T(what_is_no_json_is_not_repeated),
 		T(invites_are_made_shown_changed_and_revoked),
 		T(invites_come_in_pages),
 		T(an_agent_learns_where_to_go),
