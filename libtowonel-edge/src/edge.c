@@ -18,6 +18,8 @@
 #include "visitor.h"
 #include "worker.h"
 
+#define REVOCATIONS_EXPIRE_EVERY_NS (600 * TOW_NSEC_PER_SEC)
+
 struct tow_edge {
 	struct worker worker;
 	struct tow_addr tunnel_addr, addr;
@@ -25,6 +27,7 @@ struct tow_edge {
 	char **addresses;
 	size_t address_count;
 	struct routes_cache *cache; /* NULL: none */
+	uint64_t next_expiry_ns;    /* of revocations in the table */
 
 	void (*reported)(void *user, const struct tow_edge_report *report);
 	void *user;
@@ -152,6 +155,17 @@ static void gauge_routes(struct worker *w)
 	tow_metric_set(w->metrics.hostnames, (int64_t)tow_route_table_hostname_count(w->table));
 }
 
+/* Revocations only come with events, so this is often enough. */
+static void expire_revocations(struct tow_edge *e)
+{
+	uint64_t now = tow_loop_now_ns(e->worker.loop);
+
+	if (now < e->next_expiry_ns)
+		return;
+	e->next_expiry_ns = now + REVOCATIONS_EXPIRE_EVERY_NS;
+	tow_route_table_expire(e->worker.table, tow_wall_ms());
+}
+
 int tow_edge_apply(void *edge, const struct tow_route_event *event)
 {
 	struct tow_edge *e = edge;
@@ -165,6 +179,7 @@ int tow_edge_apply(void *edge, const struct tow_route_event *event)
 			              tow_f_uint("version", event->version), tow_f_err(&err));
 		return rc;
 	}
+	expire_revocations(e);
 	gauge_routes(w);
 	tow_log_debug(w->log, "routes have changed", tow_f_uint("version", event->version),
 	              tow_f_str("by", event->kind == TOW_ROUTE_SNAPSHOT ? "snapshot" : "delta"));
