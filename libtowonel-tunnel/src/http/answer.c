@@ -172,23 +172,3 @@ void tow_http_respond_error(struct tow_http_request *request, int status, const 
 	tow_http_respond_json(request, status,
 	                      json_pack("{s:{s:s,s:o}}", "error", "code", code, "message", text));
 }
-
-json_t *tow_http_json_body(struct tow_http_request *request)
-{
-	struct tow_slice body = tow_http_body(request);
-	json_error_t where;
-	json_t *object =
-		json_loadb((const char *)body.base, body.len, JSON_REJECT_DUPLICATES, &where);
-
-	if (json_is_object(object))
-		return object;
-	if (object)
-		tow_http_respond_error(request, 400, "invalid_request",
-		                       "the body must be a JSON object");
-	else
-		tow_http_respond_error(request, 400, "invalid_request",
-		                       "the body is not valid JSON: %s (line %d, column %d)",
-		                       where.text, where.line, where.column);
-	json_decref(object);
-	return NULL;
-}

@@ -126,11 +126,6 @@ const struct tow_addr *tow_http_server_addr(const struct tow_http_server *server
 	return tow_tcp_listener_addr(server->listener);
 }
 
-void *tow_http_server_user(const struct tow_http_request *request)
-{
-	return request->server->config.user;
-}
-
 /* When all places are taken, whoever is only keeping one warm has to leave. */
 static bool make_room(struct tow_http_server *server)
 {

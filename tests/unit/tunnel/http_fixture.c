@@ -44,11 +44,11 @@ static void on_item(void *user, struct tow_http_request *request)
 
 static void on_json(void *user, struct tow_http_request *request)
 {
-	json_t *body = tow_http_json_body(request);
+	struct tow_slice body = tow_http_body(request);
 
 	(void)user;
-	if (body)
-		tow_http_respond_json(request, 201, body);
+	tow_http_respond_json(request, 201,
+	                      json_loadb((const char *)body.base, body.len, 0, NULL));
 }
 
 static void on_big(void *user, struct tow_http_request *request)

@@ -76,37 +76,6 @@ static void a_request_is_answered(void **state)
 	fixture_stop(&f, TOW_NSEC_PER_SEC);
 }
 
-static void json_bodies_are_objects(void **state)
-{
-	static const char *const cases[][2] = {
-		{ "{\"a\":1}", "HTTP/1.1 201 " },
-		{ "{\"a\":1,\"a\":2}", "HTTP/1.1 400 " },
-		{ "[1]", "HTTP/1.1 400 " },
-		{ "{\"a\":", "HTTP/1.1 400 " },
-		{ "", "HTTP/1.1 400 " },
-		{ "{\"a\":\"\\u0000\"}", "HTTP/1.1 400 " },
-		{ "{\"\xff\":1}", "HTTP/1.1 400 " },
-	};
-	struct fixture f;
-	char text[256];
-
-	(void)state;
-	fixture_start(&f, 0, NULL);
-	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		const char *answer;
-		snprintf(text, sizeof text,
-		         "POST /json HTTP/1.1\r\nHost: h\r\nConnection: close\r\n"
-		         "Content-Length: %zu\r\n\r\n%s",
-		         strlen(cases[i][0]), cases[i][0]);
-		answer = client_talk(&f, text);
-		assert_true(starts(answer, cases[i][1]));
-		if (i)
-			assert_non_null(strstr(answer, "{\"error\":{\"code\":\"invalid_request\","
-			                               "\"message\":\"the body "));
-	}
-	fixture_stop(&f, TOW_NSEC_PER_SEC);
-}
-
 /* What a proxy in front and this server could read differently, and what is simply wrong. */
 static void bad_requests_are_refused(void **state)
 {
@@ -745,7 +714,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_request_is_answered),
-		cmocka_unit_test(json_bodies_are_objects),
 		cmocka_unit_test(bad_requests_are_refused),
 		cmocka_unit_test(an_error_keeps_a_connection_that_is_in_order),
 		cmocka_unit_test(pipelined_requests_are_answered_in_order),

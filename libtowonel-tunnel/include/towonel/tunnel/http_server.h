@@ -75,13 +75,9 @@ const char *tow_http_param(const struct tow_http_request *request,
                            const char *name); /* {id}, percent-decoded */
 const char *tow_http_query(const struct tow_http_request *request,
                            const char *name); /* percent-decoded; NULL */
-/* The body as a JSON object, the caller's; NULL when it is none: then the request has been answered
- * (400). Names that come twice are refused. */
-json_t *tow_http_json_body(struct tow_http_request *request);
 const struct tow_addr *tow_http_peer(const struct tow_http_request *request);
 const char *
 tow_http_request_id(const struct tow_http_request *request); /* X-Request-Id, taken over or made */
-void *tow_http_server_user(const struct tow_http_request *request);
 
 /* Answers. */
 void tow_http_set_header(struct tow_http_request *request, const char *name, const char *value);
