@@ -45,7 +45,8 @@ static void leave_pending(struct agent_session *s)
 
 	DL_DELETE2(agents->pending, s, pending_prev, pending_next);
 	agents->pending_count--;
-	agents->pending_bytes -= tow_buf_len(&s->input);
+	agents->pending_bytes -= tow_buf_len(&s->input) + s->hello_size;
+	s->hello_size = 0;
 }
 
 static int is_pending(enum agent_state state)
@@ -252,6 +253,49 @@ static void admit(struct agent_session *s)
 	tick(s);
 }
 
+/* Who waits longest goes when there is no room: an agent that is one says hello at once, so that
+ * strangers would have to come by the thousand in that moment to shut it out. */
+static void displace_oldest(struct worker *w, const struct agent_session *but)
+{
+	struct agent_session *s = w->agents.pending;
+
+	if (s == but)
+		s = s->pending_next;
+	if (s == NULL)
+		return;
+	tow_metric_inc(w->metrics.hellos[HELLO_OVERLOADED]);
+	tow__agent_session_cut(s, TOW_TUNNEL_OVERLOADED, "too many agents at once");
+}
+
+/* For what s, which is pending, is about to keep. */
+static void make_room(const struct agent_session *s, size_t size)
+{
+	struct agents *agents = &s->worker->agents;
+
+	while (agents->pending_bytes + size > TOW_AGENTS_PENDING_BYTES && agents->pending_count > 1)
+		displace_oldest(s->worker, s);
+	agents->pending_bytes += size;
+}
+
+static size_t size_of(const struct tow_control_message *hello)
+{
+	size_t size = strlen(hello->entry);
+
+	for (size_t i = 0; i < hello->service_count; i++)
+		size += sizeof(*hello->services) + strlen(hello->services[i]) + 2 * sizeof(size_t);
+	return size;
+}
+
+/* The tenant may be about to be known. */
+static void wait_for_tenant(struct agent_session *s, struct tow_control_message *hello)
+{
+	s->hello_size = size_of(hello);
+	make_room(s, s->hello_size);
+	s->hello = *hello;
+	*hello = (struct tow_control_message){ .type = TOW_CONTROL_UNKNOWN };
+	enter(s, AGENT_TENANT);
+}
+
 static void on_hello(struct agent_session *s, struct tow_control_message *hello)
 {
 	struct tow_error err = { 0, "" };
@@ -267,9 +311,7 @@ static void on_hello(struct agent_session *s, struct tow_control_message *hello)
 		identify(s, hello, &entry);
 		admit(s);
 	} else if (outcome == HELLO_UNKNOWN_TENANT && s->state == AGENT_HELLO) {
-		s->hello = *hello;
-		*hello = (struct tow_control_message){ .type = TOW_CONTROL_UNKNOWN };
-		enter(s, AGENT_TENANT);
+		wait_for_tenant(s, hello);
 	} else if (outcome != HELLO_UNKNOWN_TENANT || s->state != AGENT_TENANT) {
 		refuse(s, outcome, err.text);
 	}
@@ -397,17 +439,12 @@ static void on_message(struct agent_session *s, struct tow_control_message *mess
 	}
 }
 
-/* Takes in what came; TOW_ELIMIT when strangers would hold too much of our memory. */
 static int take(struct agent_session *s, struct tow_slice bytes)
 {
-	struct agents *agents = &s->worker->agents;
-
-	if (is_pending(s->state) && agents->pending_bytes + bytes.len > TOW_AGENTS_PENDING_BYTES)
-		return TOW_ELIMIT;
 	if (tow_buf_append(&s->input, bytes.base, bytes.len) != 0)
 		return TOW_ENOMEM;
 	if (is_pending(s->state))
-		agents->pending_bytes += bytes.len;
+		make_room(s, bytes.len);
 	return 0;
 }
 
@@ -431,7 +468,7 @@ static void on_control_data(void *user, struct tow_slice bytes, int fin)
 	tow_quic_stream_consume(s->control, bytes.len);
 	rc = s->state == AGENT_GONE || s->state == AGENT_REFUSED ? TOW_MORE : take(s, bytes);
 	if (rc < 0)
-		refuse(s, HELLO_OVERLOADED, "too many agents say hello at once");
+		refuse(s, HELLO_OVERLOADED, "out of memory");
 	while (rc == 0 && s->state != AGENT_GONE && s->state != AGENT_REFUSED) {
 		rc = tow_control_read(tow_buf_peek(&s->input), &message, &len);
 		if (rc == 0) {
@@ -552,10 +589,10 @@ static const struct tow_quic_conn_events orphan_events = {
 void tow__agent_session_accept(void *worker, struct tow_quic_conn *conn)
 {
 	struct worker *w = worker;
-	struct agent_session *s = NULL;
+	struct agent_session *s = calloc(1, sizeof(*s));
 
-	if (w->agents.pending_count < TOW_AGENTS_PENDING_MAX)
-		s = calloc(1, sizeof(*s));
+	if (w->agents.pending_count >= TOW_AGENTS_PENDING_MAX)
+		displace_oldest(w, NULL);
 	if (s != NULL)
 		tow_timer_init(&s->timer, w->loop, on_timer, s);
 	if (s == NULL || tow_timer_start_in(&s->timer, w->timing.agent_hello_ns) != 0) {
