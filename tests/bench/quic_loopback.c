@@ -219,6 +219,7 @@ static void start(int server)
 	struct tow_quic_config config = {
 		.key = server ? &server_key : &client_key,
 		.alpn = "towonel/1",
+		.handshakes_per_second = 1000000,
 		.udp.bind = { .family = 4, .bytes = { 127, 0, 0, 1 } },
 		.max_udp_payload = payload,
 		.idle_timeout_ns = KEEP_IDLE_NS,

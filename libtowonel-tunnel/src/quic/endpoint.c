@@ -197,6 +197,8 @@ static void fill_config(struct tow_quic_config *config)
 		config->max_connections = DEFAULT_MAX_CONNECTIONS;
 	if (!config->retry_above)
 		config->retry_above = DEFAULT_RETRY_ABOVE;
+	if (!config->handshakes_per_second)
+		config->handshakes_per_second = TOW_HANDSHAKES_PER_SECOND;
 	if (!config->stream_window)
 		config->stream_window = 4 * 1024 * 1024;
 	if (!config->held_max)
@@ -230,6 +232,8 @@ static void make_metrics(struct tow_quic_endpoint *endpoint, const char *prefix)
 	                     "result=\"accepted\"", "Handshakes that clients began, by outcome.");
 	m->failed = series(endpoint, prefix, TOW_METRIC_COUNTER, "handshakes_total",
 	                   "result=\"failed\"", "Handshakes that clients began, by outcome.");
+	m->deferred = series(endpoint, prefix, TOW_METRIC_COUNTER, "handshakes_total",
+	                     "result=\"deferred\"", "Handshakes that clients began, by outcome.");
 	m->packets = series(endpoint, prefix, TOW_METRIC_COUNTER, "datagrams_received_total", NULL,
 	                    "UDP datagrams received.");
 	m->bytes_in = series(endpoint, prefix, TOW_METRIC_COUNTER, "received_bytes_total", NULL,

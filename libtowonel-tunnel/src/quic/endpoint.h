@@ -42,7 +42,7 @@ struct tow__link {
 };
 
 struct tow__endpoint_metrics {
-	struct tow_metric *connections, *accepted, *failed;
+	struct tow_metric *connections, *accepted, *failed, *deferred;
 	struct tow_metric *packets, *bytes_in, *bytes_out, *unknown;
 	struct tow_metric *replies, *retries, *resets;
 };
@@ -64,8 +64,8 @@ struct tow_quic_endpoint {
 	uint8_t *buf;                 /* one batch */
 	struct tow__quic_batch stuck; /* what the socket has not taken of it */
 	size_t stuck_at;
-	uint64_t replies_second;
-	unsigned replies;
+	uint64_t replies_second, begun_second;
+	unsigned replies, begun; /* in that second */
 	struct {
 		uint32_t hash;
 		uint64_t until_ns;

@@ -38,6 +38,23 @@ static void send_retry(struct tow_quic_endpoint *endpoint, const struct tow_udp_
 	tow__endpoint_reply(endpoint, &packet->local, &packet->remote, out, len);
 }
 
+/* A handshake costs a millisecond or two, and memory until it ends or times out. Beyond the bound
+ * Initials are dropped: a client that means it sends them again, and those who are connected go
+ * on. */
+static int may_begin(struct tow_quic_endpoint *endpoint, uint64_t now_ns)
+{
+	uint64_t second = now_ns / TOW_NSEC_PER_SEC;
+
+	if (second != endpoint->begun_second) {
+		endpoint->begun_second = second;
+		endpoint->begun = 0;
+	}
+	if (endpoint->begun >= endpoint->host.config.handshakes_per_second)
+		return 0;
+	endpoint->begun++;
+	return 1;
+}
+
 /* An Initial that belongs to no connection. Returns the new one's link; NULL when there is none to
  * be. */
 static struct tow__link *accept_initial(struct tow_quic_endpoint *endpoint,
@@ -73,6 +90,10 @@ static struct tow__link *accept_initial(struct tow_quic_endpoint *endpoint,
 		params.original_dcid = &original_dcid;
 	} else if (endpoint->handshakes >= host->config.retry_above) {
 		send_retry(endpoint, packet, &initial, now_ns);
+		return NULL;
+	}
+	if (!may_begin(endpoint, now_ns)) {
+		tow_metric_inc(endpoint->metrics.deferred);
 		return NULL;
 	}
 	link = tow__link_new(endpoint);
@@ -190,6 +211,8 @@ void tow__endpoint_packet(void *user, const struct tow_udp_packet *packet)
 		if (link->conn->wants_retry &&
 		    ngtcp2_accept(&initial, packet->bytes.base, packet->bytes.len) == 0)
 			send_retry(endpoint, packet, &initial, now_ns);
+		if (endpoint->begun > 0)
+			endpoint->begun--; /* noise, which anybody can make a lot of */
 		tow__link_drop(link);
 	}
 }

@@ -195,14 +195,55 @@ static void test_garbage(void **state)
 	assert_int_equal(pupil.received, 1 << 20);
 }
 
+/* Only so many handshakes begin in a second; whoever comes too early tries again. What is none does
+ * not count. */
+static void test_handshakes_per_second(void **state)
+{
+	enum { CLIENTS = 3 };
+	struct fixture *f = *state;
+	struct tow_quic_config config = fixture_config_of(f, 1);
+	struct tow_metrics *metrics = tow_metrics_new();
+	uint8_t noise[1200];
+	unsigned i;
+	int fd;
+
+	assert_non_null(metrics);
+	config.metrics = metrics;
+	config.metrics_prefix = "test";
+	config.handshakes_per_second = 1;
+	config.handshake_timeout_ns = 5 * TOW_NSEC_PER_SEC;
+	fixture_endpoint_start(f, 1, &config);
+	config = fixture_config_of(f, 0);
+	config.handshake_timeout_ns = 20 * TOW_NSEC_PER_SEC;
+	fixture_endpoint_start(f, 0, &config);
+	fd = stranger(f);
+	for (i = 0; i < CLIENTS; i++)
+		fixture_dial(f);
+	for (i = 0; i < 10000 && f->established < CLIENTS; i++) {
+		tow_random(noise, sizeof(noise));
+		memcpy(noise, "\xc3\0\0\0\1\x8", 6); /* an Initial with ids of 8 bytes, ... */
+		noise[14] = 8;
+		memcpy(noise + 23, "\0\x44\x96", 3); /* ... no token, and the length */
+		assert_int_equal(send(fd, noise, sizeof(noise), 0), sizeof(noise));
+		fixture_turn(f, NULL, MSEC, 0);
+	}
+	close(fd);
+	assert_int_equal(f->established, CLIENTS);
+	assert_true(tow_metric_get(tow_metrics_series(metrics, TOW_METRIC_COUNTER,
+	                                              "test_handshakes_total",
+	                                              "result=\"deferred\"", "")) > 0);
+	tow_quic_endpoint_free(f->server, 0);
+	f->server = NULL;
+	tow_metrics_free(metrics);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_restarted_server),
-		TEST(test_retry),
-		TEST(test_version_negotiation),
-		TEST(test_garbage),
+		TEST(test_restarted_server),      TEST(test_retry),
+		TEST(test_version_negotiation),   TEST(test_garbage),
+		TEST(test_handshakes_per_second),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -96,6 +96,7 @@ struct tow_quic_config {
 	size_t max_connections; /* server; 0: 65536; beyond it Initials are answered with
 	                           CONNECTION_REFUSED */
 	size_t retry_above;     /* server: handshakes open before Retry is asked for; 0: 64 */
+	unsigned handshakes_per_second; /* server: that may begin; 0: TOW_HANDSHAKES_PER_SECOND */
 	/* What one stream's reader may leave unconsumed before the peer waits, as it may grow; 0: 4
 	 * MiB. What all readers of a connection may together, before the one that leaves most is
 	 * given up; 0: TOW_HELD_MAX. */

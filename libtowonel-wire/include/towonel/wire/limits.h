@@ -32,6 +32,7 @@
 #define TOW_STREAMS_PER_AGENT 16384
 #define TOW_HELD_MAX 268435456      /* that the streams of a connection brought and nobody took */
 #define TOW_STREAMS_BY_AGENT 4      /* that it opens itself: the control stream */
+#define TOW_HANDSHAKES_PER_SECOND 200 /* that strangers may begin with an edge */
 #define TOW_DATAGRAM_MAX 65535
 #define TOW_ROUTE_EVENT_MAX 268435456 /* a snapshot of a million names */
 
