@@ -205,7 +205,8 @@ static void heartbeat(void *user, struct tow_http_request *request)
 static void entries(void *user, struct tow_http_request *request)
 {
 	struct tow_buf asked = { 0 };
-	json_t *body = tow_http_json_body(request), *jws;
+	struct tow_slice bytes = tow_http_body(request);
+	json_t *body = json_loadb((const char *)bytes.base, bytes.len, 0, NULL), *jws;
 	size_t index;
 	assert_non_null(body);
 	json_array_foreach(json_object_get(body, "entries"), index, jws)
