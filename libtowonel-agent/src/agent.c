@@ -77,6 +77,7 @@ struct tow_agent {
 	struct link_slot *links;
 	size_t link_count;
 	size_t up_count;
+	int registered, serving;
 
 	struct agent_events events;
 	void (*on_event)(void *user, const struct tow_agent_event *event); /* tow_agent_run */
@@ -126,13 +127,21 @@ static void push_plain(struct tow_agent *agent, enum tow_agent_event_kind kind, 
 
 /* --- edges --- */
 
+/* Visitors can come when there is a tunnel and the hub knows the names. */
+static void tell_serving(struct tow_agent *agent)
+{
+	int serving = agent->up_count > 0 && agent->registered;
+	if (serving == agent->serving || agent->state != RUNNING)
+		return;
+	agent->serving = serving;
+	push_plain(agent, serving ? TOW_AGENT_SERVING : TOW_AGENT_NOT_SERVING, NULL);
+}
+
 static void set_up_count(struct tow_agent *agent, size_t count)
 {
-	int was = agent->up_count > 0, is = count > 0;
 	agent->up_count = count;
 	tow_metric_set(agent->tunnels, (int64_t)count);
-	if (was != is && agent->state == RUNNING)
-		push_plain(agent, is ? TOW_AGENT_SERVING : TOW_AGENT_NOT_SERVING, NULL);
+	tell_serving(agent);
 }
 
 static void link_up(void *user, struct edge_link *link)
@@ -320,7 +329,10 @@ static void hub_edges(void *user, const json_t *edges)
 
 static void hub_registered(void *user)
 {
-	push_plain(user, TOW_AGENT_REGISTERED, NULL);
+	struct tow_agent *agent = user;
+	push_plain(agent, TOW_AGENT_REGISTERED, NULL);
+	agent->registered = 1;
+	tell_serving(agent);
 }
 
 static void hub_refused(void *user, const char *service, const char *text)

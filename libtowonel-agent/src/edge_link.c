@@ -44,6 +44,8 @@ struct edge_link {
 	size_t remote_count,
 		remote_next; /* what the name resolved to; each is tried before the next name */
 
+	struct tow_addr good; /* where the last tunnel was; the first to be tried again */
+
 	struct tow_quic_conn *conn;      /* CONNECT and on */
 	struct tow_quic_stream *control; /* HELLO and on */
 	struct tow_buf received;
@@ -137,6 +139,7 @@ static void welcomed(struct edge_link *link)
 	if (link->state != HELLO)
 		return; /* a second hello's answer */
 	enter(link, UP);
+	link->good = link->remotes[link->remote_next - 1];
 	link->up_since_ns = link->last_pong_ns = tow_loop_now_ns(link->config.loop);
 	ping(link);
 	if (link->draining)
@@ -338,6 +341,12 @@ static void resolved(void *user, int status, const struct tow_addr *addrs, size_
 	link->remote_count = count < TOW_RESOLVE_MAX ? count : TOW_RESOLVE_MAX;
 	link->remote_next = 0;
 	memcpy(link->remotes, addrs, link->remote_count * sizeof *addrs);
+	for (size_t i = 1; i < link->remote_count; i++) {
+		if (tow_addr_equal(&link->remotes[i], &link->good)) {
+			link->remotes[i] = link->remotes[0];
+			link->remotes[0] = link->good;
+		}
+	}
 	connect_remote(link);
 }
 

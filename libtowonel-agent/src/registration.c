@@ -15,6 +15,8 @@
 #define BATCH_BYTES_MAX     (TOW_HTTP_ENTRIES_BODY_MAX - TOW_ENTRY_MAX)
 #define HEARTBEAT_DEFAULT_S 20
 #define HEARTBEAT_MAX_S     300
+#define SEQUENCE_STEP       1000
+#define SEQUENCE_STEP_MAX   86400000               /* a day in ms */
 #define NO_EDGES_REST_NS    (2 * TOW_NSEC_PER_SEC) /* a hub that has just started lists none yet */
 #define REFUSED_AGAIN_NS    (60 * TOW_NSEC_PER_SEC)
 /* An entry outlives the agent by at most this long when it could not be revoked; it is renewed at
@@ -48,6 +50,7 @@ struct registration {
 	uint8_t services_hash[TOW_HASH_SIZE];
 	uint64_t renew_at_ms;
 	uint64_t next_sequence;
+	uint64_t sequence_step; /* after a conflict; grows, for a clock that is far behind */
 
 	struct hub_state has;         /* READ, READ_MORE: what the log has told so far */
 	uint64_t read_after;          /* the sequence that the last page ended with */
@@ -248,9 +251,13 @@ static int start_announce(struct registration *r)
 static enum state after_announce(struct registration *r, const struct tow_hub_answer *answer)
 {
 	if (strcmp(answer->code, "sequence_conflict") == 0) {
-		r->next_sequence += 1000;
+		r->sequence_step = r->sequence_step < SEQUENCE_STEP       ? SEQUENCE_STEP
+		                   : r->sequence_step < SEQUENCE_STEP_MAX ? r->sequence_step * 4
+		                                                          : SEQUENCE_STEP_MAX;
+		r->next_sequence += r->sequence_step;
 		return ANNOUNCE;
 	}
+	r->sequence_step = 0;
 	return answer->error.code == 0 ? READ : start_over(r, answer, BOOTSTRAP);
 }
 

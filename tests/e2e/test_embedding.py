@@ -9,7 +9,7 @@ import time
 import pytest
 
 from support.lines import Origin, visit
-from support.process import BUILD, Process, run
+from support.process import BUILD, Process, run, wait_until
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SANITIZE = shlex.split(os.environ.get("TOWONEL_SANITIZE", ""))
@@ -67,7 +67,7 @@ def test_one_call_runs_an_agent(programs, installed, kind, make_node, origin, tm
     process = Process([programs["embed_run", kind], json.dumps([origin.service(NAMES[0])])], tmp_path / "embed.log",
                       env={**installed, "TOWONEL_INVITE_TOKEN": node.invite(NAMES[0])})
     process.wait_log("serving")
-    assert visit(node.edge_port, NAMES[0]) == "origin"
+    wait_until(lambda: visit(node.edge_port, NAMES[0]) == "origin", "a visitor gets through", timeout=5)
     assert process.stop() == 0
     assert "stopped: success" in process.log()
 
@@ -83,7 +83,7 @@ def test_two_agents_in_a_poll_loop(programs, installed, kind, make_node, origin,
     process = Process([programs["embed_poll", kind], *arguments], tmp_path / "embed.log", env=installed)
     for number, name in enumerate(NAMES):
         process.wait_log(f"agent {number} is serving")
-        assert visit(node.edge_port, name) == "origin"
+        wait_until(lambda: visit(node.edge_port, name) == "origin", "a visitor gets through", timeout=5)
     # One is told to go by the hub, the other stays.
     first = next(invite for invite in node.invites() if invite["name"] == "tenant0")
     assert node.towonel("invite", "revoke", "--id", first["invite_id"]).returncode == 0

@@ -63,7 +63,7 @@ enum tow_agent_event_kind {
 	TOW_AGENT_REGISTERED,  /* the hub has the services */
 	TOW_AGENT_CONNECTED,   /* a tunnel is up */
 	TOW_AGENT_LOST,        /* a tunnel is gone; the agent dials again */
-	TOW_AGENT_SERVING,     /* first tunnel up: visitors can come */
+	TOW_AGENT_SERVING,     /* registered, and a tunnel is up: visitors can come */
 	TOW_AGENT_NOT_SERVING, /* last tunnel gone */
 	TOW_AGENT_REFUSED,    /* the hub or an edge refuses a service or the agent; text says why */
 	TOW_AGENT_SUPERSEDED, /* an agent with another service list took over; streams finish, then

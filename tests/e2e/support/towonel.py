@@ -3,6 +3,7 @@
 
 import json
 import os
+import time
 import urllib.error
 import urllib.request
 
@@ -137,6 +138,7 @@ class Agent:
                                      f"{self.process.log()[-4000:]}")
             return self.ready()[0] == 200
         wait_until(ready, f"agent is ready:\n{self.process.log()[-4000:]}", timeout)
+        time.sleep(0.1)  # what the hub has taken is a moment on its way to the edge
 
     def ready(self):
         return http_get(f"http://127.0.0.1:{self.health_port}/readyz")
