@@ -43,6 +43,7 @@ SOURCES := \
 	src/tcp/resolve.c \
 	src/tcp/socket.c \
 	src/tls/context.c \
+	src/tls/cpu.c \
 	src/tls/identity_cert.c \
 	src/tls/preferences.c \
 	src/tls/tls_stream.c \

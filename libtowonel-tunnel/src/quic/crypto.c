@@ -7,31 +7,8 @@
 #include <wolfssl/openssl/evp.h>
 #include <wolfssl/wolfcrypt/aes.h>
 
+#include "tls/cpu.h"
 #include "tls/identity_cert.h"
-
-#if defined(__x86_64__) || defined(__i386__)
-#include <cpuid.h>
-static int cpu_has_aes(void)
-{
-	unsigned a, b, c, d;
-
-	return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_AES) && (c & bit_PCLMUL);
-}
-#elif defined(__aarch64__)
-#include <asm/hwcap.h>
-#include <sys/auxv.h>
-static int cpu_has_aes(void)
-{
-	unsigned long caps = getauxval(AT_HWCAP);
-
-	return (caps & HWCAP_AES) && (caps & HWCAP_PMULL);
-}
-#else
-static int cpu_has_aes(void)
-{
-	return 0;
-}
-#endif
 
 #define AES_FIRST "TLS13-AES128-GCM-SHA256:TLS13-CHACHA20-POLY1305-SHA256:TLS13-AES256-GCM-SHA384"
 #define CHACHA_FIRST                                                                               \
@@ -71,7 +48,7 @@ static int context_new(int server, const struct tow_node_key *key, WOLFSSL_CTX *
 		return tow_error_set(err, TOW_ENOMEM, "cannot make a TLS context");
 	if ((server ? ngtcp2_crypto_wolfssl_configure_server_context(ctx)
 	            : ngtcp2_crypto_wolfssl_configure_client_context(ctx)) != 0 ||
-	    wolfSSL_CTX_set_cipher_list(ctx, cpu_has_aes() ? AES_FIRST : CHACHA_FIRST) !=
+	    wolfSSL_CTX_set_cipher_list(ctx, tow__cpu_has_aes() ? AES_FIRST : CHACHA_FIRST) !=
 	            WOLFSSL_SUCCESS ||
 	    wolfSSL_CTX_set1_groups_list(ctx, "X25519MLKEM768:X25519") != WOLFSSL_SUCCESS ||
 	    (server && wolfSSL_CTX_no_ticket_TLSv13(ctx) != 0)) {

@@ -6,29 +6,7 @@
 
 #include <towonel/wire/error.h>
 
-#if defined(__x86_64__)
-#include <cpuid.h>
-static int cpu_has_aes(void)
-{
-	unsigned a, b, c, d;
-
-	return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_AES) && (c & bit_PCLMUL);
-}
-#elif defined(__aarch64__)
-#include <asm/hwcap.h>
-#include <sys/auxv.h>
-static int cpu_has_aes(void)
-{
-	unsigned long caps = getauxval(AT_HWCAP);
-
-	return (caps & HWCAP_AES) && (caps & HWCAP_PMULL);
-}
-#else
-static int cpu_has_aes(void)
-{
-	return 0;
-}
-#endif
+#include "tls/cpu.h"
 
 #define AES                                                                                        \
 	"TLS13-AES128-GCM-SHA256:TLS13-AES256-GCM-SHA384:"                                         \
@@ -48,7 +26,7 @@ static const char *const groups[] = {
 int tow__tls_prefer(WOLFSSL_CTX *ctx, enum tow__tls_role role)
 {
 	if (wolfSSL_CTX_SetMinVersion(ctx, WOLFSSL_TLSV1_2) != WOLFSSL_SUCCESS ||
-	    wolfSSL_CTX_set_cipher_list(ctx, cpu_has_aes() ? AES ":" CHACHA : CHACHA ":" AES) !=
+	    wolfSSL_CTX_set_cipher_list(ctx, tow__cpu_has_aes() ? AES ":" CHACHA : CHACHA ":" AES) !=
 	            WOLFSSL_SUCCESS ||
 	    wolfSSL_CTX_set1_groups_list(ctx, groups[role]) != WOLFSSL_SUCCESS)
 		return TOW_ECRYPTO;

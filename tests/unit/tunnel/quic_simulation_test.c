@@ -118,6 +118,33 @@ static void test_migration(void **state)
 		run_with_move(seed, 1);
 }
 
+/* Keys change under way, on either side's wish: ours encrypts with what ngtcp2 keeps of them, long
+ * after TLS has gone. */
+static void test_key_update(void **state)
+{
+	uint64_t seed;
+
+	(void)state;
+	for (seed = seed_first(); seed < seed_end(4); seed++) {
+		struct sim *sim = sim_new(seed);
+		struct side *side = seed % 2 ? &sim->client : &sim->server;
+		unsigned updates = 0;
+
+		sim->weather = (struct weather){ 20, 10, 2, 10 * MSEC, 4 * MSEC, 0 };
+		sim->client.opens = sim->server.opens = 2;
+		sim->client.bytes = sim->server.bytes = 2 << 20;
+		sim_connect(sim, &sim->server.key.id);
+		while (updates < 3 && sim_step(sim))
+			if (sim->client.established && sim->server.established &&
+			    ngtcp2_conn_initiate_key_update(side->conn->quic, sim->now_ns) == 0)
+				updates++;
+		check(updates == 3); /* the next only when the last has been confirmed */
+		sim_run(sim, 600 * TOW_NSEC_PER_SEC);
+		sim_check_complete(sim);
+		sim_free(sim);
+	}
+}
+
 static void establish(struct sim *sim)
 {
 	sim_connect(sim, &sim->server.key.id);
@@ -297,6 +324,7 @@ int main(void)
 		cmocka_unit_test(test_same_seed_same_run),
 		cmocka_unit_test(test_nat_rebinding),
 		cmocka_unit_test(test_migration),
+		cmocka_unit_test(test_key_update),
 		cmocka_unit_test(test_datagrams),
 		cmocka_unit_test(test_idle_timeout),
 		cmocka_unit_test(test_handshake_timeout),
