@@ -59,7 +59,7 @@ void tow__timing_default(struct timing *timing)
 	};
 }
 
-/* --- reports ------------------------------------------------------------------ */
+/* --- reports --- */
 
 static void on_changed(void *user)
 {
@@ -112,7 +112,7 @@ static void on_report_timer(void *user)
 	free(ports);
 }
 
-/* --- routes ------------------------------------------------------------------- */
+/* --- routes --- */
 
 static void on_port_added(void *user, const struct tow_route_port *port)
 {
@@ -201,7 +201,7 @@ static void bind_known_port(void *user, const struct tow_route_port *port)
 	tow__ports_add(&e->worker.ports, port);
 }
 
-/* --- the way up --------------------------------------------------------------- */
+/* --- the way up --- */
 
 static void on_accepted(void *user, int fd, const struct tow_addr *peer,
                         const struct tow_addr *local)
@@ -367,7 +367,7 @@ int tow_edge_new(const struct tow_edge_config *config, struct tow_edge **out, st
 	return tow__edge_new_timed(config, &timing, out, err);
 }
 
-/* --- the way down ------------------------------------------------------------- */
+/* --- the way down --- */
 
 static void drain_agent(void *user, struct agent_session *s)
 {
@@ -436,7 +436,7 @@ void tow_edge_close(struct tow_edge *edge, uint64_t grace_ns, void (*done)(void 
 		tow_timer_start(&edge->close_timer, deadline);
 }
 
-/* --- what can be asked -------------------------------------------------------- */
+/* --- what can be asked --- */
 
 const struct tow_addr *tow_edge_addr(const struct tow_edge *edge)
 {

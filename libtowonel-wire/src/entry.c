@@ -66,7 +66,7 @@ int tow_entry_op_parse(const char *name, enum tow_entry_op *out)
 	return TOW_EINVAL;
 }
 
-/* --- members: one pair of functions each ------------------------------------- */
+/* --- members: one pair of functions each --- */
 
 static json_t *write_hash(const uint8_t bytes[TOW_HASH_SIZE])
 {
@@ -224,7 +224,7 @@ static const struct {
 	{ HAS_EXPIRES_AT, "expires_at_ms", write_expires_at, read_expires_at },
 };
 
-/* --- payload ------------------------------------------------------------------ */
+/* --- payload --- */
 
 static const char *const common_keys[] = { "version", "tenant_id", "sequence", "timestamp_ms",
 	                                   "op" };
@@ -304,7 +304,7 @@ static char *write_payload(const struct tow_entry *entry)
 	return text;
 }
 
-/* --- JWS ---------------------------------------------------------------------- */
+/* --- JWS --- */
 
 /* A JWS taken apart: what was signed, the bytes of payload and signature. */
 struct jws {

@@ -96,7 +96,7 @@ void tow__call_run(struct tow__call *call)
 	answer(call);
 }
 
-/* --- the request -------------------------------------------------------------------------- */
+/* --- the request --- */
 
 static int known(const char *const *keys, const char *key)
 {
@@ -279,7 +279,7 @@ void tow__call_page(struct tow__call *call, struct tow__page *out)
 	out->offset = tow__call_query_int(call, "offset", 0, INT32_MAX, 0);
 }
 
-/* --- the answer --------------------------------------------------------------------------- */
+/* --- the answer --- */
 
 json_t *tow__json_names(const struct tow__names *names)
 {

@@ -7,7 +7,7 @@
 
 #include <towonel/wire/limits.h>
 
-/* --- submit ------------------------------------------------------------------------------- */
+/* --- submit --- */
 
 struct submit {
 	struct tow__call call;
@@ -105,7 +105,7 @@ void tow__api_entries(void *user, struct tow_http_request *request)
 	tow__call_run(&s->call);
 }
 
-/* --- read --------------------------------------------------------------------------------- */
+/* --- read --- */
 
 /* Entries in one answer, at most: an entry is 5 KiB and more. The rest is asked for with
  * ?after=next_after. */

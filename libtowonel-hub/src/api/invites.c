@@ -9,7 +9,7 @@
 
 #define EXPIRES_MAX_SECS (30 * 24 * 3600)
 
-/* --- create ------------------------------------------------------------------------------- */
+/* --- create --- */
 
 struct create {
 	struct tow__call call;
@@ -113,7 +113,7 @@ void tow__api_invite_create(void *user, struct tow_http_request *request)
 	tow__call_run(&c->call);
 }
 
-/* --- list and get ------------------------------------------------------------------------- */
+/* --- list and get --- */
 
 struct look {
 	struct tow__call call;
@@ -198,7 +198,7 @@ void tow__api_invite_get(void *user, struct tow_http_request *request)
 	tow__call_run(&l->call);
 }
 
-/* --- revoke ------------------------------------------------------------------------------- */
+/* --- revoke --- */
 
 static void revoke_work(struct tow__call *call, struct tow__store *store)
 {
@@ -231,7 +231,7 @@ void tow__api_invite_revoke(void *user, struct tow_http_request *request)
 	tow__call_run(&l->call);
 }
 
-/* --- hostnames ---------------------------------------------------------------------------- */
+/* --- hostnames --- */
 
 struct change {
 	struct tow__call call;

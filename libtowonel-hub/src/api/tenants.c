@@ -19,7 +19,7 @@ static struct tenant_call *new_call(struct tow_hub *hub, struct tow_http_request
 	return t;
 }
 
-/* --- list --------------------------------------------------------------------------------- */
+/* --- list --- */
 
 static json_t *agents_of(const struct tow__tenant *tenant)
 {
@@ -84,7 +84,7 @@ void tow__api_tenant_list(void *user, struct tow_http_request *request)
 	tow__call_run(&t->call);
 }
 
-/* --- remove and leave --------------------------------------------------------------------- */
+/* --- remove and leave --- */
 
 static void remove_work(struct tow__call *call, struct tow__store *store)
 {

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* --- hostnames ---------------------------------------------------------------------------- */
+/* --- hostnames --- */
 
 static int covered(struct tow__taking *s, const struct tow_entry *e)
 {
@@ -108,7 +108,7 @@ static void apply_delete_hostname(struct tow__taking *s, const struct tow_entry 
 	tow__store_changed_hostname(s->store, e->name);
 }
 
-/* --- ports -------------------------------------------------------------------------------- */
+/* --- ports --- */
 
 static enum tow_protocol protocol_of(enum tow_entry_op op)
 {
@@ -211,7 +211,7 @@ static void apply_port(struct tow__taking *s, const struct tow_entry *e)
 	tow__store_changed_port(s->store, protocol, e->listen_port);
 }
 
-/* --- agents ------------------------------------------------------------------------------- */
+/* --- agents --- */
 
 enum agent_state { AGENT_UNKNOWN, AGENT_LIVE, AGENT_REVOKED };
 
@@ -279,7 +279,7 @@ static void apply_revoke_agent(struct tow__taking *s, const struct tow_entry *e)
 	tow__store_changed_agent(s->store, &e->tenant_id, &e->agent_id);
 }
 
-/* --- leaving ------------------------------------------------------------------------------ */
+/* --- leaving --- */
 
 static void apply_leave(struct tow__taking *s, const struct tow_entry *e)
 {

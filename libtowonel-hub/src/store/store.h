@@ -60,7 +60,7 @@ int tow__store_port_reserved(const struct tow__store *store, uint16_t port);
 int tow__store_sweep(struct tow__store *store, uint64_t now_ms, struct tow__fault *fault);
 int tow__store_count_tenants(struct tow__store *store, uint64_t *count, struct tow__fault *fault);
 
-/* --- invites ------------------------------------------------------------------------------ */
+/* --- invites --- */
 
 struct tow__invite {
 	uint8_t id[TOW_INVITE_ID_SIZE];
@@ -105,7 +105,7 @@ int tow__store_invite_check(struct tow__store *store, const uint8_t id[TOW_INVIT
                             const uint8_t secret_hash[TOW_HASH_SIZE], uint64_t now_ms,
                             struct tow__invite *out, struct tow__fault *fault);
 
-/* --- tenants ------------------------------------------------------------------------------ */
+/* --- tenants --- */
 
 struct tow__agent {
 	struct tow_id id;
@@ -136,7 +136,7 @@ int tow__store_tenant_remove(struct tow__store *store, const struct tow_id *id, 
 int tow__store_tenant_key(struct tow__store *store, const struct tow_id *id,
                           uint8_t public_key[TOW_MLDSA_PUBLIC_SIZE], struct tow__fault *fault);
 
-/* --- entries ------------------------------------------------------------------------------ */
+/* --- entries --- */
 
 struct tow__submission {
 	const struct tow_slice *jws; /* of one tenant; all are taken or none */
@@ -156,7 +156,7 @@ int tow__store_entries(struct tow__store *store, const struct tow_id *tenant,
                        int (*visit)(void *user, uint64_t sequence, struct tow_slice jws),
                        void *user, uint64_t *latest, struct tow__fault *fault);
 
-/* --- agents ------------------------------------------------------------------------------- */
+/* --- agents --- */
 
 /* Is this an agent of the tenant, neither revoked nor expired? TOW__TENANT_NOT_ALLOWED when not. */
 int tow__store_agent_check(struct tow__store *store, const struct tow_id *tenant,
@@ -166,7 +166,7 @@ int tow__store_agent_superseded(struct tow__store *store, const struct tow_id *t
                                 const struct tow__agent *agent, uint64_t now_ms, int *superseded,
                                 struct tow__fault *fault);
 
-/* --- ports -------------------------------------------------------------------------------- */
+/* --- ports --- */
 
 int tow__store_port_list(struct tow__store *store,
                          int (*visit)(void *user, const struct tow_route_port *port,
@@ -179,7 +179,7 @@ int tow__store_port_list(struct tow__store *store,
 int tow__store_port_available(struct tow__store *store, enum tow_protocol protocol, size_t count,
                               uint16_t *ports, size_t *found, struct tow__fault *fault);
 
-/* --- routes ------------------------------------------------------------------------------- */
+/* --- routes --- */
 
 /* What leads from a version (0: from nothing) to the newest one: appends a snapshot or a delta.
  * *version: the newest; equal to from when there is nothing to say, and json is then untouched. */

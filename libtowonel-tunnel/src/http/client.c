@@ -95,7 +95,7 @@ static void leave(struct tow_http_client *client)
 		destroy(client);
 }
 
-/* --- between curl and the loop --------------------------------------------- */
+/* --- between curl and the loop --- */
 
 static void collect(struct tow_http_client *client)
 {
@@ -194,7 +194,7 @@ static int on_timeout_change(CURLM *multi, long timeout_ms, void *user)
 	                                                                                    : 0;
 }
 
-/* --- a call's life --------------------------------------------------------- */
+/* --- a call's life --- */
 
 static void give_up(struct tow_http_call *call, int code)
 {
@@ -470,7 +470,7 @@ static void on_task(void *user)
 	leave(client);
 }
 
-/* --- public ---------------------------------------------------------------- */
+/* --- public --- */
 
 struct tow_http_client *tow_http_client_new(const struct tow_http_client_config *config)
 {

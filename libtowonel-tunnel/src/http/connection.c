@@ -174,7 +174,7 @@ static void on_flush(void *user)
 	step(user);
 }
 
-/* --- bytes ----------------------------------------------------------------- */
+/* --- bytes --- */
 
 static void wait_for(struct tow__connection *c, int events)
 {
@@ -254,7 +254,7 @@ static int drain(struct tow__connection *c)
 	return rc;
 }
 
-/* --- the states, in the order of the table --------------------------------- */
+/* --- the states, in the order of the table --- */
 
 static bool new_request(struct tow__connection *c)
 {
@@ -513,7 +513,7 @@ static enum state do_closing(struct tow__connection *c)
 	return CLOSED;
 }
 
-/* --- from the server and from answers -------------------------------------- */
+/* --- from the server and from answers --- */
 
 int tow__connection_start(struct tow_http_server *server, int fd, const struct tow_addr *peer)
 {

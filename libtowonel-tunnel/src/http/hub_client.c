@@ -85,7 +85,7 @@ static void release(void *user)
 	free(call);
 }
 
-/* --- answers --------------------------------------------------------------- */
+/* --- answers --- */
 
 static int code_of(int status)
 {
@@ -178,7 +178,7 @@ static void on_done(void *user, const struct tow_http_result *result)
 	json_decref(answer.body);
 }
 
-/* --- requests -------------------------------------------------------------- */
+/* --- requests --- */
 
 /* NUL-terminated, in out. */
 static int format_auth(const struct tow_hub_client *client, enum tow_hub_auth auth,

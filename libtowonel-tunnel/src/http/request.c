@@ -28,7 +28,7 @@ static int refuse_for_memory(struct tow_http_request *request)
 	return refuse(request, 503, "unavailable", "out of memory");
 }
 
-/* --- llhttp's callbacks, in the order they come ---------------------------- */
+/* --- llhttp's callbacks, in the order they come --- */
 
 static int add_text(struct tow_http_request *request, const char *text, size_t len)
 {
@@ -236,7 +236,7 @@ static const llhttp_settings_t callbacks = {
 	.on_message_complete = on_end,
 };
 
-/* --- the request ----------------------------------------------------------- */
+/* --- the request --- */
 
 struct tow_http_request *tow__request_new(const struct tow__request_rules *rules,
                                           const struct tow_addr *peer)
@@ -330,7 +330,7 @@ int tow__request_feed(struct tow_http_request *request, const void *bytes, size_
 	return rc;
 }
 
-/* --- what the handler asks ------------------------------------------------- */
+/* --- what the handler asks --- */
 
 const char *tow_http_method(const struct tow_http_request *request)
 {

@@ -70,7 +70,7 @@ struct tow_pipe {
 	void *user;
 };
 
-/* --- the end ------------------------------------------------------------------------------- */
+/* --- the end --- */
 
 static void close_socket(struct tow_pipe *pipe, int with_reset)
 {
@@ -202,7 +202,7 @@ static void socket_broke(struct tow_pipe *pipe)
 	pipe->to_stream = FINISHING;
 }
 
-/* --- from the socket to the stream --------------------------------------------------------- */
+/* --- from the socket to the stream --- */
 
 /* Returns 0, TOW_BLOCKED, TOW_EOF, TOW_ERESET, TOW_ETLS. */
 static int receive(struct tow_pipe *pipe, void *to, size_t cap, size_t *n)
@@ -320,7 +320,7 @@ static void read_socket(struct tow_pipe *pipe)
 		discard(pipe);
 }
 
-/* --- from the stream to the socket --------------------------------------------------------- */
+/* --- from the stream to the socket --- */
 
 /* Returns 0, TOW_BLOCKED, TOW_ECLOSED (it takes no more, but may have something to say),
  * TOW_ERESET, TOW_ETLS. */
@@ -486,7 +486,7 @@ static void on_data(void *user, struct tow_slice bytes, int fin)
 	tow_task_schedule(&pipe->flush);
 }
 
-/* --- events -------------------------------------------------------------------------------- */
+/* --- events --- */
 
 static void on_ready(void *user, int events)
 {
@@ -559,7 +559,7 @@ static const struct tow_quic_stream_events stream_events = {
 	.closed = on_closed,
 };
 
-/* --- lifetime ------------------------------------------------------------------------------ */
+/* --- lifetime --- */
 
 static struct tow_pipe *make(const struct tow_pipe_config *config)
 {

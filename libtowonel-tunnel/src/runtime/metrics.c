@@ -262,7 +262,7 @@ int tow_metrics_render(struct tow_metrics *metrics, struct tow_buf *out)
 	return status;
 }
 
-/* --- the process --------------------------------------------------------------------------- */
+/* --- the process --- */
 
 /* The nth field of /proc/self/stat after the command's name, which is the second; state is the
  * third. */

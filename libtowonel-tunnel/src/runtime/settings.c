@@ -258,7 +258,7 @@ static int store_format(const char *text, void *place, struct tow_error *err)
 	return 0;
 }
 
-/* --- rows ------------------------------------------------------------------ */
+/* --- rows --- */
 
 static void clear_row(const struct tow_setting *row, void *out)
 {
@@ -367,7 +367,7 @@ int tow_settings_is_set(char **environment, const char *name)
 	return look_up(environment, name) != NULL;
 }
 
-/* --- names that nobody knows ----------------------------------------------- */
+/* --- names that nobody knows --- */
 
 /* The row of that name, deprecated ones too; NULL when there is none. */
 static const struct tow_setting *find_row(const struct tow_setting *const *tables,

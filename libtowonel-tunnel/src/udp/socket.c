@@ -94,7 +94,7 @@ static void set_options(const struct tow_udp_socket *socket, const struct tow_ud
 	set_buffer(fd, SO_SNDBUF, SO_SNDBUFFORCE, config->send_buffer);
 }
 
-/* --- receiving ----------------------------------------------------------------------------- */
+/* --- receiving --- */
 
 static struct receive_area *area_of(struct tow_loop *loop)
 {
@@ -212,7 +212,7 @@ static void on_ready(void *user, int events)
 		free(socket);
 }
 
-/* --- sending ------------------------------------------------------------------------------- */
+/* --- sending --- */
 
 /* Control messages of a datagram to be sent. */
 struct send_control {
@@ -365,7 +365,7 @@ int tow_udp_send(struct tow_udp_socket *socket, const struct tow_addr *remote,
 	return status;
 }
 
-/* --- lifetime ------------------------------------------------------------------------------ */
+/* --- lifetime --- */
 
 int tow_udp_socket_new(struct tow_loop *loop, const struct tow_udp_config *config,
                        const struct tow_udp_events *events, void *user, struct tow_udp_socket **out,

@@ -151,7 +151,7 @@ static int script_is_over(const struct hub *hub)
 	return hub->step >= 10 || !hub->row->script[hub->step];
 }
 
-/* ---- the hub ---------------------------------------------------------------------------------- */
+/* --- the hub --- */
 
 static void answer(struct hub *hub, struct tow_http_request *request, const char *asked)
 {
@@ -253,8 +253,7 @@ static void hub_start(struct hub *hub)
 		fail_msg("%s", err.text);
 }
 
-/* ---- what the agent hears ---------------------------------------------------------------------
- */
+/* --- what the agent hears --- */
 
 static void on_edges(void *user, const json_t *list)
 {

@@ -13,7 +13,7 @@
 #include <towonel/wire/client_hello.h>
 #include <towonel/wire/cursor.h>
 
-/* --- the edge ----------------------------------------------------------------- */
+/* --- the edge --- */
 
 uint64_t now_ms(void)
 {
@@ -143,7 +143,7 @@ int fixture_teardown(void **state)
 	return 0;
 }
 
-/* --- routes ------------------------------------------------------------------- */
+/* --- routes --- */
 
 struct tow_route_writer *routes(uint64_t from, uint64_t version)
 {
@@ -207,7 +207,7 @@ void apply_usual(struct fixture *f)
 	assert_int_equal(apply(f, w), 0);
 }
 
-/* --- agents ------------------------------------------------------------------- */
+/* --- agents --- */
 
 void agent_write(struct agent_stream *s, struct tow_slice bytes)
 {
@@ -481,7 +481,7 @@ void agent_leave(struct agent *a)
 	tow_quic_endpoint_free(endpoint, TOW_TUNNEL_OK);
 }
 
-/* --- visitors ----------------------------------------------------------------- */
+/* --- visitors --- */
 
 int visit_port(struct fixture *f, uint16_t port)
 {
@@ -620,7 +620,7 @@ void visit_says_hello(int fd, const char *name)
 	tow_buf_deinit(&hello);
 }
 
-/* --- metrics ------------------------------------------------------------------ */
+/* --- metrics --- */
 
 int64_t metric(struct fixture *f, const char *name, const char *labels)
 {

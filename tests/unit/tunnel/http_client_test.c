@@ -472,7 +472,7 @@ static void events_are_taken_as_they_come(void **state)
 	fixture_stop(&f, TOW_NSEC_PER_SEC);
 }
 
-/* --- the hub's API --------------------------------------------------------- */
+/* --- the hub's API --- */
 
 struct asker {
 	struct tow_loop *loop;

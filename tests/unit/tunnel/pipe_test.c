@@ -46,7 +46,7 @@ static struct {
 	struct tow_metric *down, *up;
 } t;
 
-/* --- the world ----------------------------------------------------------------------------- */
+/* --- the world --- */
 
 static void turn(void)
 {
@@ -293,7 +293,7 @@ static void join(int with_tls, int buffer)
 	assert_memory_equal(head, "PROXY ", 6);
 }
 
-/* --- visitor and origin -------------------------------------------------------------------- */
+/* --- visitor and origin --- */
 
 #define PERIOD 65521 /* a prime: no block of the stream looks like the one before */
 #define BLOCK  65536
@@ -402,7 +402,7 @@ static void assert_both_finished(uint64_t up, uint64_t down)
 	assert_int_equal(tow_metric_get(t.down), down);
 }
 
-/* --- tests --------------------------------------------------------------------------------- */
+/* --- tests --- */
 
 static void transfer(int with_tls, uint64_t up, uint64_t down)
 {

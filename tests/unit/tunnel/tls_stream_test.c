@@ -19,7 +19,7 @@
 #include <sys/wait.h>
 #include <cmocka.h>
 
-/* --- our two ends, on a pair of sockets with little room ------------------- */
+/* --- our two ends, on a pair of sockets with little room --- */
 
 struct ends {
 	struct tow_tls_context *server_context, *client_context;
@@ -161,7 +161,7 @@ static void nonsense_is_refused(void **state)
 	}
 }
 
-/* --- towards somebody else's server ---------------------------------------- */
+/* --- towards somebody else's server --- */
 
 static char folder[] = "/tmp/towonel-tls-XXXXXX";
 
