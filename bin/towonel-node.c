@@ -599,8 +599,8 @@ int main(int argc, char **argv)
 	tow_settings_warn_unknown(tables, counts, 1, environ, node.log);
 	if (start(&node, &err) != 0) {
 		complain(PROGRAM, "%s", err.text);
-		/* Threads may be running and half of the parts exist: the system takes it all back.
-		 */
+		/* Threads may be running and half of the parts exist: the system takes
+		 * it all back. */
 		_exit(EXIT_USAGE);
 	}
 	tow_loop_run(node.loop);

@@ -42,8 +42,8 @@ static int find_key(const char *name, enum tow_key_format format, uint8_t key[TO
 	return TOW_ENOTFOUND;
 }
 
-/* The URL of the hub, from --hub-url, the environment, or the address that a local node listens on.
- */
+/* The URL of the hub, from --hub-url, the environment, or the address that a local
+ * node listens on. */
 static int find_hub(struct cli *cli, struct tow_hub_client_config *config, struct tow_error *err)
 {
 	const char *url = cli->hub_url ? cli->hub_url : environment("TOWONEL_HUB_URL");
@@ -68,8 +68,8 @@ static int find_hub(struct cli *cli, struct tow_hub_client_config *config, struc
 	if (rc != 0)
 		return tow_error_prefix(err, "%s", cli->hub_url ? "--hub-url" : "TOWONEL_HUB_URL");
 	if (tow_id_is_zero(&config->hub_id)) {
-		/* On the hub's own machine its key is at hand; elsewhere a certificate has to do.
-		 */
+		/* On the hub's own machine its key is at hand; elsewhere a certificate
+		 * has to do. */
 		uint8_t seed[TOW_SECRET_SIZE];
 		struct tow_node_key key;
 		if (find_key("node.key", TOW_KEY_RAW, seed, NULL) == 0) {

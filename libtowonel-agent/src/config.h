@@ -2,8 +2,8 @@
 #ifndef TOWONEL_AGENT_CONFIG_H
 #define TOWONEL_AGENT_CONFIG_H
 
-/* What the host's config says, checked and made into values. Errors begin with the member's name.
- */
+/* What the host's config says, checked and made into values. Errors begin with
+ * the member's name. */
 
 #include <towonel/agent.h>
 #include <towonel/tunnel/log.h>

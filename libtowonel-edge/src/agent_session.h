@@ -64,12 +64,12 @@ void tow__agent_session_release(struct agent_session *s);
 /* How many packets have come from it. */
 uint64_t tow__agent_session_packets(const struct agent_session *s);
 
-/* It let a visitor wait in vain: others are preferred until it answers a ping, which is sent now.
- */
+/* It let a visitor wait in vain: others are preferred until it answers a ping, which
+ * is sent now. */
 void tow__agent_session_doubt(struct agent_session *s);
 
-/* No new streams; generation, if not 0, is that of the set that takes over, and the agent is told.
- */
+/* No new streams; generation, if not 0, is that of the set that takes over, and the
+ * agent is told. */
 void tow__agent_session_retire(struct agent_session *s, uint64_t generation);
 void tow__agent_session_cut(struct agent_session *s, uint64_t code, const char *text);
 void tow__agent_session_drain(struct agent_session *s); /* the edge is closing */

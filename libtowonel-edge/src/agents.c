@@ -91,8 +91,8 @@ int tow__agents_admit(struct agents *agents, struct agent_session *session, uint
 	} else {
 		if (group->generation < session->generation)
 			group->generation = session->generation;
-		/* One that comes back has lost its old tunnel, even if that was not noticed here.
-		 */
+		/* One that comes back has lost its old tunnel, even if that was
+		 * not noticed here. */
 		retire_all(group, &session->agent_id, 0);
 	}
 	DL_PREPEND(group->members, session);

@@ -385,8 +385,8 @@ static void on_settled(void *user)
 	done(done_user);
 }
 
-/* Visitors finish what they have begun, within the grace; then nothing is waited for but the disk.
- */
+/* Visitors finish what they have begun, within the grace; then nothing is waited for
+ * but the disk. */
 static void on_close_timer(void *user)
 {
 	struct tow_edge *e = user;

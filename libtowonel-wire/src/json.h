@@ -19,8 +19,8 @@ int tow__json_load(struct tow_slice text, size_t max, json_t **out, struct tow_e
 int tow__json_check_keys(const json_t *value, const char *const *keys, size_t count,
                          struct tow_error *err);
 
-/* A string; borrowed from object, NUL-terminated, and without a NUL inside. Returns 0, TOW_EPARSE.
- */
+/* A string; borrowed from object, NUL-terminated, and without a NUL inside.
+ * Returns 0, TOW_EPARSE. */
 int tow__json_text(const json_t *object, const char *key, struct tow_slice *out,
                    struct tow_error *err);
 

@@ -30,8 +30,8 @@ static int protocol_of(struct tow_slice text, enum tow_protocol *out)
 	return 0;
 }
 
-/* The elements of the lists. What else an object has is ignored: an edge may be older than its hub.
- */
+/* The elements of the lists. What else an object has is ignored: an edge may be older
+ * than its hub. */
 
 static int read_tenant(const json_t *item, void *out, struct tow_error *err)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The first byte chooses the kind, the rest is the JSON. What is taken obeys the rules for names.
- */
+/* The first byte chooses the kind, the rest is the JSON. What is taken obeys the
+ * rules for names. */
 #include <assert.h>
 #include <string.h>
 

@@ -159,8 +159,8 @@ static void dialled(void *user, int status, int fd, struct tow_tls *tls,
 
 /* --- HEADER --- */
 
-/* The visitor's addresses for the origin, when it wants them; the name goes along as the authority.
- */
+/* The visitor's addresses for the origin, when it wants them; the name goes along
+ * as the authority. */
 static size_t greeting(const struct forward *f, const struct tow_proxy_header *from, uint8_t *out,
                        size_t cap)
 {
@@ -217,8 +217,8 @@ static void read_header(struct forward *f)
 		return;
 	}
 	tow_timer_stop(&f->timer);
-	/* The header is consumed, its bytes stay in place until start_dial has read what they say.
-	 */
+	/* The header is consumed, its bytes stay in place until start_dial has read
+	 * what they say. */
 	tow_quic_stream_consume(f->stream, len);
 	struct tow_buf all = f->received;
 	struct tow_buf rest = { 0 };

@@ -22,8 +22,8 @@
 
 struct forward;
 
-/* What all forwards of an agent share. Zero it, then set the first four, then tow__forwards_init.
- */
+/* What all forwards of an agent share. Zero it, then set the first
+ * four, then tow__forwards_init. */
 struct forwards {
 	struct tow_loop *loop;
 	struct tow_log *log;

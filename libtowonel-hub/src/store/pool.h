@@ -39,8 +39,8 @@ struct tow__pool_config {
 	void *user;
 };
 
-/* Opens the connections and brings the schema up to date, which blocks. Returns as tow__store_open.
- */
+/* Opens the connections and brings the schema up to date, which blocks.
+ * Returns as tow__store_open. */
 int tow__pool_new(const struct tow__pool_config *config, struct tow__pool **out,
                   struct tow_error *err);
 /* Returns 0, TOW_EUNAVAILABLE when too many wait. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "store/schema.h"
 
-/* Relative to the top of the source tree, where make runs; lib.mk names the files as prerequisites.
- */
+/* Relative to the top of the source tree, where make runs; lib.mk names the
+ * files as prerequisites. */
 #define SCHEMA(number)                                                                             \
 	__asm__(".pushsection .rodata\n"                                                           \
 	        ".local tow__schema_" number "\n"                                                  \

@@ -203,8 +203,8 @@ static void end(struct tow__db *db, void *handle)
 	sqlite3_clear_bindings(handle);
 }
 
-/* "$1" is a name to SQLite, numbered by first appearance: the same number, as SQL here is written.
- */
+/* "$1" is a name to SQLite, numbered by first appearance: the same number, as SQL
+ * here is written. */
 static void *start(struct tow__db *db, const char *sql, const struct tow__db_value *args,
                    size_t count)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Answers: status line, header fields, body (RFC 9110, RFC 9112), and the end of a request's life.
- */
+/* Answers: status line, header fields, body (RFC 9110, RFC 9112), and the end of
+ * a request's life. */
 #include "http/answer.h"
 
 #include <stdarg.h>

@@ -41,8 +41,8 @@ struct tow_http_request {
 
 	llhttp_t parser;
 	enum { TOW__READING_HEAD, TOW__READING_BODY, TOW__WHOLE } progress;
-	size_t head_size; /* bytes read so far, of the head and of the whole body with its framing
-	                   */
+	size_t head_size; /* bytes read so far, of the head and of the whole body
+	                   * with its framing */
 	size_t body_size;
 	size_t body_max;
 	bool expects_continue;

@@ -146,8 +146,8 @@ static int parse_query(struct tow__target *target, struct tow_slice query, char 
 	return rc;
 }
 
-/* The absolute form is for proxies, but a server has to take it. Gives what follows the authority.
- */
+/* The absolute form is for proxies, but a server has to take it. Gives what
+ * follows the authority. */
 static int strip_authority(struct tow_slice *target)
 {
 	static const char *const schemes[] = { "http://", "https://" };

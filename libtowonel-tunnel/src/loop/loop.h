@@ -46,8 +46,8 @@ struct tow_loop {
 	atomic_int stop;
 };
 
-/* Lends a buffer that has memory, when there is one; takes one back, with what it holds forgotten.
- */
+/* Lends a buffer that has memory, when there is one; takes one back, with what
+ * it holds forgotten. */
 void tow__loop_take_buf(struct tow_loop *loop, struct tow_buf *buf);
 void tow__loop_give_buf(struct tow_loop *loop, struct tow_buf *buf);
 void tow__spare_deinit(struct tow_loop *loop);

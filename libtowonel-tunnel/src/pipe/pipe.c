@@ -263,8 +263,8 @@ static void fill_stream(struct tow_pipe *pipe)
 		int status;
 
 		if (tow_quic_stream_unsent(pipe->stream) >= TOW_PIPE_UNSENT_MAX) {
-			/* It may have room again by the next turn: then the watch stays as it is.
-			 */
+			/* It may have room again by the next turn: then the watch stays
+			 * as it is. */
 			if (!progress)
 				pipe->read_waits = 0;
 			tow_quic_stream_want_writable(pipe->stream);
@@ -609,8 +609,8 @@ int tow_pipe_start(const struct tow_pipe_config *config, struct tow_pipe **out)
 		return TOW_ENOMEM;
 	}
 	tow_quic_stream_set_events(pipe->stream, &stream_events, pipe);
-	/* The first look at the socket is the poller's, unless TLS holds bytes that it cannot see.
-	 */
+	/* The first look at the socket is the poller's, unless TLS holds bytes that
+	 * it cannot see. */
 	if (pipe->tls && tow_tls_pending(pipe->tls))
 		read_socket(pipe);
 	if (!pipe->over)

@@ -195,8 +195,8 @@ void tow__quic_conn_settle(struct tow_quic_conn *conn)
 			if (closed)
 				closed(user);
 			if (conn->state == TOW__QUIC_ENDED)
-				return; /* the endpoint was freed by that; it has told and will free
-				         */
+				return; /* the endpoint was freed by that; it has told
+				         * and will free */
 			stream->noted = 0;
 			tow__quic_stream_free(stream);
 			continue;

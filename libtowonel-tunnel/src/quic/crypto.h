@@ -40,8 +40,8 @@ struct tow__quic_peer {
 /* peer and ref live as long as the session. NULL: out of memory. */
 WOLFSSL *tow__quic_session_new(struct tow__quic_crypto *crypto, int server,
                                struct tow__quic_peer *peer, ngtcp2_crypto_conn_ref *ref);
-/* Has the handshake agreed on our protocol with a peer that showed its key? Returns 0, TOW_EAUTH.
- */
+/* Has the handshake agreed on our protocol with a peer that showed its key?
+ * Returns 0, TOW_EAUTH. */
 int tow__quic_session_check(struct tow__quic_crypto *crypto, WOLFSSL *session,
                             const struct tow__quic_peer *peer);
 

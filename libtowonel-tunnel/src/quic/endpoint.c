@@ -62,8 +62,8 @@ void tow__endpoint_reply(struct tow_quic_endpoint *endpoint, const struct tow_ad
 	(void)tow_udp_send(endpoint->socket, remote, local, 0, bytes, len, 0, &sent);
 }
 
-/* The connection has ended: says so to the peer, tells the owner, and keeps the link for a while.
- */
+/* The connection has ended: says so to the peer, tells the owner, and keeps the link
+ * for a while. */
 static void retire(struct tow__link *link)
 {
 	struct tow_quic_endpoint *endpoint = link->endpoint;

@@ -13,8 +13,8 @@
 enum tow__tls_role {
 	TOW__TLS_SERVER,
 	TOW__TLS_CLIENT,        /* of a peer that is ours, or as new: post-quantum first */
-	TOW__TLS_ORIGIN_CLIENT, /* of anything that somebody runs at home: what needs no second try
-	                         */
+	TOW__TLS_ORIGIN_CLIENT, /* of anything that somebody runs at home: what needs
+	                         * no second try */
 };
 
 /* Versions, ciphers, groups; no session cache and no tickets. Returns 0, TOW_ECRYPTO. */

@@ -120,8 +120,8 @@ static struct receive_area *area_of(struct tow_loop *loop)
 	return area;
 }
 
-/* Reads the control messages into packet. Returns the segment size, 0 when it is a single datagram.
- */
+/* Reads the control messages into packet. Returns the segment size, 0 when it is
+ * a single datagram. */
 static size_t read_control(struct msghdr *message, struct tow_udp_packet *packet)
 {
 	struct in6_pktinfo info6;
@@ -317,8 +317,8 @@ static ssize_t send_some(struct tow_udp_socket *socket, const struct msghdr *mod
 	n = send_run(socket, model, control, bytes, len, segment);
 	if (n >= 0 || len <= segment || (errno != EIO && errno != EINVAL))
 		return n;
-	/* Either segmentation is not to be had, or something else is wrong: one by one will tell.
-	 */
+	/* Either segmentation is not to be had, or something else is wrong: one by
+	 * one will tell. */
 	n = send_each(socket, model, bytes, len, segment);
 	if (n >= 0)
 		socket->gso_refused = 1;

@@ -387,8 +387,8 @@ static void pings_go_both_ways(void **state)
 	close(fds[1 - cut]);
 }
 
-/* A visitor that an agent lets wait is a sign: the next ones go elsewhere, until it answers a ping.
- */
+/* A visitor that an agent lets wait is a sign: the next ones go elsewhere, until it
+ * answers a ping. */
 static void one_that_lets_visitors_wait_is_avoided(void **state)
 {
 	struct fixture *f = *state;

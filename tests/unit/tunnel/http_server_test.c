@@ -510,8 +510,8 @@ static void events_are_streamed(void **state)
 	assert_non_null(strstr(answer, "\r\nContent-Type: text/event-stream\r\n"));
 	assert_true(ends(answer, "\r\n\r\n: welcome\n\nid: 7\nevent: delta\ndata: one\ndata: two\n"
 	                         "data: three\n\ndata: \n\n"));
-	/* the client says things that nobody wants to hear; the deadlines of requests do not count
-	 */
+	/* the client says things that nobody wants to hear; the deadlines of requests
+	 * do not count */
 	client_send(fd, "what?");
 	usleep(700000);
 	assert_int_equal(f.streams_closed, 0);

@@ -129,8 +129,8 @@ static void start_pipe(struct side *side, int fd, struct tow_tls *tls,
 	assert_int_equal(tow_pipe_start(&config, &side->pipe), 0);
 }
 
-/* The first byte stands for the header; the pipe gets what comes with it, below a head of its own.
- */
+/* The first byte stands for the header; the pipe gets what comes with it, below a head
+ * of its own. */
 static void on_first_data(void *user, struct tow_slice bytes, int fin)
 {
 	uint8_t head[70000] = "PROXY ";

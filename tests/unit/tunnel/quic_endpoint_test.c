@@ -337,8 +337,8 @@ static void test_slow_readers(void **state)
 		assert_false(slow[i].closed);
 }
 
-/* When all that readers leave is too much, whoever leaves most is given up, and the others go on.
- */
+/* When all that readers leave is too much, whoever leaves most is given up, and the
+ * others go on. */
 static void test_readers_that_hold_too_much(void **state)
 {
 	enum { SLOW = 12, GIVEN_UP = 8 };

@@ -167,8 +167,8 @@ static void what_is_signed_verifies_and_nothing_else(void **state)
 	tow_tenant_key_free(NULL);
 }
 
-/* Any bytes of the right size are a public key of sorts (FIPS 204 section 5.3 has no way to fail).
- */
+/* Any bytes of the right size are a public key of sorts (FIPS 204 section 5.3 has no
+ * way to fail). */
 static void any_public_key_is_survived(void **state)
 {
 	static uint8_t public_key[TOW_MLDSA_PUBLIC_SIZE], sig[TOW_MLDSA_SIGNATURE_SIZE];

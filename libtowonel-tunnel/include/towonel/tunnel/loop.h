@@ -45,8 +45,8 @@ uint64_t tow_loop_now_ns(const struct tow_loop *loop);
 uint64_t tow_now_ns(void);
 uint64_t tow_wall_ms(void); /* Unix time */
 
-/* Runs fn on the loop's thread, soon, in the order posted. From any thread. Returns 0, TOW_ENOMEM.
- */
+/* Runs fn on the loop's thread, soon, in the order posted. From any thread.
+ * Returns 0, TOW_ENOMEM. */
 int tow_loop_post(struct tow_loop *loop, void (*fn)(void *user), void *user);
 
 /* A task: scheduled any number of times in a turn, it runs once, after the turn's events and before

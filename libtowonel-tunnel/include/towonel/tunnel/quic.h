@@ -59,8 +59,8 @@ struct tow_quic_stream_events {
 };
 
 struct tow_quic_close_reason {
-	int status; /* 0: closed in order; TOW_ETIMEDOUT idle, TOW_EAUTH key, TOW_EQUIC, TOW_ECLOSED
-	             */
+	int status; /* 0: closed in order; TOW_ETIMEDOUT idle, TOW_EAUTH
+	             * key, TOW_EQUIC, TOW_ECLOSED */
 	int by_peer;
 	int application; /* code is an application error code */
 	uint64_t code;   /* RFC 9000 section 20 */
@@ -143,8 +143,8 @@ struct tow_quic_stats {
 };
 void tow_quic_conn_stats(const struct tow_quic_conn *conn, struct tow_quic_stats *out);
 
-/* Opens a bidirectional stream. Returns 0, TOW_BLOCKED (no stream credit), TOW_ECLOSED, TOW_ENOMEM.
- */
+/* Opens a bidirectional stream. Returns 0, TOW_BLOCKED (no stream
+ * credit), TOW_ECLOSED, TOW_ENOMEM. */
 int tow_quic_open_stream(struct tow_quic_conn *conn, const struct tow_quic_stream_events *events,
                          void *user, struct tow_quic_stream **out);
 void tow_quic_stream_set_events(struct tow_quic_stream *stream,

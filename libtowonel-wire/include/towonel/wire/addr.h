@@ -32,8 +32,8 @@ int tow_addr_is_private(
 	const struct tow_addr *a); /* RFC 1918, 4193, 6598, link-local, loopback, any */
 int tow_addr_is_loopback(const struct tow_addr *a);
 
-/* "192.0.2.1:443", "[2001:db8::1]:443" (RFC 5952). text has TOW_ADDR_TEXT_SIZE bytes. Returns text.
- */
+/* "192.0.2.1:443", "[2001:db8::1]:443" (RFC 5952). text has TOW_ADDR_TEXT_SIZE
+ * bytes. Returns text. */
 char *tow_addr_format(const struct tow_addr *addr, char *text);
 char *tow_addr_format_host(const struct tow_addr *addr, char *text); /* no port, no brackets */
 

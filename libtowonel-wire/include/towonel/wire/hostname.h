@@ -23,8 +23,8 @@ enum tow_hostname_form {
 	TOW_HOSTNAME_PATTERN, /* wildcards allowed */
 };
 
-/* Checks and lower-cases; one trailing dot is dropped. Returns 0, TOW_EPARSE (err names the fault).
- */
+/* Checks and lower-cases; one trailing dot is dropped. Returns 0, TOW_EPARSE (err
+ * names the fault). */
 int tow_hostname_parse(struct tow_slice text, enum tow_hostname_form form,
                        char out[TOW_HOSTNAME_SIZE], struct tow_error *err);
 

@@ -55,8 +55,8 @@ int tow_node_id_verify(const struct tow_id *id, struct tow_slice message,
 /* ML-DSA-65, pure, empty context string. */
 struct tow_tenant_key;
 
-/* Derives the key pair (FIPS 204 algorithm 6 with xi = seed). Returns 0, TOW_ENOMEM, TOW_ECRYPTO.
- */
+/* Derives the key pair (FIPS 204 algorithm 6 with xi = seed). Returns
+ * 0, TOW_ENOMEM, TOW_ECRYPTO. */
 int tow_tenant_key_new(const uint8_t seed[TOW_SEED_SIZE], struct tow_tenant_key **out);
 void tow_tenant_key_free(struct tow_tenant_key *key); /* wipes; takes NULL */
 const struct tow_id *tow_tenant_key_id(const struct tow_tenant_key *key);

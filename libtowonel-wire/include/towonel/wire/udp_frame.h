@@ -25,8 +25,8 @@ int tow_udp_frame_append(struct tow_buf *buf, struct tow_slice payload);
  * TOW_MORE. */
 int tow_udp_frame_read(struct tow_slice bytes, struct tow_slice *payload, size_t *len);
 
-/* Returns the bytes written (1, 2, 4, 8), or TOW_ETOOBIG for a value of 2^62 or more, or no room.
- */
+/* Returns the bytes written (1, 2, 4, 8), or TOW_ETOOBIG for a value of 2^62 or more,
+ * or no room. */
 int tow_varint_write(uint64_t value, uint8_t *out, size_t cap);
 /* Returns the bytes read, or TOW_EPARSE when they are not all there. */
 int tow_varint_read(struct tow_slice bytes, uint64_t *value);
