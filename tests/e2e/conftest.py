@@ -9,7 +9,7 @@ import signal
 import pytest
 
 from support.origins import Authority, Haproxy, Nginx
-from support.process import SANITIZED
+from support.process import SANITIZED, metric, wait_until
 from support.raw_origin import RawOrigin
 from support.towonel import Agent, Node
 
@@ -77,7 +77,11 @@ def make_tunnel(make_node, make_agent):
         node = make_node(**node_options)
         declared = [{"hostname": name, **({"origin": what} if isinstance(what, str) else what)}
                     for name, what in services.items()]
-        return node, make_agent(node.invite(*services), declared)
+        agent = make_agent(node.invite(*services), declared)
+        # The hub answers the agent a moment before the edge has the names.
+        wait_until(lambda: metric(node.edge_metrics(), "towonel_edge_hostnames") == len(services),
+                   "the edge has the hostnames")
+        return node, agent
     return make
 
 
