@@ -2,7 +2,7 @@
 LIB := hub
 ABI := 0
 BELOW := tunnel wire
-SYSTEM := sqlite3 libpq jansson
+SYSTEM := sqlite3 jansson
 BUILT :=
 TEXT := The control plane of towonel
 SOURCES := \
