@@ -572,6 +572,11 @@ bool tow__connection_is_idle(const struct tow__connection *c)
 	return c->state == IDLE && !tow_buf_len(&c->in);
 }
 
+bool tow__connection_is_asking(const struct tow__connection *c)
+{
+	return c->state == HANDSHAKE || c->state == FRESH || c->state == HEAD || c->state == BODY;
+}
+
 bool tow__connection_is_ending(const struct tow__connection *c)
 {
 	return c->failed || c->winding_down;

@@ -17,6 +17,8 @@ struct tow__connection *tow__connection_next(const struct tow__connection *conne
 /* Waiting for a request, having served one? Such a connection may be closed at any time (RFC 9112
  * section 9.5). */
 bool tow__connection_is_idle(const struct tow__connection *connection);
+/* Has it not said yet all that it wants? */
+bool tow__connection_is_asking(const struct tow__connection *connection);
 /* Was it aborted, or told to wind down? (Inside its own step it goes only afterwards.) */
 bool tow__connection_is_ending(const struct tow__connection *connection);
 bool tow__connection_is_failed(const struct tow__connection *connection);

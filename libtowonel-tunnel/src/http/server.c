@@ -126,19 +126,24 @@ const struct tow_addr *tow_http_server_addr(const struct tow_http_server *server
 	return tow_tcp_listener_addr(server->listener);
 }
 
-/* When all places are taken, whoever is only keeping one warm has to leave. */
+/* When all places are taken, whoever is only keeping one warm has to leave, else whoever has been
+ * here for longest without a whole request. To shut others out it would take as many strangers as
+ * there are places, in the moment that a request needs to arrive. */
 static bool make_room(struct tow_http_server *server)
 {
-	struct tow__connection *c, *oldest = NULL;
+	struct tow__connection *c, *idle = NULL, *slow = NULL;
 
 	if (server->connection_count < server->limits.connections_max)
 		return true;
-	for (c = server->connections; c; c = tow__connection_next(c))
+	for (c = server->connections; c; c = tow__connection_next(c)) { /* the newest first */
 		if (tow__connection_is_idle(c))
-			oldest = c;
-	if (oldest)
-		tow__connection_abort(oldest);
-	return oldest != NULL;
+			idle = c;
+		if (tow__connection_is_asking(c))
+			slow = c;
+	}
+	if (idle || slow)
+		tow__connection_abort(idle ? idle : slow);
+	return idle || slow;
 }
 
 void tow_http_server_adopt(struct tow_http_server *server, int fd, const struct tow_addr *peer)

@@ -565,20 +565,31 @@ static void there_are_only_so_many_connections(void **state)
 	/* the one that has been idle for longest has to go */
 	assert_true(ends(client_talk(&f, "GET /hello HTTP/1.1\r\nHost: h\r\n" CLOSE), "hello\n"));
 	assert_string_equal(client_read_all(fds[0], 2000), "");
-	/* busy ones stay */
+	/* then the one that has been at its request for longest */
 	close(fds[0]);
 	fds[0] = client_connect(&f);
 	for (int i = 0; i < 3; i++)
 		client_send(fds[i], "GET /hello HTTP/1.1\r\n");
 	usleep(50000);
+	assert_true(ends(client_talk(&f, "GET /hello HTTP/1.1\r\nHost: h\r\n" CLOSE), "hello\n"));
+	assert_string_equal(client_read_all(fds[1], 2000), "");
+	client_send(fds[0], "Host: h\r\n\r\n");
+	assert_true(ends(client_read_until(fds[0], "hello\n", 2000), "hello\n"));
+	client_send(fds[2], "Host: h\r\n\r\n");
+	assert_true(ends(client_read_until(fds[2], "hello\n", 2000), "hello\n"));
+	/* those that are being answered stay */
+	close(fds[1]);
+	for (int i = 0; i < 3; i++) {
+		if (i == 1)
+			fds[i] = client_connect(&f);
+		client_send(fds[i], "GET /big?size=30000000 HTTP/1.1\r\nHost: h\r\n\r\n");
+	}
+	usleep(100000);
 	fd = client_connect(&f);
 	assert_string_equal(client_read_all(fd, 1000), "");
 	close(fd);
-	for (int i = 0; i < 3; i++) {
-		client_send(fds[i], "Host: h\r\n\r\n");
-		assert_true(ends(client_read_until(fds[i], "hello\n", 2000), "hello\n"));
+	for (int i = 0; i < 3; i++)
 		close(fds[i]);
-	}
 	fixture_stop(&f, TOW_NSEC_PER_SEC);
 }
 
