@@ -101,6 +101,15 @@ def test_services_of_other_kinds_that_cannot_be_used():
            "TOWONEL_AGENT_TCP_SERVICES", "element 1", "listen_port")
 
 
+def test_tls_inside_of_tls_is_warned_of(make_agent):
+    services = [{**SERVICES[0], "origin_server_name": "inner.example.eu"}]
+    agent = make_agent(TOKEN, services, wait=False)
+    agent.process.wait_log("TLS inside of TLS")
+    line = next(line for line in agent.process.log().splitlines() if "TLS inside of TLS" in line)
+    assert "WARN" in line and NAME in line
+    assert agent.stop() == 0
+
+
 @pytest.mark.parametrize("name, value", [
     ("TOWONEL_LOG", "loud"),
     ("TOWONEL_LOG_FORMAT", "xml"),
