@@ -59,6 +59,7 @@ static void a_host_that_never_asks_keeps_the_newest(void **state)
 	}
 	assert_int_equal(event.kind, TOW_AGENT_STOPPED);
 	assert_int_equal(tow__events_take(&events, &event), 0);
+	event.text = "x";
 	tow__events_push(&events, &event);
 	tow__events_deinit(&events); /* with one inside */
 	tow__events_deinit(&events);
