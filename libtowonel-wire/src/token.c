@@ -111,7 +111,9 @@ int tow_hub_url_parse(struct tow_slice text, char url[TOW_URL_MAX], struct tow_i
 	text = trim(text);
 	if (!is_https(text))
 		return tow_error_set(err, TOW_EPARSE, "the URL must begin with https://");
-	if (cut_at(&text, '#', &fragment) && tow_id_parse(fragment, &parsed))
+	/* zero would read as no id, so that any certificate that is valid for the host would do */
+	if (cut_at(&text, '#', &fragment) &&
+	    (tow_id_parse(fragment, &parsed) || tow_id_is_zero(&parsed)))
 		return tow_error_set(
 			err, TOW_EPARSE,
 			"after the URL's \"#\" come the 64 hex digits of the hub's id");

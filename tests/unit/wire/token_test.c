@@ -247,6 +247,8 @@ static void hub_urls_are_taken_apart(void **state)
 		{ "https://a#D75A980182B10AB7D54BFED3C964073A0EE172F3DAA62325AF021A68F707511A",
 		  "64 hex" },
 		{ "https://a#" ID "0", "64 hex" },
+		{ "https://a#0000000000000000000000000000000000000000000000000000000000000000",
+		  "64 hex" },
 		{ "https://a#" ID "#", "64 hex" },
 	};
 	char url[TOW_URL_MAX], text[2 * TOW_URL_MAX];
