@@ -255,6 +255,7 @@ static void no_more_to_read(struct tow_pipe *pipe, int status)
 /* Reads until the socket is drained or the stream full. */
 static void fill_stream(struct tow_pipe *pipe)
 {
+	size_t most = tow_quic_stream_unsent_max(pipe->stream);
 	int progress = 0;
 
 	for (;;) {
@@ -262,7 +263,7 @@ static void fill_stream(struct tow_pipe *pipe)
 		uint8_t *to;
 		int status;
 
-		if (tow_quic_stream_unsent(pipe->stream) >= TOW_PIPE_UNSENT_MAX) {
+		if (tow_quic_stream_unsent(pipe->stream) >= most) {
 			/* It may have room again by the next turn: then the watch stays
 			 * as it is. */
 			if (!progress)
@@ -275,6 +276,8 @@ static void fill_stream(struct tow_pipe *pipe)
 			end(pipe, TOW_PIPE_ABORTED, TOW_TUNNEL_INTERNAL);
 			return;
 		}
+		if (most < TOW_PIPE_UNSENT_MAX && cap > most)
+			cap = most;
 		status = receive(pipe, to, cap, &n);
 		tow_quic_stream_commit(pipe->stream, n);
 		if (n) {

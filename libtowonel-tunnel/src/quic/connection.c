@@ -12,7 +12,6 @@
 #define FIRST_STREAM_WINDOW (256 * 1024)
 #define FIRST_WINDOW        (1024 * 1024)
 #define WINDOW_MAX          (24 * 1024 * 1024) /* bounds what comes out of order */
-#define WRITABLE_BELOW      (TOW_PIPE_UNSENT_MAX / 2)
 #define VECTORS             16
 
 static ngtcp2_conn *conn_of_ref(ngtcp2_crypto_conn_ref *ref)
@@ -202,8 +201,8 @@ void tow__quic_conn_settle(struct tow_quic_conn *conn)
 			continue;
 		}
 		stream->noted = 0;
-		if (stream->want_writable &&
-		    tow__send_queue_unsent(&stream->queue) <= WRITABLE_BELOW) {
+		if (stream->want_writable && tow__send_queue_unsent(&stream->queue) <=
+		                                     tow_quic_stream_unsent_max(stream) / 2) {
 			stream->want_writable = 0;
 			if (stream->events.writable)
 				stream->events.writable(stream->user);
@@ -260,7 +259,8 @@ static void account(struct tow_quic_stream *stream, size_t offered, ngtcp2_ssize
 	if (tow__send_queue_unsent(&stream->queue) == 0 &&
 	    (!stream->fin_wanted || stream->fin_sent))
 		tow__quic_stream_unready(stream);
-	if (stream->want_writable && tow__send_queue_unsent(&stream->queue) <= WRITABLE_BELOW)
+	if (stream->want_writable &&
+	    tow__send_queue_unsent(&stream->queue) <= tow_quic_stream_unsent_max(stream) / 2)
 		tow__quic_stream_note(stream);
 }
 

@@ -8,8 +8,6 @@
 
 #include "quic/connection.h"
 
-#define WRITABLE_BELOW (TOW_PIPE_UNSENT_MAX / 2)
-
 static void wake(struct tow_quic_stream *stream)
 {
 	stream->conn->host->wake(stream->conn->owner);
@@ -227,10 +225,19 @@ size_t tow_quic_stream_unsent(const struct tow_quic_stream *stream)
 	return tow__send_queue_unsent(&stream->queue);
 }
 
+size_t tow_quic_stream_unsent_max(const struct tow_quic_stream *stream)
+{
+	size_t share = TOW_UNSENT_MAX / stream->conn->open_streams;
+
+	if (share > TOW_PIPE_UNSENT_MAX)
+		return TOW_PIPE_UNSENT_MAX;
+	return share > TOW_PIPE_UNSENT_MIN ? share : TOW_PIPE_UNSENT_MIN;
+}
+
 void tow_quic_stream_want_writable(struct tow_quic_stream *stream)
 {
 	stream->want_writable = 1;
-	if (tow__send_queue_unsent(&stream->queue) <= WRITABLE_BELOW) {
+	if (tow__send_queue_unsent(&stream->queue) <= tow_quic_stream_unsent_max(stream) / 2) {
 		tow__quic_stream_note(stream);
 		wake(stream);
 	}

@@ -160,7 +160,10 @@ void tow_quic_stream_commit(struct tow_quic_stream *stream, size_t len);
 int tow_quic_stream_write(struct tow_quic_stream *stream, struct tow_slice bytes);
 /* Bytes queued that have not been put into a packet yet. */
 size_t tow_quic_stream_unsent(const struct tow_quic_stream *stream);
-/* Ask for `writable` once _unsent <= TOW_PIPE_UNSENT_MAX / 2. */
+/* How much of that a writer should let come together: TOW_PIPE_UNSENT_MAX, and less when there are
+ * many streams, whose peers may all be slow. */
+size_t tow_quic_stream_unsent_max(const struct tow_quic_stream *stream);
+/* Ask for `writable` once _unsent <= _unsent_max / 2. */
 void tow_quic_stream_want_writable(struct tow_quic_stream *stream);
 void tow_quic_stream_finish(struct tow_quic_stream *stream); /* FIN after what is queued */
 void tow_quic_stream_reset(struct tow_quic_stream *stream,
