@@ -418,6 +418,12 @@ static void on_message(struct agent_session *s, struct tow_control_message *mess
 {
 	int said_hello = s->state == AGENT_SERVING || s->state == AGENT_RETIRED;
 
+	/* Reading a message costs more than sending it: strangers are not to make us read many. */
+	if ((s->state == AGENT_HELLO && message->type != TOW_CONTROL_HELLO) ||
+	    (is_pending(s->state) && s->early_messages++ >= TOW_AGENT_EARLY_MESSAGES)) {
+		refuse(s, HELLO_PROTOCOL, "a hello comes first, and little before its answer");
+		return;
+	}
 	switch (message->type) {
 	case TOW_CONTROL_HELLO:
 		if (s->state != AGENT_REFUSED)

@@ -29,6 +29,7 @@ struct agent_session {
 	struct tow_buf input;             /* control messages */
 	struct tow_control_message hello; /* AGENT_TENANT */
 	size_t hello_size;                /* about what it takes in memory */
+	unsigned early_messages;          /* before one was accepted */
 
 	struct tow_id agent_id;
 	uint64_t serial; /* of this edge; an agent that comes back has another */

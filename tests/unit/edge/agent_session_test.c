@@ -86,6 +86,7 @@ static void nonsense_is_refused(void **state)
 		{ "\0\0\0\2{]", 6 },
 		{ "\xff\xff\xff\xff{}", 6 },
 		{ "\0\0\0\x10{\"type\":\"hello\"}", 20 },
+		{ "\0\0\0\x0f{\"type\":\"none\"}", 19 }, /* before a hello */
 	};
 	struct fixture *f = *state;
 
@@ -116,6 +117,25 @@ static void silence_is_not_waited_out(void **state)
 	agent_say_bytes(&f->agents[1], "\0\0\1", 3);
 	await(f, f->agents[0].closed && f->agents[1].closed);
 	assert_int_equal(outcome(f, "timeout"), 2);
+}
+
+/* Who is not accepted yet may say little. */
+static void a_chatterer_is_refused(void **state)
+{
+	static const struct tow_control_message ping = { .type = TOW_CONTROL_PING };
+	struct fixture *f = *state;
+	struct agent *a = &f->agents[0];
+
+	fixture_start(f);
+	agent_connect(f, a);
+	agent_hello(a, &(struct claim){ .tenant = &f->alice });
+	for (int i = 1; i < TOW_AGENT_EARLY_MESSAGES; i++)
+		agent_say(a, &ping);
+	pass(f, 50);
+	assert_int_equal(a->refused + a->closed, 0);
+	agent_say(a, &ping);
+	await(f, a->closed);
+	assert_int_equal(a->refused_code, TOW_TUNNEL_PROTOCOL);
 }
 
 /* The table may be a moment behind the hub's acceptance. */
@@ -362,7 +382,7 @@ static void pings_go_both_ways(void **state)
 	int fds[2], cut;
 
 	f->timing.ping_interval_ns = 30 * TOW_NSEC_PER_MSEC;
-	f->timing.ping_timeout_ns = 200 * TOW_NSEC_PER_MSEC;
+	f->timing.ping_timeout_ns = 800 * TOW_NSEC_PER_MSEC;
 	fixture_start(f);
 	apply_usual(f);
 	a = agent_up(f, 0, &(struct claim){ .tenant = &f->alice });
@@ -426,6 +446,7 @@ int main(void)
 		EDGE_TEST(hellos_are_judged),
 		EDGE_TEST(nonsense_is_refused),
 		EDGE_TEST(silence_is_not_waited_out),
+		EDGE_TEST(a_chatterer_is_refused),
 		EDGE_TEST(an_unknown_tenant_is_waited_for),
 		EDGE_TEST(an_unknown_tenant_is_refused_in_the_end),
 		EDGE_TEST(replicas_share),

@@ -59,6 +59,7 @@
 #define TOW_AGENT_CLOSE_DELAY_MS   500      /* for a refused agent to read why */
 #define TOW_AGENTS_PENDING_MAX     1024     /* that have not been accepted yet */
 #define TOW_AGENTS_PENDING_BYTES   33554432 /* of all their hellos together */
+#define TOW_AGENT_EARLY_MESSAGES   8        /* read before it is accepted */
 #define TOW_AGENTS_PER_TENANT      64
 #define TOW_PING_INTERVAL_MS       15000
 #define TOW_PING_TIMEOUT_MS        45000
