@@ -25,9 +25,10 @@ static const char *const groups[] = {
 
 int tow__tls_prefer(WOLFSSL_CTX *ctx, enum tow__tls_role role)
 {
+	const char *ciphers = tow__cpu_has_aes() ? AES ":" CHACHA : CHACHA ":" AES;
+
 	if (wolfSSL_CTX_SetMinVersion(ctx, WOLFSSL_TLSV1_2) != WOLFSSL_SUCCESS ||
-	    wolfSSL_CTX_set_cipher_list(ctx, tow__cpu_has_aes() ? AES ":" CHACHA : CHACHA ":" AES) !=
-	            WOLFSSL_SUCCESS ||
+	    wolfSSL_CTX_set_cipher_list(ctx, ciphers) != WOLFSSL_SUCCESS ||
 	    wolfSSL_CTX_set1_groups_list(ctx, groups[role]) != WOLFSSL_SUCCESS)
 		return TOW_ECRYPTO;
 	/* A client that keeps no sessions makes no use of tickets either. */
