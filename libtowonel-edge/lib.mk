@@ -11,6 +11,7 @@ SOURCES := \
 	src/dial.c \
 	src/edge.c \
 	src/edge_metrics.c \
+	src/hello.c \
 	src/ports.c \
 	src/routes/cache.c \
 	src/source_limit.c \

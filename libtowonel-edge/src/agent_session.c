@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
-#include <towonel/wire/entry.h>
+#include "hello.h"
 #include "worker.h"
 
 /* As if the oldest ping without an answer were as old as the clock. */
@@ -144,53 +144,6 @@ static void refuse(struct agent_session *s, enum hello_outcome outcome, const ch
 	enter(s, AGENT_REFUSED);
 }
 
-/* Is this hello's sender who the entry says, and does the tenant say it now? */
-static enum hello_outcome judge(const struct agent_session *s,
-                                const struct tow_control_message *hello, struct tow_entry *entry,
-                                struct tow_error *err)
-{
-	const struct tow_route_table *table = s->worker->table;
-	const struct tow_route_tenant *tenant;
-	struct tow_slice jws;
-
-	if (hello->version != TOW_TUNNEL_VERSION) {
-		tow_error_set(err, TOW_EVERSION, "version %u of the tunnel protocol, not %u",
-		              hello->version, TOW_TUNNEL_VERSION);
-		return HELLO_VERSION;
-	}
-	if (hello->entry == NULL || hello->service_count > TOW_SERVICES_MAX) {
-		tow_error_set(err, TOW_EPARSE, "the hello has no entry, or too many services");
-		return HELLO_PROTOCOL;
-	}
-	jws = tow_slice_of(hello->entry);
-	if (tow_entry_peek(jws, entry, err) != 0)
-		return HELLO_BAD_ENTRY;
-	if (entry->op != TOW_ENTRY_UPSERT_AGENT) {
-		tow_error_set(err, TOW_EPARSE, "the entry is no upsert_agent");
-		return HELLO_BAD_ENTRY;
-	}
-	if (!tow_id_equal(&entry->agent_id, &s->agent_id)) {
-		tow_error_set(err, TOW_EAUTH, "the entry is for another agent's key");
-		return HELLO_WRONG_KEY;
-	}
-	if (entry->expires_at_ms <= tow_wall_ms()) {
-		tow_error_set(err, TOW_EEXPIRED, "the entry has expired");
-		return HELLO_EXPIRED;
-	}
-	tenant = tow_route_lookup_tenant(table, &entry->tenant_id);
-	if (tenant == NULL) {
-		tow_error_set(err, TOW_ENOTFOUND, "the tenant is not known here");
-		return HELLO_UNKNOWN_TENANT;
-	}
-	if (tow_entry_verify(jws, tenant->public_key, entry, err) != 0)
-		return HELLO_BAD_SIGNATURE;
-	if (tow_route_agent_revoked(table, &entry->tenant_id, &s->agent_id)) {
-		tow_error_set(err, TOW_EDENIED, "the agent has been revoked");
-		return HELLO_REVOKED;
-	}
-	return HELLO_WELCOME;
-}
-
 static int by_text(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);
@@ -277,19 +230,10 @@ static void make_room(const struct agent_session *s, size_t size)
 	agents->pending_bytes += size;
 }
 
-static size_t size_of(const struct tow_control_message *hello)
-{
-	size_t size = strlen(hello->entry);
-
-	for (size_t i = 0; i < hello->service_count; i++)
-		size += sizeof(*hello->services) + strlen(hello->services[i]) + 2 * sizeof(size_t);
-	return size;
-}
-
 /* The tenant may be about to be known. */
 static void wait_for_tenant(struct agent_session *s, struct tow_control_message *hello)
 {
-	s->hello_size = size_of(hello);
+	s->hello_size = tow__hello_size(hello);
 	make_room(s, s->hello_size);
 	s->hello = *hello;
 	*hello = (struct tow_control_message){ .type = TOW_CONTROL_UNKNOWN };
@@ -306,7 +250,7 @@ static void on_hello(struct agent_session *s, struct tow_control_message *hello)
 		refuse(s, HELLO_DRAINING, "the edge is closing");
 		return;
 	}
-	outcome = judge(s, hello, &entry, &err);
+	outcome = tow__hello_judge(hello, &s->agent_id, s->worker->table, &entry, &err);
 	if (outcome == HELLO_WELCOME) {
 		identify(s, hello, &entry);
 		admit(s);
