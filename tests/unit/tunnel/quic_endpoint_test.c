@@ -324,6 +324,7 @@ static void test_slow_readers(void **state)
 	f->service = HOLD;
 	for (i = 0; i < SLOW; i++)
 		fixture_pupil_open(f, &slow[i], 10 << 20, 1);
+	until_n(f, f->server_streams, SLOW); /* all are held, however late they come */
 	fixture_turn(f, NULL, 100 * MSEC, 0);
 	/* few as they are, each may have its full share */
 	assert_int_equal(tow_quic_stream_unsent_max(slow[0].stream), TOW_PIPE_UNSENT_MAX);
