@@ -9,8 +9,8 @@
 #include <towonel/wire/route_table.h>
 #include "edge_metrics.h"
 
-/* Is the sender, whose key is agent_id, who the entry says, and does the tenant say it now? entry is
- * to be believed when that gives HELLO_WELCOME; else err says why not. */
+/* Is the sender, whose key is agent_id, who the entry says, and does the tenant say it now? entry
+ * is to be believed when that gives HELLO_WELCOME; else err says why not. */
 enum hello_outcome tow__hello_judge(const struct tow_control_message *hello,
                                     const struct tow_id *agent_id,
                                     const struct tow_route_table *table, struct tow_entry *entry,
