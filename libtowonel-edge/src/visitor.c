@@ -412,6 +412,7 @@ static enum state start_pipe(struct visitor *v)
 	struct tow_pipe_config config = {
 		.loop = w->loop,
 		.fd = v->fd,
+		.io = v->io,
 		.stream = d->stream,
 		.to_socket = d->reply,
 		.to_socket_credit = tow_buf_len(&d->reply),
@@ -425,7 +426,6 @@ static enum state start_pipe(struct visitor *v)
 	};
 
 	keep_alive(v->fd);
-	tow_io_free(v->io);
 	v->io = NULL;
 	v->fd = -1;
 	v->agent = d->agent;

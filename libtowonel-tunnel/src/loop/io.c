@@ -1,92 +1,141 @@
 /* SPDX-License-Identifier: MIT */
 #include "loop/loop.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 /*
- * A watcher on a descriptor. The memory is the watcher's own, since libuv holds on to a handle
- * until the turn after it is closed, while the owner and its descriptor may go at once.
+ * Watchers on descriptors, in the loop's own epoll set, found by descriptor. System calls are saved
+ * where they are most of the work, with a connection that comes and goes:
+ *
+ * - A descriptor is entered for reading at once, as nearly all will be read first.
+ * - Interest in reading is withdrawn only when the kernel reports something that nobody wants: a
+ *   pipe that pauses for a moment pays nothing.
+ * - A watcher that goes leaves its entry: it ends with the descriptor, which is mostly closed right
+ *   afterwards. If it is not, its next event removes the entry, or the next watcher takes it over.
  */
 
 struct tow_io {
-	uv_poll_t poll;
 	struct tow_loop *loop;
+	int fd;
+	int wanted;    /* by the owner: TOW_IO_* */
+	uint32_t told; /* what the kernel knows: EPOLL* */
 	void (*ready)(void *user, int events);
 	void *user;
-	int wanted; /* by the owner */
-	int active; /* in libuv */
 };
 
-static void apply(struct tow_io *io);
-
-static void on_poll(uv_poll_t *handle, int status, int uv_events)
+static uint32_t epoll_events(int wanted)
 {
-	struct tow_io *io = handle->data;
-	int events = 0;
-
-	if (status < 0) {
-		/* libuv has stopped watching. The owner finds out by reading or writing. */
-		io->active = 0;
-		io->ready(io->user, io->wanted | TOW_IO_ERROR);
-		if (!uv_is_closing((uv_handle_t *)handle))
-			apply(io);
-		return;
-	}
-	if (uv_events & UV_READABLE)
-		events |= TOW_IO_READ;
-	if (uv_events & UV_WRITABLE)
-		events |= TOW_IO_WRITE;
-	io->ready(io->user, events);
+	/* Errors are always reported; for one who wants nothing once will do. */
+	return wanted ? (wanted & TOW_IO_READ ? (uint32_t)EPOLLIN : 0) |
+	                        (wanted & TOW_IO_WRITE ? (uint32_t)EPOLLOUT : 0)
+	              : (uint32_t)EPOLLONESHOT;
 }
 
-static void apply(struct tow_io *io)
+static int tell(struct tow_io *io, int operation, uint32_t events)
 {
-	if (io->active == io->wanted)
-		return;
-	io->active = io->wanted;
-	io->loop->unseen = 1;
-	if (!io->wanted)
-		uv_poll_stop(&io->poll);
-	else
-		uv_poll_start(&io->poll,
-		              (io->wanted & TOW_IO_READ ? UV_READABLE : 0) |
-		                      (io->wanted & TOW_IO_WRITE ? UV_WRITABLE : 0),
-		              on_poll);
+	struct epoll_event event = { .events = events, .data.fd = io->fd };
+
+	io->told = events;
+	return epoll_ctl(io->loop->epoll_fd, operation, io->fd, &event);
+}
+
+static int make_room(struct tow_loop *loop, int fd)
+{
+	size_t cap = loop->ios_cap ? loop->ios_cap : 64;
+	struct tow_io **ios;
+
+	while (cap <= (size_t)fd)
+		cap *= 2;
+	if (cap == loop->ios_cap)
+		return 0;
+	ios = realloc(loop->ios, cap * sizeof *ios);
+	if (!ios)
+		return TOW_ENOMEM;
+	for (size_t i = loop->ios_cap; i < cap; i++)
+		ios[i] = NULL;
+	loop->ios = ios;
+	loop->ios_cap = cap;
+	return 0;
 }
 
 struct tow_io *tow_io_new(struct tow_loop *loop, int fd, void (*ready)(void *user, int events),
                           void *user)
 {
-	struct tow_io *io = calloc(1, sizeof *io);
+	struct tow_io *io;
 
+	if (fd < 0 || make_room(loop, fd))
+		return NULL;
+	io = malloc(sizeof *io);
 	if (!io)
 		return NULL;
-	if (uv_poll_init(&loop->uv, &io->poll, fd)) {
+	*io = (struct tow_io){ .loop = loop, .fd = fd, .ready = ready, .user = user };
+	if (tell(io, EPOLL_CTL_ADD, EPOLLIN) &&
+	    (errno != EEXIST || tell(io, EPOLL_CTL_MOD, EPOLLIN))) {
 		free(io);
 		return NULL;
 	}
-	io->poll.data = io;
-	io->loop = loop;
-	io->ready = ready;
-	io->user = user;
+	loop->ios[fd] = io;
+	loop->io_count++;
 	return io;
 }
 
 void tow_io_watch(struct tow_io *io, int events)
 {
+	uint32_t wants = epoll_events(events);
+
 	io->wanted = events & (TOW_IO_READ | TOW_IO_WRITE);
-	apply(io);
+	/* A socket is nearly always writable: that interest goes at once. */
+	if ((io->wanted && wants & ~io->told) || io->told & ~wants & EPOLLOUT)
+		tell(io, EPOLL_CTL_MOD, wants);
 }
 
-static void on_closed(uv_handle_t *handle)
+void tow_io_hand_over(struct tow_io *io, void (*ready)(void *user, int events), void *user)
 {
-	free(handle->data);
+	io->ready = ready;
+	io->user = user;
 }
 
 void tow_io_free(struct tow_io *io)
 {
+	struct tow_loop *loop;
+
 	if (!io)
 		return;
-	io->loop->unseen = 1;
-	uv_close((uv_handle_t *)&io->poll, on_closed);
+	loop = io->loop;
+	/* What was reported of it must not reach one that gets the same number in this turn. */
+	for (int i = loop->event_at; i < loop->event_count; i++)
+		if (loop->events[i].data.fd == io->fd)
+			loop->events[i].events = 0;
+	if (loop->ios[io->fd] == io)
+		loop->ios[io->fd] = NULL;
+	loop->io_count--;
+	free(io);
+}
+
+void tow__io_event(struct tow_loop *loop, const struct epoll_event *event)
+{
+	struct tow_io *io = loop->ios[event->data.fd];
+	int events = 0;
+
+	if (!event->events)
+		return;
+	if (!io) {
+		epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, event->data.fd, NULL);
+		return;
+	}
+	if (event->events & EPOLLIN)
+		events |= TOW_IO_READ;
+	if (event->events & EPOLLOUT)
+		events |= TOW_IO_WRITE;
+	if (event->events & (EPOLLERR | EPOLLHUP))
+		events |= io->wanted;
+	events &= io->wanted;
+	if (!events) {
+		/* Said again, it would be reported again. */
+		if (io->told != epoll_events(io->wanted))
+			tell(io, EPOLL_CTL_MOD, epoll_events(io->wanted));
+		return;
+	}
+	io->ready(io->user, event->events & EPOLLERR ? events | TOW_IO_ERROR : events);
 }

@@ -5,17 +5,21 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 /*
- * A turn, in libuv's order:
+ * A turn:
  *
- *     uv timers ─► before_sleep ─► poll: descriptors, posts ─► after_poll ─► closing handles
- *                  tasks,                                      timers,
- *                  arm the timerfd                             tasks
+ *     libuv, when touched ─► tasks ─► set the timerfd ─► epoll: descriptors, libuv ─► timers ─► tasks
  *
- * What events leave to be done is done in after_poll; what anything else left (closing handles,
- * code outside the loop), in before_sleep. Time is read when first asked for, once for the events
- * and once for what follows them.
+ * What events leave to be done is done at the turn's end; what anything else left (code outside the
+ * loop), before it sleeps. Time is read when first asked for, once for the events and once for what
+ * follows them.
+ *
+ * libuv lives inside: it has the threads, for names and other work that blocks, and what is posted
+ * from outside. Its descriptor is one of ours, and it runs only when that has something to say. Our
+ * own descriptors are not its: a watch there costs seven system calls from beginning to end, here
+ * one.
  */
 
 uint64_t tow_now_ns(void)
@@ -47,40 +51,8 @@ uint64_t tow_loop_now_ns(const struct tow_loop *loop)
 
 struct uv_loop_s *tow_loop_uv(struct tow_loop *loop)
 {
+	loop->uv_touched = 1;
 	return &loop->uv;
-}
-
-static void on_hurry(uv_idle_t *handle)
-{
-	(void)handle;
-}
-
-static void run_tasks(struct tow_loop *loop)
-{
-	if (tow__tasks_run(loop))
-		uv_idle_start(&loop->hurry, on_hurry);
-	else
-		uv_idle_stop(&loop->hurry);
-}
-
-static void on_before_sleep(uv_prepare_t *handle)
-{
-	struct tow_loop *loop = handle->data;
-
-	run_tasks(loop);
-	tow__timers_arm(loop);
-	loop->unseen = 0;
-	loop->now_ns = 0;
-}
-
-static void on_after_poll(uv_check_t *handle)
-{
-	struct tow_loop *loop = handle->data;
-
-	loop->now_ns = 0;
-	tow__timers_run(loop);
-	run_tasks(loop);
-	loop->now_ns = 0;
 }
 
 static void run_posts(struct tow_loop *loop)
@@ -101,11 +73,7 @@ static void run_posts(struct tow_loop *loop)
 
 static void on_wake(uv_async_t *handle)
 {
-	struct tow_loop *loop = handle->data;
-
-	run_posts(loop);
-	if (atomic_exchange(&loop->stop, 0))
-		uv_stop(&loop->uv);
+	run_posts(handle->data);
 }
 
 int tow_loop_post(struct tow_loop *loop, void (*fn)(void *user), void *user)
@@ -129,39 +97,43 @@ void tow_loop_stop(struct tow_loop *loop)
 	uv_async_send(&loop->wake);
 }
 
+static int add_uv(struct tow_loop *loop)
+{
+	int fd = uv_backend_fd(&loop->uv);
+	struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
+
+	return epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event);
+}
+
 struct tow_loop *tow_loop_new(void)
 {
 	struct tow_loop *loop = calloc(1, sizeof *loop);
 
 	if (!loop)
 		return NULL;
-	if (uv_loop_init(&loop->uv)) {
-		free(loop);
-		return NULL;
+	loop->clock_fd = -1;
+	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (loop->epoll_fd < 0 || tow__timers_init(loop) || uv_loop_init(&loop->uv))
+		goto no_uv;
+	if (uv_async_init(&loop->uv, &loop->wake, on_wake))
+		goto fail;
+	loop->wake.data = loop;
+	if (add_uv(loop)) {
+		uv_close((uv_handle_t *)&loop->wake, NULL);
+		goto fail;
 	}
 	pthread_mutex_init(&loop->posts_lock, NULL);
 	loop->posts_end = &loop->posts;
-	loop->unseen = 1;
+	loop->uv_touched = 1;
 	tow__tasks_init(loop);
-	if (tow__timers_init(loop))
-		goto fail;
-	if (uv_async_init(&loop->uv, &loop->wake, on_wake)) {
-		tow__timers_close(loop);
-		goto fail;
-	}
-	/* These three cannot fail. */
-	uv_prepare_init(&loop->uv, &loop->before_sleep);
-	uv_check_init(&loop->uv, &loop->after_poll);
-	uv_idle_init(&loop->uv, &loop->hurry);
-	loop->wake.data = loop->before_sleep.data = loop->after_poll.data = loop;
-	uv_prepare_start(&loop->before_sleep, on_before_sleep);
-	uv_check_start(&loop->after_poll, on_after_poll);
 	return loop;
 fail:
 	uv_run(&loop->uv, UV_RUN_DEFAULT);
 	uv_loop_close(&loop->uv);
+no_uv:
 	tow__timers_deinit(loop);
-	pthread_mutex_destroy(&loop->posts_lock);
+	if (loop->epoll_fd >= 0)
+		close(loop->epoll_fd);
 	free(loop);
 	return NULL;
 }
@@ -179,53 +151,100 @@ void tow_loop_free(struct tow_loop *loop)
 	loop->turning = 1;
 	run_posts(loop);
 	tow__tasks_run(loop);
-	tow__timers_close(loop);
 	uv_close((uv_handle_t *)&loop->wake, NULL);
-	uv_close((uv_handle_t *)&loop->before_sleep, NULL);
-	uv_close((uv_handle_t *)&loop->after_poll, NULL);
-	uv_close((uv_handle_t *)&loop->hurry, NULL);
-	/* A handle that its owner has forgotten would keep the loop running for ever. */
+	/* What its owner has forgotten would be called no more, and a handle of libuv's would keep
+	 * it running for ever. */
+	assert(!loop->io_count);
 	uv_walk(&loop->uv, must_be_closing, NULL);
 	uv_run(&loop->uv, UV_RUN_DEFAULT);
 	uv_loop_close(&loop->uv);
 	tow__timers_deinit(loop);
+	close(loop->epoll_fd);
 	tow__spare_deinit(loop);
+	free(loop->ios);
 	free(loop->receive_area);
 	pthread_mutex_destroy(&loop->posts_lock);
 	free(loop);
 }
 
-static void turn(struct tow_loop *loop, uv_run_mode mode)
+static void run_uv(struct tow_loop *loop)
 {
+	loop->uv_touched = 0;
+	uv_run(&loop->uv, UV_RUN_NOWAIT);
+}
+
+/* Leaves everything in order for a sleep. Returns how long it may be, in milliseconds; -1 for ever. */
+static int prepare_to_sleep(struct tow_loop *loop)
+{
+	int timeout_ms;
+
+	tow__timers_arm(loop);
+	/* libuv tells the kernel of what it watches when it runs, and not before. */
+	if (loop->tasks || loop->uv_touched)
+		return 0;
+	timeout_ms = uv_backend_timeout(&loop->uv);
+	if (timeout_ms <= 0)
+		return timeout_ms;
+	uv_update_time(&loop->uv);
+	return uv_backend_timeout(&loop->uv);
+}
+
+static void handle_event(struct tow_loop *loop, const struct epoll_event *event)
+{
+	if (event->data.fd == loop->clock_fd)
+		loop->armed_ns = 0; /* its timers run in this turn */
+	else if (event->data.fd == uv_backend_fd(&loop->uv))
+		run_uv(loop);
+	else
+		tow__io_event(loop, event);
+}
+
+static void turn(struct tow_loop *loop, int may_sleep)
+{
+	int timeout_ms;
+
 	assert(!loop->turning);
 	loop->now_ns = 0;
 	loop->turning = 1;
-	uv_run(&loop->uv, mode);
+	if (loop->uv_touched)
+		run_uv(loop);
+	tow__tasks_run(loop);
+	timeout_ms = prepare_to_sleep(loop);
+	if (!may_sleep)
+		timeout_ms = 0;
+	loop->event_count = epoll_wait(loop->epoll_fd, loop->events, TOW__EVENTS_MAX, timeout_ms);
+	loop->now_ns = 0;
+	for (loop->event_at = 0; loop->event_at < loop->event_count;)
+		handle_event(loop, &loop->events[loop->event_at++]);
+	if (uv_backend_timeout(&loop->uv) >= 0)
+		run_uv(loop); /* for its timers, when it has any */
+	loop->event_count = 0;
+	loop->now_ns = 0;
+	tow__timers_run(loop);
+	tow__tasks_run(loop);
 	loop->turning = 0;
 }
 
 void tow_loop_run(struct tow_loop *loop)
 {
-	turn(loop, UV_RUN_DEFAULT);
+	do
+		turn(loop, 1);
+	while (!atomic_exchange(&loop->stop, 0));
 }
 
 int tow_loop_fd(const struct tow_loop *loop)
 {
-	return uv_backend_fd(&loop->uv);
+	return loop->epoll_fd;
 }
 
 int tow_loop_timeout_ms(struct tow_loop *loop)
 {
-	tow__timers_arm(loop);
-	/* libuv tells the kernel of new watches at the next turn only. */
-	if (loop->tasks || loop->unseen)
-		return 0;
-	return uv_backend_timeout(&loop->uv);
+	return prepare_to_sleep(loop);
 }
 
 void tow_loop_dispatch(struct tow_loop *loop)
 {
-	turn(loop, UV_RUN_NOWAIT);
+	turn(loop, 0);
 }
 
 struct work {

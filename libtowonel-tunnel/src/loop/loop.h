@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/epoll.h>
 #include <uv.h>
 
 struct posted {
@@ -16,16 +17,20 @@ struct posted {
 };
 
 struct tow_loop {
-	uv_loop_t uv;
-	uv_prepare_t before_sleep;
-	uv_check_t after_poll;
-	uv_idle_t hurry; /* active while tasks are left over: keeps the loop from sleeping */
-	uv_async_t wake;
-	uv_poll_t clock;
+	int epoll_fd;
+	struct tow_io **ios; /* by descriptor */
+	size_t ios_cap;
+	size_t io_count;
+#define TOW__EVENTS_MAX 128
+	struct epoll_event events[TOW__EVENTS_MAX]; /* of this turn */
+	int event_at, event_count;
 
-	int turning;     /* inside uv_run */
+	uv_loop_t uv;
+	uv_async_t wake;
+	int uv_touched; /* from outside its callbacks: it has to look before the loop sleeps */
+
+	int turning;     /* inside a turn */
 	uint64_t now_ns; /* 0: to be read */
-	int unseen;      /* watches have changed since the poller last heard of them */
 
 	struct tow_task *tasks, **tasks_end;
 	struct tow_task *round; /* of tasks that are being run */
@@ -56,8 +61,10 @@ void tow__tasks_init(struct tow_loop *loop);
 /* Runs tasks until there are none or there seems no end. Returns 1 when some are left. */
 int tow__tasks_run(struct tow_loop *loop);
 
+/* Tells the watcher of what epoll has reported. */
+void tow__io_event(struct tow_loop *loop, const struct epoll_event *event);
+
 int tow__timers_init(struct tow_loop *loop); /* 0, TOW_EIO */
-void tow__timers_close(struct tow_loop *loop);
 void tow__timers_deinit(struct tow_loop *loop);
 void tow__timers_run(struct tow_loop *loop);
 void tow__timers_arm(struct tow_loop *loop);

@@ -165,38 +165,22 @@ void tow__timers_arm(struct tow_loop *loop)
 	loop->armed_ns = first_ns;
 }
 
-/* Time has come: tow__timers_run follows in this turn. */
-static void on_clock(uv_poll_t *handle, int status, int events)
-{
-	struct tow_loop *loop = handle->data;
-
-	(void)status;
-	(void)events;
-	loop->armed_ns = 0;
-}
-
 int tow__timers_init(struct tow_loop *loop)
 {
+	struct epoll_event event = { .events = EPOLLIN };
+
 	loop->armed_ns = TOW_NEVER;
 	loop->clock_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-	if (loop->clock_fd < 0)
+	event.data.fd = loop->clock_fd;
+	if (loop->clock_fd < 0 ||
+	    epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, loop->clock_fd, &event))
 		return TOW_EIO;
-	if (uv_poll_init(&loop->uv, &loop->clock, loop->clock_fd)) {
-		close(loop->clock_fd);
-		return TOW_EIO;
-	}
-	loop->clock.data = loop;
-	uv_poll_start(&loop->clock, UV_READABLE, on_clock);
 	return 0;
-}
-
-void tow__timers_close(struct tow_loop *loop)
-{
-	uv_close((uv_handle_t *)&loop->clock, NULL);
-	close(loop->clock_fd);
 }
 
 void tow__timers_deinit(struct tow_loop *loop)
 {
+	if (loop->clock_fd >= 0)
+		close(loop->clock_fd);
 	free(loop->heap);
 }

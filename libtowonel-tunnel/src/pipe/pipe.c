@@ -568,8 +568,10 @@ static struct tow_pipe *make(const struct tow_pipe_config *config)
 {
 	struct tow_pipe *pipe = calloc(1, sizeof *pipe);
 
-	if (!pipe)
+	if (!pipe) {
+		tow_io_free(config->io);
 		return NULL;
+	}
 	pipe->loop = config->loop;
 	pipe->tls = config->tls;
 	pipe->stream = config->stream;
@@ -588,7 +590,11 @@ static struct tow_pipe *make(const struct tow_pipe_config *config)
 	tow_task_init(&pipe->flush, config->loop, on_flush, pipe);
 	tow_task_init(&pipe->tell, config->loop, on_tell, pipe);
 	tow_timer_init(&pipe->timer, config->loop, on_timer, pipe);
-	pipe->io = tow_io_new(config->loop, config->fd, on_ready, pipe);
+	pipe->io = config->io;
+	if (pipe->io)
+		tow_io_hand_over(pipe->io, on_ready, pipe);
+	else
+		pipe->io = tow_io_new(config->loop, config->fd, on_ready, pipe);
 	if (!pipe->io || (config->idle_timeout_ns &&
 	                  tow_timer_start_in(&pipe->timer, config->idle_timeout_ns))) {
 		tow_io_free(pipe->io);

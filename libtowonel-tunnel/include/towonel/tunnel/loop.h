@@ -3,10 +3,10 @@
 #define TOWONEL_TUNNEL_LOOP_H
 
 /*
- * One event loop, on libuv, and what the rest needs of it: timers with nanosecond deadlines, tasks
- * that run once at the end of a turn (so that everything a turn produced leaves in one system
- * call), watchers on descriptors, and calls posted from other threads. Everything but tow_loop_post
- * and tow_loop_stop is for the loop's own thread.
+ * One event loop, and what the rest needs of it: timers with nanosecond deadlines, tasks that run
+ * once at the end of a turn (so that everything a turn produced leaves in one system call), watchers
+ * on descriptors, and calls posted from other threads. Everything but tow_loop_post and
+ * tow_loop_stop is for the loop's own thread.
  */
 
 #include <stddef.h>
@@ -38,6 +38,8 @@ int tow_loop_fd(const struct tow_loop *loop);
 int tow_loop_timeout_ms(struct tow_loop *loop);
 void tow_loop_dispatch(struct tow_loop *loop); /* never blocks */
 
+/* libuv's loop, which runs inside this one. To be asked for each time when something is started
+ * there. */
 struct uv_loop_s *tow_loop_uv(struct tow_loop *loop);
 
 /* Monotonic time, as of the start of this turn; and read anew. */
@@ -90,6 +92,8 @@ struct tow_io *tow_io_new(struct tow_loop *loop, int fd, void (*ready)(void *use
                           void *user);
 /* Changes what is watched; 0 pauses. Cheap when nothing changes. */
 void tow_io_watch(struct tow_io *io, int events);
+/* Another owner of the same descriptor takes the watcher over, as it is. */
+void tow_io_hand_over(struct tow_io *io, void (*ready)(void *user, int events), void *user);
 void tow_io_free(struct tow_io *io);
 
 /* Runs work on a thread of libuv's pool, then done on the loop's. Returns 0, TOW_ENOMEM. */

@@ -45,6 +45,7 @@ struct tow_pipe_result {
 struct tow_pipe_config {
 	struct tow_loop *loop;
 	int fd;                         /* taken */
+	struct tow_io *io;              /* taken: a watcher on fd, when there is one already */
 	struct tow_tls *tls;            /* taken; NULL: the socket carries the bytes as they are */
 	struct tow_quic_stream *stream; /* taken: the pipe sets its events */
 	struct tow_buf to_socket;       /* taken: goes to the socket first */
