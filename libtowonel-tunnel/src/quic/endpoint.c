@@ -104,7 +104,6 @@ static void flush(void *user)
 	struct tow_quic_endpoint *endpoint = user;
 	struct tow__quic_batch batch;
 	struct tow__link *link;
-	uint64_t now_ns = 0;
 	int budget = BATCHES_PER_RUN;
 
 	if (endpoint->freeing) {
@@ -122,11 +121,8 @@ static void flush(void *user)
 		if (!endpoint->dirty)
 			endpoint->dirty_end = &endpoint->dirty;
 		link->dirty = 0;
-		/* The clock goes on for what is paced. A look whether there is anything left to say
-		 * happens at the same moment, lest acknowledgements become due between the two. */
-		if (now_ns == 0 || tow__link_has_more(link->conn))
-			now_ns = tow_now_ns();
-		if (tow__quic_conn_write(link->conn, endpoint->buf, now_ns, &batch)) {
+		link->seen_ns = tow__link_time(link);
+		if (tow__quic_conn_write(link->conn, endpoint->buf, link->seen_ns, &batch)) {
 			transmit_for(link, &batch);
 			tow__link_wake(link); /* there may be more */
 			budget--;
@@ -139,7 +135,7 @@ static void flush(void *user)
 			else
 				tow__link_wake(link);
 		} else {
-			tow__link_set_timer(link, now_ns);
+			tow__link_set_timer(link, link->seen_ns);
 		}
 	}
 	if (endpoint->freeing || (endpoint->dirty && endpoint->stuck.len == 0))

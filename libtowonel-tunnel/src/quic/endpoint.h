@@ -34,6 +34,7 @@ struct tow__link {
 	unsigned handshaking : 1; /* counted for Retry */
 	unsigned client : 1;      /* counted */
 	struct tow_timer timer;
+	uint64_t seen_ns; /* the time that the connection was told last */
 	struct tow__cid_entry *cids;
 	uint8_t *farewell; /* lingering: what is said again */
 	size_t farewell_len;
@@ -109,6 +110,8 @@ void tow__link_drop(struct tow__link *link); /* with its connection, if it came 
 void tow__link_linger(struct tow__link *link, uint64_t for_ns);
 void tow__link_forget(struct tow__link *link);            /* one that lingers */
 int tow__link_has_more(const struct tow_quic_conn *conn); /* something to pace */
+/* What a connection that is about to write is to take for now. */
+uint64_t tow__link_time(const struct tow__link *link);
 void tow__link_set_timer(struct tow__link *link, uint64_t now_ns);
 
 #endif

@@ -131,6 +131,7 @@ static void receive(struct tow__link *link, const struct tow_udp_packet *packet,
 	tow__endpoint_enter(endpoint);
 	tow__quic_conn_receive(link->conn, link->conn->server ? &packet->local : &endpoint->addr,
 	                       &packet->remote, packet->ecn, packet->bytes, now_ns);
+	link->seen_ns = now_ns;
 	tow__endpoint_leave(endpoint);
 	tow__link_wake(link);
 }

@@ -165,7 +165,17 @@ int tow__link_has_more(const struct tow_quic_conn *conn)
 
 /* With nothing to pace, what is due soon is an acknowledgement. ngtcp2 wants it after an eighth of
  * the round trip, on a short path a few microseconds: a timer, a wake-up and a packet of its own
- * for each request, when the answer could carry it. */
+ * for each request, when the answer could carry it. So the timer waits a while, and what has
+ * nothing to say is looked at as of the moment when its packets came. */
+uint64_t tow__link_time(const struct tow__link *link)
+{
+	uint64_t now_ns = tow_now_ns();
+
+	return !tow__link_has_more(link->conn) && now_ns - link->seen_ns < ACK_DELAY_NS
+	               ? link->seen_ns
+	               : now_ns;
+}
+
 void tow__link_set_timer(struct tow__link *link, uint64_t now_ns)
 {
 	uint64_t deadline_ns = tow__quic_conn_deadline(link->conn);
@@ -187,7 +197,8 @@ static void link_timer(void *user)
 		return;
 	}
 	tow__endpoint_enter(endpoint);
-	tow__quic_conn_expire(link->conn, tow_now_ns());
+	link->seen_ns = tow_now_ns();
+	tow__quic_conn_expire(link->conn, link->seen_ns);
 	tow__link_wake(link);
 	tow__endpoint_leave(endpoint);
 }
