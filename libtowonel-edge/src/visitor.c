@@ -21,8 +21,6 @@
 #include "visitor.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -384,18 +382,6 @@ static int read_early(struct visitor *v)
 	return rc < 0 ? rc : 0;
 }
 
-/* Dead visitors are found, however long their connections last. */
-static void keep_alive(int fd)
-{
-	const int on = 1, idle = TOW_KEEPALIVE_IDLE_S, interval = TOW_KEEPALIVE_INTERVAL_S,
-		  probes = TOW_KEEPALIVE_PROBES;
-
-	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
-}
-
 static void on_pipe_done(void *user, const struct tow_pipe_result *result)
 {
 	struct visitor *v = user;
@@ -425,7 +411,6 @@ static enum state start_pipe(struct visitor *v)
 		.user = v,
 	};
 
-	keep_alive(v->fd);
 	v->io = NULL;
 	v->fd = -1;
 	v->agent = d->agent;

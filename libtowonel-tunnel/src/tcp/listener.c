@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "tcp/socket.h"
 
+#include <towonel/wire/limits.h>
+
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <netinet/in.h>
@@ -101,6 +103,20 @@ static void on_ready(void *user, int events)
 		free(listener);
 }
 
+/* What is accepted inherits all of it, and needs no calls of its own. */
+static void set_options(int fd)
+{
+	const int on = 1, idle = TOW_KEEPALIVE_IDLE_S, interval = TOW_KEEPALIVE_INTERVAL_S,
+		  probes = TOW_KEEPALIVE_PROBES;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	/* Dead peers are found, however long their connections last. */
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+}
+
 int tow_tcp_listener_new(struct tow_loop *loop, struct tow_log *log, const struct tow_addr *addr,
                          int dual_stack, int reuse_port, tow_tcp_accepted accepted, void *user,
                          struct tow_tcp_listener **out, struct tow_error *err)
@@ -111,7 +127,7 @@ int tow_tcp_listener_new(struct tow_loop *loop, struct tow_log *log, const struc
 		                        .reuse_port = reuse_port };
 	struct tow_tcp_listener *listener = calloc(1, sizeof *listener);
 	char text[TOW_ADDR_TEXT_SIZE];
-	int status, family, one = 1;
+	int status, family;
 
 	if (!listener)
 		return tow_error_set(err, TOW_EIO, "out of memory");
@@ -126,8 +142,7 @@ int tow_tcp_listener_new(struct tow_loop *loop, struct tow_log *log, const struc
 		return status;
 	}
 	listener->wildcard = tow__addr_is_any(&listener->addr);
-	/* What is accepted inherits it. */
-	setsockopt(listener->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	set_options(listener->fd);
 	if (listen(listener->fd, BACKLOG)) {
 		status = tow_error_set(err, tow__socket_error(errno), "cannot listen on TCP %s: %s",
 		                       tow_addr_format(addr, text), strerror(errno));
