@@ -61,7 +61,7 @@ class Path:
         return self.parts[part]
 
     def cpu_seconds(self):
-        """User and system time of each part so far."""
+        """User and system time of each part so far, with its children, those too that have ended."""
         tick = os.sysconf("SC_CLK_TCK")
         times = {}
         for part, process in self.parts.items():
@@ -70,7 +70,7 @@ class Path:
                 try:
                     with open(f"/proc/{pid}/stat") as file:
                         fields = file.read().rpartition(")")[2].split()
-                    total += int(fields[11]) + int(fields[12])
+                    total += sum(map(int, fields[11:15]))
                 except OSError:
                     pass
             times[part] = total / tick
