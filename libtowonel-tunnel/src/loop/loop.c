@@ -10,7 +10,9 @@
 /*
  * A turn:
  *
- *     libuv, when touched ─► tasks ─► set the timerfd ─► epoll: descriptors, libuv ─► timers ─► tasks
+ *     libuv, when touched ─► tasks ─► arm the timerfd ─► epoll ─► timers ─► tasks
+ *                                                       descriptors,
+ *                                                       libuv, clock
  *
  * What events leave to be done is done at the turn's end; what anything else left (code outside the
  * loop), before it sleeps. Time is read when first asked for, once for the events and once for what
@@ -173,7 +175,7 @@ static void run_uv(struct tow_loop *loop)
 	uv_run(&loop->uv, UV_RUN_NOWAIT);
 }
 
-/* Leaves everything in order for a sleep. Returns how long it may be, in milliseconds; -1 for ever. */
+/* Leaves everything in order for a sleep. Returns how long it may be, in ms; -1 for ever. */
 static int prepare_to_sleep(struct tow_loop *loop)
 {
 	int timeout_ms;

@@ -172,8 +172,7 @@ int tow__timers_init(struct tow_loop *loop)
 	loop->armed_ns = TOW_NEVER;
 	loop->clock_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	event.data.fd = loop->clock_fd;
-	if (loop->clock_fd < 0 ||
-	    epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, loop->clock_fd, &event))
+	if (loop->clock_fd < 0 || epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, loop->clock_fd, &event))
 		return TOW_EIO;
 	return 0;
 }

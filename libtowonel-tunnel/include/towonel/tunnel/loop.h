@@ -4,9 +4,9 @@
 
 /*
  * One event loop, and what the rest needs of it: timers with nanosecond deadlines, tasks that run
- * once at the end of a turn (so that everything a turn produced leaves in one system call), watchers
- * on descriptors, and calls posted from other threads. Everything but tow_loop_post and
- * tow_loop_stop is for the loop's own thread.
+ * once at the end of a turn (so that everything a turn produced leaves in one system call),
+ * watchers on descriptors, and calls posted from other threads. All of it is for the loop's own
+ * thread, but for tow_loop_post and tow_loop_stop.
  */
 
 #include <stddef.h>
