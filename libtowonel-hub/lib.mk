@@ -3,6 +3,7 @@ LIB := hub
 ABI := 0
 BELOW := tunnel wire
 SYSTEM := sqlite3 jansson
+HEADERS := libpq
 BUILT :=
 TEXT := The control plane of towonel
 SOURCES := \
@@ -26,12 +27,15 @@ SOURCES := \
 	src/routes.c \
 	src/store/agents.c \
 	src/store/db.c \
+	src/store/dsn.c \
 	src/store/entries.c \
 	src/store/entry_ops.c \
 	src/store/invites.c \
+	src/store/libpq.c \
 	src/store/log.c \
 	src/store/pool.c \
 	src/store/ports.c \
+	src/store/postgres.c \
 	src/store/routes.c \
 	src/store/schema.c \
 	src/store/sqlite.c \

@@ -4,6 +4,7 @@
 #   LIB      its name: libtowonel-LIB; ABI its number in the SONAME
 #   BELOW    our libraries it may use, nearest first
 #   SYSTEM   system libraries, BUILT built ones (see deps.mk), pkg-config names
+#   HEADERS  system libraries that it loads itself when it needs them
 #   TEXT     what it is, one line, for the .pc file
 #   SOURCES  its sources, below its folder
 #
@@ -13,6 +14,8 @@
 $(LIB)_dir := libtowonel-$(LIB)
 $(LIB)_below := $(BELOW)
 $(LIB)_system := $(SYSTEM)
+$(LIB)_loaded := $(HEADERS)
+HEADERS :=
 $(LIB)_built := $(BUILT)
 $(LIB)_text := $(TEXT)
 $(LIB)_includes := $(foreach lib,$(LIB) $(BELOW),-Ilibtowonel-$(lib)/include)
@@ -32,7 +35,8 @@ $($(LIB)_objects) $($(LIB)_archive) $($(LIB)_shared): name := $(LIB)
 
 $($(LIB)_objects): $(BUILD)/obj/%.o: %.c $(flags_file) | packages $(deps_ready)
 	$(call compile,-I$($(name)_dir)/src $($(name)_includes) \
-		$(if $($(name)_built),$(call built_cflags,$($(name)_built))))
+		$(if $($(name)_built),$(call built_cflags,$($(name)_built))) \
+		$(if $($(name)_loaded),$$(pkg-config --cflags $($(name)_loaded))))
 
 $($(LIB)_archive): $($(LIB)_objects) $($(LIB)_dir)/lib.mk | packages
 	$(say) AR $@

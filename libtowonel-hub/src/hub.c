@@ -16,6 +16,14 @@ static void changed(void *user, uint64_t version)
 		tow__routes_changed(hub->routes, version);
 }
 
+static void lost(void *user)
+{
+	struct tow_hub *hub = user;
+
+	if (hub->watch)
+		tow__watch_look(hub);
+}
+
 static void hub_free(struct tow_hub *hub)
 {
 	tow__routes_free(hub->routes);
@@ -89,6 +97,7 @@ static int open_store(struct tow_hub *hub, const struct tow_hub_config *config,
 		           .reserved_port_count = config->reserved_port_count },
 		.threads = config->db_max_open_conns,
 		.changed = changed,
+		.lost = lost,
 		.user = hub,
 	};
 
@@ -145,7 +154,8 @@ int tow_hub_new(const struct tow_hub_config *config, struct tow_hub **out, struc
 	}
 	r = open_store(hub, config, err);
 	if (r) {
-		tow_error_prefix(err, r == TOW_ECONFIG ? "db_driver" : "db_dsn");
+		tow_error_prefix(err,
+		                 tow__db_connections(config->db_driver) ? "db_dsn" : "db_driver");
 		hub_free(hub);
 		return r;
 	}
@@ -159,6 +169,8 @@ int tow_hub_new(const struct tow_hub_config *config, struct tow_hub **out, struc
 		hub_free(hub);
 		return r;
 	}
+	if (tow__pool_listen(hub->pool))
+		tow_log_warn(hub->log, "out of memory: other hubs' changes will come late");
 	tow__watch_start(hub);
 	*out = hub;
 	return 0;

@@ -6,6 +6,7 @@
 #include "hub.h"
 
 #define PERIOD_NS     (5 * TOW_NSEC_PER_SEC)
+#define RETRY_NS      TOW_NSEC_PER_SEC        /* while something is wrong */
 #define LATE_NS       (15 * TOW_NSEC_PER_SEC) /* no answer for so long: not ready */
 #define SWEEP_PERIODS 120                     /* every ten minutes, and at the start */
 
@@ -31,6 +32,9 @@ static void work(struct tow__job *job, struct tow__store *store)
 
 	if (!tow__store_ping(store, &w->fault))
 		tow__store_count_tenants(store, &w->tenants, &w->fault);
+	/* should a message of another hub be lost (a proxy before the database may do that) */
+	if (!w->fault.kind && tow__store_is_shared(store))
+		tow__store_see_version(store, &w->fault);
 	if (!w->fault.kind && w->sweep)
 		tow__store_sweep(store, tow_wall_ms(), &w->fault);
 	if (!w->fault.kind && w->write)
@@ -54,13 +58,17 @@ static void done(struct tow__job *job)
 	if (!w->fault.kind)
 		tow_metric_set(hub->tenants_total, (int64_t)w->tenants);
 	if (!w->stopped)
-		tow_timer_start_in(&w->timer, PERIOD_NS);
+		tow_timer_start_in(&w->timer, w->last.kind ? RETRY_NS : PERIOD_NS);
 }
 
 static void look(void *user)
 {
 	struct tow__watch *w = user;
 
+	if (w->under_way) {
+		tow_timer_start_in(&w->timer, RETRY_NS);
+		return;
+	}
 	w->fault.kind = TOW__NO_FAULT;
 	w->sweep = w->round++ % SWEEP_PERIODS == 0;
 	w->write = w->cannot_write || w->last.kind;
@@ -92,6 +100,15 @@ void tow__watch_start(struct tow_hub *hub)
 	look(hub->watch);
 }
 
+void tow__watch_look(struct tow_hub *hub)
+{
+	struct tow__watch *w = hub->watch;
+
+	/* one that is under way may have begun before it happened, so another follows soon */
+	if (!w->stopped)
+		tow_timer_start_in(&w->timer, w->under_way ? RETRY_NS : 0);
+}
+
 void tow__watch_stop(struct tow_hub *hub)
 {
 	if (!hub->watch)
@@ -110,8 +127,11 @@ void tow__watch_result(struct tow_hub *hub, enum tow__db_access access, enum tow
 {
 	struct tow__watch *w = hub->watch;
 
-	if (access != TOW__DB_WRITE)
+	if (access != TOW__DB_WRITE) {
+		if (kind == TOW__UNAVAILABLE && !w->last.kind)
+			tow__watch_look(hub);
 		return;
+	}
 	if (kind == TOW__UNAVAILABLE || kind == TOW__INTERNAL)
 		w->cannot_write = 1;
 	else if (!kind)

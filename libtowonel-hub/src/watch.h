@@ -15,6 +15,8 @@ struct tow__watch;
 
 int tow__watch_new(struct tow_hub *hub); /* 0, TOW_ENOMEM */
 void tow__watch_start(struct tow_hub *hub);
+/* Looks at once: something has happened to the store. */
+void tow__watch_look(struct tow_hub *hub);
 void tow__watch_stop(struct tow_hub *hub);
 void tow__watch_free(struct tow_hub *hub); /* no job is under way */
 /* How a job of the API went. */

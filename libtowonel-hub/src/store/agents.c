@@ -54,9 +54,11 @@ int tow__store_agent_superseded(struct tow__store *store, const struct tow_id *t
 int tow__store_sweep(struct tow__store *store, uint64_t now_ms, struct tow__fault *fault)
 {
 	/* edges forget revocations by their own clocks, so the routes have not changed */
-	tow__store_begin(store, TOW__DB_WRITE);
-	tow__log_sweep(store, now_ms);
-	tow__db_run(store->db, "DELETE FROM agents WHERE expires_ms <= $1",
-	            TOW__ARGS(tow__db_int(now_ms)));
-	return tow__store_finish(store, fault);
+	do {
+		tow__store_begin(store, TOW__DB_WRITE);
+		tow__log_sweep(store, now_ms);
+		tow__db_run(store->db, "DELETE FROM agents WHERE expires_ms <= $1",
+		            TOW__ARGS(tow__db_int(now_ms)));
+	} while (tow__store_finish(store, fault) && tow__store_again(store, fault));
+	return fault->kind;
 }

@@ -6,7 +6,15 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct tow__db_driver *const drivers[] = { &tow__db_sqlite };
+static const struct tow__db_driver *const drivers[] = { &tow__db_sqlite, &tow__db_postgres };
+
+static const struct tow__db_driver *driver_named(const char *name)
+{
+	for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++)
+		if (!strcmp(drivers[i]->name, name))
+			return drivers[i];
+	return NULL;
+}
 
 struct tow__db_value tow__db_null(void)
 {
@@ -35,14 +43,36 @@ struct tow__db_value tow__db_id(const struct tow_id *id)
 	return tow__db_blob(id->bytes, sizeof id->bytes);
 }
 
-int tow__db_open(const char *driver, const char *dsn, struct tow__db **out, struct tow_error *err)
+int tow__db_open(const char *name, const char *dsn, struct tow__db_gate *gate, struct tow__db **out,
+                 struct tow_error *err)
 {
-	for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++)
-		if (!strcmp(drivers[i]->name, driver))
-			return drivers[i]->open(dsn, out, err);
-	return tow_error_set(err, TOW_ECONFIG,
-	                     "this build has no database driver \"%s\", only \"%s\"", driver,
-	                     drivers[0]->name);
+	const struct tow__db_driver *driver = driver_named(name);
+	struct tow__db *db;
+	int r;
+
+	if (!driver)
+		return tow_error_set(err, TOW_ECONFIG,
+		                     "there is no database driver \"%s\": sqlite or postgres",
+		                     name);
+	r = driver->open(dsn, &db, err);
+	if (r)
+		return r;
+	db->driver = driver;
+	db->gate = gate ? gate : &db->own_gate;
+	*out = db;
+	return 0;
+}
+
+const char *tow__db_place(const struct tow__db *db)
+{
+	return db->place;
+}
+
+size_t tow__db_connections(const char *name)
+{
+	const struct tow__db_driver *driver = driver_named(name);
+
+	return driver ? driver->connections : 0;
 }
 
 void tow__db_close(struct tow__db *db)
@@ -55,6 +85,7 @@ void tow__db_begin(struct tow__db *db, enum tow__db_access access)
 {
 	assert(!db->in_transaction);
 	memset(&db->error, 0, sizeof db->error);
+	db->transient = 0;
 	db->in_transaction = 1;
 	db->driver->begin(db, access);
 }
@@ -83,6 +114,28 @@ void tow__db_rollback(struct tow__db *db)
 int tow__db_failed(const struct tow__db *db)
 {
 	return db->error.code;
+}
+
+int tow__db_transient(const struct tow__db *db)
+{
+	return db->transient;
+}
+
+void tow__db_announce(struct tow__db *db, uint64_t version)
+{
+	if (db->driver->announce)
+		tow__db_run(db, db->driver->announce, TOW__ARGS(tow__db_int(version)));
+}
+
+int tow__db_listen(struct tow__db *db, int wake_fd, uint64_t *version)
+{
+	assert(!db->in_transaction);
+	return db->driver->listen(db, wake_fd, version);
+}
+
+int tow__db_is_shared(const struct tow__db *db)
+{
+	return db->driver->listen != NULL;
 }
 
 void tow__db_fail(struct tow__db *db, int code, const char *format, ...)

@@ -4,14 +4,16 @@
 
 /*
  * One connection to a database, as little of it as the store needs, so that a driver stays small:
- * SQLite (sqlite.c) is one. SQL is written once, in what the drivers have in common: parameters are
- * $1, $2 ..., in order of first use; INSERT ... ON CONFLICT and RETURNING are there.
+ * SQLite (sqlite.c) and PostgreSQL (postgres.c). SQL is written once, in what the drivers have in
+ * common: parameters are $1, $2 ..., in order of first use; INSERT ... ON CONFLICT and RETURNING
+ * are there.
  *
  * Errors are sticky from _begin on: after the first one everything does nothing and gives nothing,
  * and _commit reports it (and rolls back). So a transaction reads straight down. A connection
  * belongs to one thread at a time, and every call below is within a transaction.
  */
 
+#include <stdatomic.h>
 #include <towonel/wire/buf.h>
 #include <towonel/wire/identity.h>
 
@@ -44,10 +46,24 @@ struct tow__db_value tow__db_id(const struct tow_id *id);
 			sizeof(struct tow__db_value)
 #define TOW__NO_ARGS NULL, 0
 
-/* Opens, which may create the file. Returns 0; TOW_ECONFIG for a driver that is not there,
- * TOW_EDENIED, TOW_EIO, TOW_EDB, TOW_ENOMEM. */
-int tow__db_open(const char *driver, const char *dsn, struct tow__db **out, struct tow_error *err);
+/* What the connections to one server share: when one of them could not be made, none is tried for
+ * a while, longer each time. All-zero: open. */
+struct tow__db_gate {
+	_Atomic uint64_t closed_until_ns;
+	_Atomic unsigned failures;
+};
+
+/* Opens, which may create the file. A server is connected to by the first _begin, and again by any
+ * later one when the connection was lost. gate: NULL for one of its own. Returns 0; TOW_ECONFIG for
+ * a driver that is not there or a dsn that it cannot read, TOW_EDENIED, TOW_EIO, TOW_EDB,
+ * TOW_ENOMEM. */
+int tow__db_open(const char *driver, const char *dsn, struct tow__db_gate *gate,
+                 struct tow__db **out, struct tow_error *err);
 void tow__db_close(struct tow__db *db); /* takes NULL */
+/* Which database this is, for messages: the dsn without its secrets. */
+const char *tow__db_place(const struct tow__db *db);
+/* How many connections serve a hub well; 0 for a driver that is not there. */
+size_t tow__db_connections(const char *driver);
 
 enum tow__db_access {
 	TOW__DB_READ,  /* sees one state throughout */
@@ -60,6 +76,19 @@ int tow__db_commit(struct tow__db *db, struct tow_error *err);
 void tow__db_rollback(struct tow__db *db);
 /* The error so far. */
 int tow__db_failed(const struct tow__db *db);
+/* 1: the last transaction failed only because of others at the same time (a deadlock, a
+ * serialisation failure), and may work when it is done again. */
+int tow__db_transient(const struct tow__db *db);
+
+/* With the commit, tells who listens on this database, in other processes too, of a version. */
+void tow__db_announce(struct tow__db *db, uint64_t version);
+/* Waits, on a connection that does nothing else (or asks something between two calls). Returns 0
+ * for *version announced; TOW_MORE when listening has begun, so that what was announced before is
+ * to be asked for; TOW_EUNAVAILABLE without a connection, which the next call tries to make when
+ * the gate opens; TOW_EOF once wake_fd is readable. */
+int tow__db_listen(struct tow__db *db, int wake_fd, uint64_t *version);
+/* Can others change this database, so that there is something to listen to? */
+int tow__db_is_shared(const struct tow__db *db);
 
 /* Several statements without parameters. */
 void tow__db_script(struct tow__db *db, const char *sql);
@@ -95,12 +124,17 @@ void tow__db_fail(struct tow__db *db, int code, const char *format, ...)
 struct tow__db {
 	const struct tow__db_driver *driver;
 	int in_transaction;
+	int transient; /* what error is */
 	struct tow_error error;
+	struct tow__db_gate *gate, own_gate;
+	char place[256];
 };
 
 /* What a driver does. Nothing is called while an error stands, but close, rollback and end. */
 struct tow__db_driver {
 	const char *name;
+	size_t connections; /* see tow__db_connections */
+	/* sets place; the rest of struct tow__db is set for it */
 	int (*open)(const char *dsn, struct tow__db **out, struct tow_error *err);
 	void (*close)(struct tow__db *db);
 	void (*begin)(struct tow__db *db, enum tow__db_access access);
@@ -116,7 +150,10 @@ struct tow__db_driver {
 	int (*is_null)(void *handle, int column);
 	int64_t (*get_int)(void *handle, int column);
 	struct tow_slice (*get_bytes)(void *handle, int column);
+	/* both NULL for a database that is one process's */
+	const char *announce; /* SQL with the version as $1 */
+	int (*listen)(struct tow__db *db, int wake_fd, uint64_t *version);
 };
-extern const struct tow__db_driver tow__db_sqlite;
+extern const struct tow__db_driver tow__db_sqlite, tow__db_postgres;
 
 #endif

@@ -78,33 +78,27 @@ static int tenant_still_there(struct tow__taking *s, const struct tow_id *tenant
 	return tow__count_of(s, "SELECT count(*) FROM tenants WHERE id = $1", tenant) == 1;
 }
 
-int tow__store_submit(struct tow__store *store, const struct tow__submission *in,
-                      uint64_t *sequence, struct tow__fault *fault)
+/* The transaction. */
+static int take_all(struct tow__taking *s, const struct tow__submission *in,
+                    const struct tow_entry *entries, uint64_t *sequence)
 {
-	struct tow__taking s = { store, in->now_ms, fault };
-	struct tow_entry *entries = calloc(in->count ? in->count : 1, sizeof *entries);
+	struct tow__store *store = s->store;
+	struct tow__fault *fault = s->fault;
 	uint64_t highest = 0;
 	size_t at = 0;
 
-	if (!entries)
-		return tow__fault_set(fault, TOW__UNAVAILABLE,
-		                      "the hub is out of memory, try again later");
-	if (!in->count)
-		tow__fault_set(fault, TOW__INVALID_REQUEST, "there is no entry");
-	if (fault->kind || verify(&s, in, entries))
-		goto out;
 	tow__store_begin(store, TOW__DB_WRITE);
-	if (!tenant_still_there(&s, &entries[0].tenant_id))
+	if (!tenant_still_there(s, &entries[0].tenant_id))
 		tow__fault_set(fault, TOW__TENANT_NOT_ALLOWED, "the tenant was removed");
 	for (; at < in->count && !fault->kind && !tow__db_failed(store->db); at++) {
 		if (entries[at].sequence > highest)
 			highest = entries[at].sequence;
-		take(&s, &entries[at], in->jws[at]);
+		take(s, &entries[at], in->jws[at]);
 	}
 	if (!fault->kind)
 		tow__log_compact(store, &entries[0].tenant_id);
 	if (!in->leave)
-		highest = tow__count_of(&s, "SELECT last_sequence FROM tenants WHERE id = $1",
+		highest = tow__count_of(s, "SELECT last_sequence FROM tenants WHERE id = $1",
 		                        &entries[0].tenant_id);
 	if (!tow__store_finish(store, fault))
 		*sequence = highest;
@@ -113,6 +107,24 @@ int tow__store_submit(struct tow__store *store, const struct tow__submission *in
 		snprintf(text, sizeof text, "entry %zu of %zu: %.300s", at, in->count, fault->text);
 		tow__fault_set(fault, fault->kind, "%s", text);
 	}
+	return fault->kind;
+}
+
+int tow__store_submit(struct tow__store *store, const struct tow__submission *in,
+                      uint64_t *sequence, struct tow__fault *fault)
+{
+	struct tow__taking s = { store, in->now_ms, fault };
+	struct tow_entry *entries = calloc(in->count ? in->count : 1, sizeof *entries);
+
+	if (!entries)
+		return tow__fault_set(fault, TOW__UNAVAILABLE,
+		                      "the hub is out of memory, try again later");
+	if (!in->count)
+		tow__fault_set(fault, TOW__INVALID_REQUEST, "there is no entry");
+	if (fault->kind || verify(&s, in, entries))
+		goto out;
+	while (take_all(&s, in, entries, sequence) && tow__store_again(store, fault))
+		;
 out:
 	free(entries);
 	return fault->kind;

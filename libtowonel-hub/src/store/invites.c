@@ -126,10 +126,9 @@ static int too_many(size_t count, struct tow__fault *fault)
 	                      TOW__PATTERNS_PER_TENANT);
 }
 
-int tow__store_invite_create(struct tow__store *store, const struct tow__invite *invite,
-                             const uint8_t secret_hash[TOW_HASH_SIZE],
-                             const uint8_t public_key[TOW_MLDSA_PUBLIC_SIZE],
-                             struct tow__fault *fault)
+static int create(struct tow__store *store, const struct tow__invite *invite,
+                  const uint8_t secret_hash[TOW_HASH_SIZE],
+                  const uint8_t public_key[TOW_MLDSA_PUBLIC_SIZE], struct tow__fault *fault)
 {
 	const struct tow_id *tenant = &invite->tenant_id;
 	const struct tow__names *names = &invite->hostnames;
@@ -155,6 +154,17 @@ int tow__store_invite_create(struct tow__store *store, const struct tow__invite 
 			add_pattern(store, tenant, names->items[i], fault);
 	tow__store_changed_tenant(store, tenant);
 	return tow__store_finish(store, fault);
+}
+
+int tow__store_invite_create(struct tow__store *store, const struct tow__invite *invite,
+                             const uint8_t secret_hash[TOW_HASH_SIZE],
+                             const uint8_t public_key[TOW_MLDSA_PUBLIC_SIZE],
+                             struct tow__fault *fault)
+{
+	while (create(store, invite, secret_hash, public_key, fault) &&
+	       tow__store_again(store, fault))
+		;
+	return fault->kind;
 }
 
 int tow__store_invite_get(struct tow__store *store, const uint8_t id[TOW_INVITE_ID_SIZE],
@@ -217,9 +227,9 @@ static int finish_with_patterns(struct tow__store *store, const struct tow__invi
 	return fault->kind;
 }
 
-int tow__store_invite_add_hostnames(struct tow__store *store, const uint8_t id[TOW_INVITE_ID_SIZE],
-                                    const struct tow__names *add, struct tow__names *hostnames,
-                                    struct tow__fault *fault)
+static int add_hostnames(struct tow__store *store, const uint8_t id[TOW_INVITE_ID_SIZE],
+                         const struct tow__names *add, struct tow__names *hostnames,
+                         struct tow__fault *fault)
 {
 	struct tow__invite invite = { .revoked_ms = 0 };
 
@@ -232,14 +242,23 @@ int tow__store_invite_add_hostnames(struct tow__store *store, const uint8_t id[T
 	return finish_with_patterns(store, &invite, hostnames, fault);
 }
 
+int tow__store_invite_add_hostnames(struct tow__store *store, const uint8_t id[TOW_INVITE_ID_SIZE],
+                                    const struct tow__names *add, struct tow__names *hostnames,
+                                    struct tow__fault *fault)
+{
+	while (add_hostnames(store, id, add, hostnames, fault) && tow__store_again(store, fault))
+		;
+	return fault->kind;
+}
+
 #define UNCOVERED                                                                                  \
 	"FROM hostnames WHERE tenant_id = $1 "                                                     \
 	"AND pattern NOT IN (SELECT p.pattern FROM patterns p WHERE p.tenant_id = $1) "            \
 	"AND zone NOT IN (SELECT p.pattern FROM patterns p WHERE p.tenant_id = $1)"
 
-int tow__store_invite_remove_hostname(struct tow__store *store,
-                                      const uint8_t id[TOW_INVITE_ID_SIZE], const char *pattern,
-                                      struct tow__names *hostnames, struct tow__fault *fault)
+static int remove_hostname(struct tow__store *store, const uint8_t id[TOW_INVITE_ID_SIZE],
+                           const char *pattern, struct tow__names *hostnames,
+                           struct tow__fault *fault)
 {
 	struct tow__db *db = store->db;
 	struct tow__invite invite = { .revoked_ms = 0 };
@@ -274,17 +293,29 @@ int tow__store_invite_remove_hostname(struct tow__store *store,
 	return finish_with_patterns(store, &invite, hostnames, fault);
 }
 
+int tow__store_invite_remove_hostname(struct tow__store *store,
+                                      const uint8_t id[TOW_INVITE_ID_SIZE], const char *pattern,
+                                      struct tow__names *hostnames, struct tow__fault *fault)
+{
+	while (remove_hostname(store, id, pattern, hostnames, fault) &&
+	       tow__store_again(store, fault))
+		;
+	return fault->kind;
+}
+
 int tow__store_invite_revoke(struct tow__store *store, const uint8_t id[TOW_INVITE_ID_SIZE],
                              uint64_t now_ms, struct tow__fault *fault)
 {
 	struct tow__invite invite;
 
-	tow__store_begin(store, TOW__DB_WRITE);
-	if (!find(store, id, &invite, NULL) || invite.revoked_ms)
-		not_found(fault);
-	else
-		tow__store_drop_tenant(store, &invite.tenant_id, now_ms);
-	return tow__store_finish(store, fault);
+	do {
+		tow__store_begin(store, TOW__DB_WRITE);
+		if (!find(store, id, &invite, NULL) || invite.revoked_ms)
+			not_found(fault);
+		else
+			tow__store_drop_tenant(store, &invite.tenant_id, now_ms);
+	} while (tow__store_finish(store, fault) && tow__store_again(store, fault));
+	return fault->kind;
 }
 
 int tow__store_invite_check(struct tow__store *store, const uint8_t id[TOW_INVITE_ID_SIZE],

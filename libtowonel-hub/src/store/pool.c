@@ -4,7 +4,9 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #define STACK_SIZE (1024 * 1024) /* ML-DSA wants some hundred KiB of it */
 
@@ -24,7 +26,11 @@ struct thread {
 struct tow__pool {
 	struct tow_loop *loop;
 	void (*changed)(void *user, uint64_t version);
+	void (*lost)(void *user);
 	void *user;
+	struct tow__db_gate gate;
+	struct thread listener; /* its store is NULL when there is nothing to listen to */
+	int wake_fd;            /* readable: the listener is to end */
 	void (*closed)(void *user);
 	void *closed_user;
 	size_t thread_count;
@@ -32,6 +38,9 @@ struct tow__pool {
 	struct queue writes, reads;
 	size_t waiting;
 	int stopping;
+	/* what the listener has to tell, which is on its way when told */
+	uint64_t heard;
+	int lost_it, told;
 	struct thread threads[];
 };
 
@@ -97,8 +106,61 @@ static void *run(void *user)
 	return NULL;
 }
 
+static void tell_on_loop(void *user)
+{
+	struct tow__pool *pool = user;
+	uint64_t version;
+	int lost;
+
+	pthread_mutex_lock(&pool->lock);
+	version = pool->heard;
+	lost = pool->lost_it;
+	pool->told = pool->lost_it = 0;
+	pthread_mutex_unlock(&pool->lock);
+	if (version && pool->changed)
+		pool->changed(pool->user, version);
+	if (lost && pool->lost)
+		pool->lost(pool->user);
+}
+
+/* However much is heard, one message is on its way at most. */
+static void tell(struct tow__pool *pool, uint64_t version, int lost)
+{
+	int told;
+
+	pthread_mutex_lock(&pool->lock);
+	told = pool->told;
+	pool->told = 1;
+	pool->lost_it |= lost;
+	if (version > pool->heard)
+		pool->heard = version;
+	pthread_mutex_unlock(&pool->lock);
+	if (!told)
+		post(pool, tell_on_loop, pool);
+}
+
+static void *listen_(void *user)
+{
+	struct thread *t = user;
+	int r, listening = 0;
+
+	for (;;) {
+		struct tow__fault fault = { 0 };
+		uint64_t version = 0;
+		r = tow__store_listen(t->store, t->pool->wake_fd, &version);
+		if (r == TOW_EOF)
+			return NULL;
+		/* what was announced while nobody listened */
+		if (r == TOW_MORE && !tow__store_see_version(t->store, &fault))
+			version = tow__store_version(t->store);
+		if (version || (r < 0 && listening))
+			tell(t->pool, version, r < 0);
+		listening = r >= 0;
+	}
+}
+
 /* Signals are the main thread's. */
-static int start(struct thread *t)
+static int start(struct thread *t, void *(*work)(void *user))
 {
 	pthread_attr_t attr;
 	sigset_t all, before;
@@ -109,7 +171,7 @@ static int start(struct thread *t)
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	r = pthread_attr_setstacksize(&attr, STACK_SIZE) ? TOW_ENOMEM : 0;
-	if (!r && pthread_create(&t->id, &attr, run, t))
+	if (!r && pthread_create(&t->id, &attr, work, t))
 		r = TOW_ENOMEM;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attr);
@@ -124,11 +186,16 @@ static void stop(struct tow__pool *pool)
 	pthread_cond_broadcast(&pool->writes.filled);
 	pthread_cond_broadcast(&pool->reads.filled);
 	pthread_mutex_unlock(&pool->lock);
+	if (pool->listener.started) {
+		eventfd_write(pool->wake_fd, 1);
+		pthread_join(pool->listener.id, NULL);
+	}
 	for (size_t i = 0; i < pool->thread_count; i++)
 		if (pool->threads[i].started)
 			pthread_join(pool->threads[i].id, NULL);
 	for (size_t i = 0; i < pool->thread_count; i++)
 		tow__store_close(pool->threads[i].store);
+	tow__store_close(pool->listener.store);
 }
 
 static void finish(void *user)
@@ -137,6 +204,8 @@ static void finish(void *user)
 	void (*closed)(void *) = pool->closed;
 	void *closed_user = pool->closed_user;
 
+	if (pool->wake_fd >= 0)
+		close(pool->wake_fd);
 	pthread_cond_destroy(&pool->writes.filled);
 	pthread_cond_destroy(&pool->reads.filled);
 	pthread_mutex_destroy(&pool->lock);
@@ -154,15 +223,24 @@ void tow__pool_free(struct tow__pool *pool)
 int tow__pool_new(const struct tow__pool_config *config, struct tow__pool **out,
                   struct tow_error *err)
 {
-	size_t count = config->threads ? config->threads : 1;
-	struct tow__pool *pool = calloc(1, sizeof *pool + count * sizeof pool->threads[0]);
+	size_t count =
+		config->threads ? config->threads : tow__db_connections(config->store.driver);
+	struct tow__store_config store = config->store;
+	struct tow__pool *pool;
 	int r = 0;
+
+	count = count ? count : 1; /* and _open says what is wrong with the driver */
+	pool = calloc(1, sizeof *pool + count * sizeof pool->threads[0]);
 
 	if (!pool)
 		return tow_error_set(err, TOW_ENOMEM, "out of memory");
 	pool->loop = config->loop;
 	pool->changed = config->changed;
+	pool->lost = config->lost;
 	pool->user = config->user;
+	pool->listener.pool = pool;
+	pool->wake_fd = -1;
+	store.gate = &pool->gate;
 	pool->thread_count = count;
 	pthread_mutex_init(&pool->lock, NULL);
 	queue_init(&pool->writes);
@@ -171,10 +249,12 @@ int tow__pool_new(const struct tow__pool_config *config, struct tow__pool **out,
 		struct thread *t = &pool->threads[i];
 		t->pool = pool;
 		t->queue = i ? &pool->reads : &pool->writes;
-		r = tow__store_open(&config->store, i == 0, &t->store, err);
+		r = tow__store_open(&store, i == 0, &t->store, err);
 	}
+	if (!r && tow__store_is_shared(pool->threads[0].store))
+		r = tow__store_open(&store, 0, &pool->listener.store, err);
 	for (size_t i = 0; i < count && !r; i++) {
-		r = start(&pool->threads[i]);
+		r = start(&pool->threads[i], run);
 		if (r)
 			tow_error_set(err, r, "cannot start the store's threads");
 	}
@@ -184,6 +264,14 @@ int tow__pool_new(const struct tow__pool_config *config, struct tow__pool **out,
 	}
 	*out = pool;
 	return 0;
+}
+
+int tow__pool_listen(struct tow__pool *pool)
+{
+	if (!pool->listener.store)
+		return 0;
+	pool->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return pool->wake_fd < 0 ? TOW_ENOMEM : start(&pool->listener, listen_);
 }
 
 int tow__pool_submit(struct tow__pool *pool, enum tow__db_access access, struct tow__job *job)

@@ -12,12 +12,16 @@ struct tow__store {
 	struct tow__store_config config;
 	uint64_t version; /* of the last commit */
 	uint64_t next;    /* of the transaction under way; 0 until something has changed */
+	unsigned tries;   /* of the operation under way that were in vain */
 };
 
 void tow__store_begin(struct tow__store *store, enum tow__db_access access);
 /* Commits, or rolls back when there is a fault already or the database failed. Returns as every
  * operation. */
 int tow__store_finish(struct tow__store *store, struct tow__fault *fault);
+/* After a failed _finish: 1 when it failed only because of others at the same time and is to be
+ * done again from its _begin, with the fault cleared. */
+int tow__store_again(struct tow__store *store, struct tow__fault *fault);
 
 /* Notes that something of the routes has changed in this transaction. */
 void tow__store_changed_tenant(struct tow__store *store, const struct tow_id *tenant);

@@ -15,7 +15,7 @@ extern const char tow__schema_001[];
 
 static const char *const files[] = { tow__schema_001 };
 
-int tow__schema_migrate(struct tow__db *db, struct tow_error *err)
+static int migrate(struct tow__db *db, struct tow_error *err)
 {
 	const uint64_t newest = sizeof files / sizeof *files;
 	struct tow__db_rows rows;
@@ -41,4 +41,12 @@ int tow__schema_migrate(struct tow__db *db, struct tow_error *err)
 		            "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
 		            TOW__ARGS(tow__db_int(newest)));
 	return tow__db_commit(db, err);
+}
+
+int tow__schema_migrate(struct tow__db *db, struct tow_error *err)
+{
+	int r = migrate(db, err);
+
+	/* another hub on the same tables, once in a blue moon */
+	return r && tow__db_transient(db) ? migrate(db, err) : r;
 }

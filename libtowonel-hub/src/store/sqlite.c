@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -102,14 +103,19 @@ static int setup(sqlite3 *handle)
 static int open_(const char *dsn, struct tow__db **out, struct tow_error *err)
 {
 	struct sqlite *s;
-	int code, r = create(dsn, err);
+	int code, r;
 
+	/* which would become a file's name, and its password part of a message */
+	if (!strncmp(dsn, "postgres", 8) && strstr(dsn, "://"))
+		return tow_error_set(err, TOW_ECONFIG,
+		                     "this is a PostgreSQL database, for the driver \"postgres\"");
+	r = create(dsn, err);
 	if (r)
 		return r;
 	s = calloc(1, sizeof *s);
 	if (!s)
 		return tow_error_set(err, TOW_ENOMEM, "out of memory");
-	s->db.driver = &tow__db_sqlite;
+	snprintf(s->db.place, sizeof s->db.place, "%s", dsn);
 	code = sqlite3_open_v2(dsn, &s->handle,
 	                       SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
 	                       NULL);
@@ -257,6 +263,7 @@ static struct tow_slice get_bytes(void *handle, int column)
 
 const struct tow__db_driver tow__db_sqlite = {
 	.name = "sqlite",
+	.connections = 4,
 	.open = open_,
 	.close = close_,
 	.begin = begin,

@@ -3,8 +3,13 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "store/schema.h"
+
+/* Times that an operation is done when others are in its way, and what it waits between them. */
+#define TRIES    5
+#define PAUSE_NS (10 * 1000 * 1000L)
 
 int tow__store_open(const struct tow__store_config *config, int migrate, struct tow__store **out,
                     struct tow_error *err)
@@ -19,11 +24,11 @@ int tow__store_open(const struct tow__store_config *config, int migrate, struct 
 		store->config.changes_kept = TOW__CHANGES_KEPT;
 	if (!store->config.entries_kept)
 		store->config.entries_kept = TOW__ENTRIES_KEPT;
-	r = tow__db_open(config->driver, config->dsn, &store->db, err);
+	r = tow__db_open(config->driver, config->dsn, config->gate, &store->db, err);
 	if (!r && migrate) {
 		r = tow__schema_migrate(store->db, err);
 		if (r)
-			tow_error_prefix(err, "%s", config->dsn);
+			tow_error_prefix(err, "%s", tow__db_place(store->db));
 	}
 	if (r) {
 		tow__store_close(store);
@@ -44,6 +49,31 @@ void tow__store_close(struct tow__store *store)
 uint64_t tow__store_version(const struct tow__store *store)
 {
 	return store->version;
+}
+
+int tow__store_see_version(struct tow__store *store, struct tow__fault *fault)
+{
+	struct tow__db_rows rows;
+	uint64_t version = 0;
+
+	tow__store_begin(store, TOW__DB_READ);
+	for (rows = tow__db_query(store->db, "SELECT value FROM meta WHERE key = 'version'",
+	                          TOW__NO_ARGS);
+	     tow__db_next(&rows);)
+		version = tow__db_get_int(&rows, 0);
+	if (!tow__store_finish(store, fault))
+		store->version = version;
+	return fault->kind;
+}
+
+int tow__store_is_shared(const struct tow__store *store)
+{
+	return tow__db_is_shared(store->db);
+}
+
+int tow__store_listen(struct tow__store *store, int wake_fd, uint64_t *version)
+{
+	return tow__db_listen(store->db, wake_fd, version);
 }
 
 int tow__store_port_reserved(const struct tow__store *store, uint16_t port)
@@ -73,6 +103,7 @@ int tow__store_finish(struct tow__store *store, struct tow__fault *fault)
 	case 0:
 		if (store->next)
 			store->version = store->next;
+		store->tries = 0;
 		return 0;
 	case TOW_EUNAVAILABLE:
 		return tow__fault_set(fault, TOW__UNAVAILABLE,
@@ -85,6 +116,23 @@ int tow__store_finish(struct tow__store *store, struct tow__fault *fault)
 		return tow__fault_set(fault, TOW__INTERNAL, "the hub's database failed: %s",
 		                      err.text);
 	}
+}
+
+int tow__store_again(struct tow__store *store, struct tow__fault *fault)
+{
+	uint16_t jitter;
+	struct timespec pause = { 0, 0 };
+
+	if (!tow__db_transient(store->db) || ++store->tries >= TRIES) {
+		store->tries = 0;
+		return 0;
+	}
+	/* not in step with the other one */
+	tow_random(&jitter, sizeof jitter);
+	pause.tv_nsec = (long)store->tries * (PAUSE_NS + PAUSE_NS * jitter / UINT16_MAX);
+	nanosleep(&pause, NULL);
+	memset(fault, 0, sizeof *fault);
+	return 1;
 }
 
 /* One version per transaction, however much it changes. */
@@ -101,6 +149,7 @@ uint64_t tow__store_next_version(struct tow__store *store)
 		     TOW__NO_ARGS);
 	     tow__db_next(&rows);)
 		store->next = tow__db_get_int(&rows, 0);
+	tow__db_announce(db, store->next);
 	if (store->next > kept) {
 		uint64_t upto = store->next - kept;
 		if (tow__db_run(db, "DELETE FROM changes WHERE version <= $1",
@@ -166,13 +215,15 @@ int tow__store_ping(struct tow__store *store, struct tow__fault *fault)
 
 int tow__store_try_write(struct tow__store *store, struct tow__fault *fault)
 {
-	tow__store_begin(store, TOW__DB_WRITE);
-	/* a value that stays the same would not be written */
-	tow__db_run(store->db,
-	            "INSERT INTO meta (key, value) VALUES ('writes_tried', 1) "
-	            "ON CONFLICT (key) DO UPDATE SET value = meta.value + 1",
-	            TOW__NO_ARGS);
-	return tow__store_finish(store, fault);
+	do {
+		tow__store_begin(store, TOW__DB_WRITE);
+		/* a value that stays the same would not be written */
+		tow__db_run(store->db,
+		            "INSERT INTO meta (key, value) VALUES ('writes_tried', 1) "
+		            "ON CONFLICT (key) DO UPDATE SET value = meta.value + 1",
+		            TOW__NO_ARGS);
+	} while (tow__store_finish(store, fault) && tow__store_again(store, fault));
+	return fault->kind;
 }
 
 int tow__store_count_tenants(struct tow__store *store, uint64_t *count, struct tow__fault *fault)

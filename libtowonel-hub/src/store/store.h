@@ -33,10 +33,12 @@
 #define TOW__ENTRIES_KEPT 8192
 
 struct tow__store;
+struct tow__db_gate;
 
 struct tow__store_config {
-	const char *driver; /* "sqlite" */
+	const char *driver; /* "sqlite", "postgres" */
 	const char *dsn;
+	struct tow__db_gate *gate; /* of all stores on one database; NULL: one of its own */
 	int allow_privileged_ports;
 	const uint16_t *reserved_ports; /* borrowed for the store's life */
 	size_t reserved_port_count;
@@ -44,8 +46,8 @@ struct tow__store_config {
 	uint64_t entries_kept; /* 0: TOW__ENTRIES_KEPT */
 };
 
-/* Connects. migrate: bring the schema up to date, which the first of several connections does.
- * Returns 0; TOW_ECONFIG, TOW_EDENIED, TOW_EIO, TOW_EDB, TOW_EUNAVAILABLE, TOW_ENOMEM. */
+/* migrate: connect and bring the schema up to date, which the first of several does. Returns 0;
+ * TOW_ECONFIG, TOW_EDENIED, TOW_EIO, TOW_EDB, TOW_EUNAVAILABLE, TOW_ENOMEM. */
 int tow__store_open(const struct tow__store_config *config, int migrate, struct tow__store **out,
                     struct tow_error *err);
 void tow__store_close(struct tow__store *store); /* takes NULL */
@@ -54,6 +56,12 @@ int tow__store_ping(struct tow__store *store, struct tow__fault *fault);
 int tow__store_try_write(struct tow__store *store, struct tow__fault *fault);
 /* Of the routes, as this connection last made or saw it. */
 uint64_t tow__store_version(const struct tow__store *store);
+/* Sees which it is now. */
+int tow__store_see_version(struct tow__store *store, struct tow__fault *fault);
+/* Waits until somebody makes a new version, as tow__db_listen. Only for a store that is shared: one
+ * whose database other hubs may use too. */
+int tow__store_is_shared(const struct tow__store *store);
+int tow__store_listen(struct tow__store *store, int wake_fd, uint64_t *version);
 /* The rules that ports follow, apart from who holds them. */
 int tow__store_port_reserved(const struct tow__store *store, uint16_t port);
 /* Drops agents that have expired, and the entries about them. */

@@ -19,10 +19,12 @@ int tow__store_drop_tenant(struct tow__store *store, const struct tow_id *tenant
 int tow__store_tenant_remove(struct tow__store *store, const struct tow_id *id, uint64_t now_ms,
                              struct tow__fault *fault)
 {
-	tow__store_begin(store, TOW__DB_WRITE);
-	if (!tow__store_drop_tenant(store, id, now_ms))
-		tow__fault_set(fault, TOW__NOT_FOUND, "there is no such tenant");
-	return tow__store_finish(store, fault);
+	do {
+		tow__store_begin(store, TOW__DB_WRITE);
+		if (!tow__store_drop_tenant(store, id, now_ms))
+			tow__fault_set(fault, TOW__NOT_FOUND, "there is no such tenant");
+	} while (tow__store_finish(store, fault) && tow__store_again(store, fault));
+	return fault->kind;
 }
 
 static int find_key(struct tow__store *store, const struct tow_id *id,

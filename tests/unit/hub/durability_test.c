@@ -6,7 +6,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <signal.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,14 +15,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-static void sql(struct fixture *f, const char *text)
-{
-	sqlite3 *db;
-
-	assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(db, text, NULL, NULL, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_close(db), SQLITE_OK);
-}
+#include "drivers.h"
 
 static void a_newer_database_is_refused(void **state)
 {
@@ -33,11 +25,11 @@ static void a_newer_database_is_refused(void **state)
 
 	tow__store_close(f->store);
 	f->store = NULL;
-	sql(f, "UPDATE meta SET value = value + 1 WHERE key = 'schema'");
+	fixture_sql(f, "UPDATE meta SET value = value + 1 WHERE key = 'schema'");
 	assert_int_equal(tow__store_open(&f->config, 1, &store, &err), TOW_EDB);
 	assert_non_null(strstr(err.text, "newer version"));
-	assert_non_null(strstr(err.text, f->path));
-	sql(f, "UPDATE meta SET value = value - 1 WHERE key = 'schema'");
+	assert_non_null(strstr(err.text, f->dsn[0] ? "/postgres: " : f->path));
+	fixture_sql(f, "UPDATE meta SET value = value - 1 WHERE key = 'schema'");
 	fixture_reopen(f);
 }
 
@@ -50,10 +42,10 @@ static void a_migration_is_one_transaction(void **state)
 
 	tow__store_close(f->store);
 	f->store = NULL;
-	unlink(f->path);
-	sql(f, "CREATE TABLE agents (in_the_way INT)");
+	fixture_empty(f);
+	fixture_sql(f, "CREATE TABLE agents (in_the_way INT)");
 	assert_int_equal(tow__store_open(&f->config, 1, &store, &err), TOW_EDB);
-	sql(f, "DROP TABLE agents");
+	fixture_sql(f, "DROP TABLE agents");
 	/* meta or tenants, left behind, would be in the way now */
 	fixture_reopen(f);
 }
@@ -232,12 +224,7 @@ static void processes_that_race_leave_one_winner(void **state)
 
 		tow__store_close(f->store);
 		f->store = NULL;
-		for (int i = 0; i < 3; i++) {
-			static const char *const suffixes[] = { "", "-wal", "-shm" };
-			char path[96];
-			snprintf(path, sizeof path, "%s%s", f->path, suffixes[i]);
-			unlink(path);
-		}
+		fixture_empty(f);
 		assert_int_equal(pipe(gate), 0);
 		for (int i = 0; i < COUNT; i++) {
 			pids[i] = fork();
@@ -275,14 +262,17 @@ static void processes_that_race_leave_one_winner(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
+	const struct CMUnitTest both[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 		T(a_newer_database_is_refused),
 		T(a_migration_is_one_transaction),
-		T(what_cannot_be_opened_is_named),
-		T(a_full_disk_refuses_and_recovers),
 		T(processes_that_race_leave_one_winner),
 		T(killed_at_any_moment_nothing_acknowledged_is_missing),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	const struct CMUnitTest files[] = {
+		T(what_cannot_be_opened_is_named),
+		T(a_full_disk_refuses_and_recovers),
+	};
+	return run_on_drivers(both, sizeof both / sizeof *both, files,
+	                      sizeof files / sizeof *files);
 }

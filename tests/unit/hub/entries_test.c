@@ -11,6 +11,8 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "drivers.h"
+
 static struct tow_entry port_entry(struct tenant *t, enum tow_entry_op op, const char *name,
                                    uint16_t port)
 {
@@ -613,5 +615,5 @@ int main(void)
 		T(a_long_log_loses_what_is_void),
 		T(a_tenant_leaves_by_itself),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return run_on_drivers(tests, sizeof tests / sizeof *tests, NULL, 0);
 }

@@ -10,7 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include <sqlite3.h>
+
+#include "postgres_server.h"
+#include "store/db.h"
 
 static const uint16_t reserved[] = { 8443, 20001 };
 
@@ -22,16 +24,56 @@ static void open_store(struct fixture *f)
 		fail_msg("%s", err.text);
 }
 
+void fixture_sql(struct fixture *f, const char *sql)
+{
+	struct tow__db *db;
+	struct tow_error err;
+
+	assert_int_equal(tow__db_open(f->config.driver, f->config.dsn, NULL, &db, NULL), 0);
+	tow__db_begin(db, TOW__DB_WRITE);
+	tow__db_script(db, sql);
+	if (tow__db_commit(db, &err))
+		fail_msg("%s", err.text);
+	tow__db_close(db);
+}
+
+uint64_t fixture_number(struct fixture *f, const char *sql)
+{
+	struct tow__db *db;
+	struct tow__db_rows rows;
+	struct tow_error err;
+	uint64_t number = UINT64_MAX;
+
+	assert_int_equal(tow__db_open(f->config.driver, f->config.dsn, NULL, &db, NULL), 0);
+	tow__db_begin(db, TOW__DB_READ);
+	for (rows = tow__db_query(db, sql, TOW__NO_ARGS); tow__db_next(&rows);)
+		number = tow__db_get_int(&rows, 0);
+	if (tow__db_commit(db, &err))
+		fail_msg("%s", err.text);
+	tow__db_close(db);
+	return number;
+}
+
+static int on_postgres(const struct fixture *f)
+{
+	return !strcmp(f->config.driver, "postgres");
+}
+
 int fixture_setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof *f);
 
 	assert_non_null(f);
-	snprintf(f->dir, sizeof f->dir, "/tmp/towonel-hub-XXXXXX");
-	assert_non_null(mkdtemp(f->dir));
-	snprintf(f->path, sizeof f->path, "%s/hub.db", f->dir);
-	f->config.driver = "sqlite";
-	f->config.dsn = f->path;
+	f->config.driver = *state ? *state : "sqlite";
+	if (on_postgres(f)) {
+		postgres_schema_make(f->dsn);
+		f->config.dsn = f->dsn;
+	} else {
+		snprintf(f->dir, sizeof f->dir, "/tmp/towonel-hub-XXXXXX");
+		assert_non_null(mkdtemp(f->dir));
+		snprintf(f->path, sizeof f->path, "%s/hub.db", f->dir);
+		f->config.dsn = f->path;
+	}
 	f->config.reserved_ports = reserved;
 	f->config.reserved_port_count = sizeof reserved / sizeof *reserved;
 	open_store(f);
@@ -46,30 +88,37 @@ static void check_counters(struct fixture *f)
 		"SELECT count(*) FROM tenants t "
 		"WHERE entry_count <> (SELECT count(*) FROM entries WHERE tenant_id = t.id) "
 		"OR hostname_count <> (SELECT count(*) FROM hostnames WHERE tenant_id = t.id)";
-	sqlite3 *db;
-	sqlite3_stmt *stmt;
 
-	assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
-	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
-	assert_int_equal(sqlite3_column_int(stmt, 0), 0);
-	sqlite3_finalize(stmt);
-	sqlite3_close(db);
+	assert_int_equal(fixture_number(f, sql), 0);
 }
 
-int fixture_teardown(void **state)
+void fixture_empty(struct fixture *f)
 {
 	static const char *const suffixes[] = { "", "-wal", "-shm", "-journal" };
-	struct fixture *f = *state;
 	char path[96];
 
-	tow__store_close(f->store);
-	check_counters(f);
+	if (on_postgres(f)) {
+		postgres_schema_drop(f->dsn);
+		postgres_schema_make(f->dsn);
+		return;
+	}
 	for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
 		snprintf(path, sizeof path, "%s%s", f->path, suffixes[i]);
 		unlink(path);
 	}
-	assert_int_equal(rmdir(f->dir), 0);
+}
+
+int fixture_teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	tow__store_close(f->store);
+	check_counters(f);
+	fixture_empty(f);
+	if (on_postgres(f))
+		postgres_schema_drop(f->dsn);
+	else
+		assert_int_equal(rmdir(f->dir), 0);
 	free(f);
 	return 0;
 }

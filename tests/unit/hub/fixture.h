@@ -2,14 +2,15 @@
 #ifndef FIXTURE_H
 #define FIXTURE_H
 
-/* A store in a directory of its own, and tenants that sign. Failures end the test. */
+/* A store of its own, and tenants that sign; on either driver. Failures end the test. */
 
 #include "store/store.h"
 
 #define NOW 1700000000000ULL
 
 struct fixture {
-	char dir[64], path[80];
+	char dir[64], path[80]; /* of SQLite's file */
+	char dsn[160];          /* of PostgreSQL's schema */
 	struct tow__store_config config;
 	struct tow__store *store;
 };
@@ -21,9 +22,15 @@ struct tenant {
 	uint64_t sequence; /* of the last entry */
 };
 
+/* *state: the driver, as run_on_drivers has it; NULL: sqlite. */
 int fixture_setup(void **state);
 int fixture_teardown(void **state);
 void fixture_reopen(struct fixture *f);
+/* With the store closed: makes the database one that nobody has used. */
+void fixture_empty(struct fixture *f);
+/* Runs statements on the database, beside the store. */
+void fixture_sql(struct fixture *f, const char *sql);
+uint64_t fixture_number(struct fixture *f, const char *sql);
 
 /* patterns: comma-separated. Returns the store's answer. */
 enum tow__fault_kind tenant_make(struct fixture *f, struct tenant *t, const char *name,

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "drivers.h"
+
 static void patterns_of_two_tenants_never_overlap(void **state)
 {
 	static const struct {
@@ -255,5 +257,5 @@ int main(void)
 		T(an_expired_invite_says_so_to_its_owner_only),
 		T(revoking_releases_everything_and_outlives_a_restart),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return run_on_drivers(tests, sizeof tests / sizeof *tests, NULL, 0);
 }

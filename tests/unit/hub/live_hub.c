@@ -13,6 +13,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "postgres_server.h"
+
 static const uint16_t reserved[] = { 8443 };
 
 static void keep_line(void *user, enum tow_log_level level, const char *line)
@@ -40,8 +42,8 @@ static void start(struct live_hub *h)
 		.operator_key = OPERATOR_KEY,
 		.listen = { .family = 4, .bytes = { 127, 0, 0, 1 } },
 		.public_url = "https://hub.example.eu:8443",
-		.db_driver = "sqlite",
-		.db_dsn = h->db,
+		.db_driver = h->driver,
+		.db_dsn = h->dsn[0] ? h->dsn : h->db,
 		.db_max_open_conns = 3,
 		.reserved_ports = reserved,
 		.reserved_port_count = 1,
@@ -94,30 +96,58 @@ int live_hub_setup(void **state)
 	assert_non_null(h);
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 	pthread_mutex_init(&h->lock, NULL);
-	snprintf(h->dir, sizeof h->dir, "/tmp/towonel-hub-XXXXXX");
-	assert_non_null(mkdtemp(h->dir));
-	snprintf(h->db, sizeof h->db, "%s/hub.db", h->dir);
+	h->driver = *state ? *state : "sqlite";
+	if (!strcmp(h->driver, "postgres")) {
+		postgres_schema_make(h->dsn);
+	} else {
+		snprintf(h->dir, sizeof h->dir, "/tmp/towonel-hub-XXXXXX");
+		assert_non_null(mkdtemp(h->dir));
+		snprintf(h->db, sizeof h->db, "%s/hub.db", h->dir);
+	}
 	tow_node_key_generate(&h->key);
 	start(h);
 	*state = h;
 	return 0;
 }
 
-int live_hub_teardown(void **state)
+struct live_hub *live_hub_beside(const struct live_hub *h)
 {
-	static const char *const suffixes[] = { "", "-wal", "-shm" };
-	struct live_hub *h = *state;
-	char path[96];
+	struct live_hub *other = calloc(1, sizeof *other);
 
+	assert_non_null(other);
+	assert_true(h->dsn[0]);
+	pthread_mutex_init(&other->lock, NULL);
+	other->driver = h->driver;
+	snprintf(other->dsn, sizeof other->dsn, "%s", h->dsn);
+	tow_node_key_generate(&other->key);
+	start(other);
+	return other;
+}
+
+void live_hub_free(struct live_hub *h)
+{
 	stop(h);
-	for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
-		snprintf(path, sizeof path, "%s%s", h->db, suffixes[i]);
-		unlink(path);
-	}
-	assert_int_equal(rmdir(h->dir), 0);
 	tow_buf_deinit(&h->logged);
 	pthread_mutex_destroy(&h->lock);
 	free(h);
+}
+
+int live_hub_teardown(void **state)
+{
+	static const char *const suffixes[] = { "", "-wal", "-shm" };
+	struct live_hub *h = *state, was = *h;
+	char path[96];
+
+	live_hub_free(h);
+	if (was.dsn[0]) {
+		postgres_schema_drop(was.dsn);
+		return 0;
+	}
+	for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+		snprintf(path, sizeof path, "%s%s", was.db, suffixes[i]);
+		unlink(path);
+	}
+	assert_int_equal(rmdir(was.dir), 0);
 	return 0;
 }
 

@@ -9,7 +9,10 @@
 #include <towonel/hub.h>
 
 struct live_hub {
-	char dir[64], db[80], url[64];
+	char dir[64], db[80]; /* of SQLite's file */
+	char dsn[160];        /* of PostgreSQL's schema */
+	char url[64];
+	const char *driver;
 	struct tow_node_key key;
 	struct tow_loop *loop;
 	struct tow_log *log;
@@ -28,9 +31,13 @@ struct reply {
 	char total_count[16], retry_after[16], request_id[80];
 };
 
+/* *state: the driver, as run_on_drivers has it; NULL: sqlite. */
 int live_hub_setup(void **state);
 int live_hub_teardown(void **state);
 void live_hub_restart(struct live_hub *h);
+/* A second hub on the same PostgreSQL. */
+struct live_hub *live_hub_beside(const struct live_hub *h);
+void live_hub_free(struct live_hub *h); /* leaves the database */
 /* Runs fn on the hub's loop, and waits for it. */
 void live_hub_do(struct live_hub *h, void (*fn)(struct live_hub *h));
 

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <cmocka.h>
 
+#include "drivers.h"
 #include "store/pool.h"
 
 struct bench {
@@ -212,5 +213,5 @@ int main(void)
 		T(what_waits_at_the_close_is_done),
 		T(the_queue_has_an_end),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return run_on_drivers(tests, sizeof tests / sizeof *tests, NULL, 0);
 }

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "drivers.h"
+
 /* Asks from the table's version and applies the answer. Returns its kind, or -1 when there was
  * nothing. */
 static int follow(struct fixture *f, struct tow_route_table *table, size_t *bytes)
@@ -246,5 +248,5 @@ int main(void)
 		T(a_delta_costs_what_changed),
 		T(who_is_too_far_behind_gets_a_snapshot),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return run_on_drivers(tests, sizeof tests / sizeof *tests, NULL, 0);
 }

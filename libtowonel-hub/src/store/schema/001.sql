@@ -1,5 +1,5 @@
--- The hub's state, for SQLite and PostgreSQL. Written in what both understand; a driver replaces the one
--- word that differs (BLOB, which is BYTEA in PostgreSQL). Times are Unix milliseconds. The table meta is
+-- The hub's state, for SQLite and PostgreSQL. Written in what both understand; the driver of PostgreSQL replaces
+-- the two words that differ: BLOB by BYTEA, TEXT by TEXT COLLATE "C". Times are Unix milliseconds. The table meta is
 -- there already: key, value; its rows are 'schema' (the number of the newest file applied), 'version' (of the
 -- routes), 'pruned' (the change log has nothing up to and including this version any more).
 
