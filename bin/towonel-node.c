@@ -42,7 +42,7 @@ struct settings {
 	struct tow_addr hub_listen, hub_health_listen;
 	char *hub_public_url;
 	char *operator_key_path;
-	char *db_driver, *db_dsn;
+	char *db_driver, *db_dsn; /* db_dsn: NULL for hub.db */
 	uint64_t db_max_open_conns;
 	int allow_privileged_ports;
 
@@ -117,19 +117,19 @@ static const struct tow_setting table[] = {
 	  .type = TOW_SETTING_STRING,
 	  AT(db_driver),
 	  .default_text = "sqlite",
-	  .help = "sqlite" },
+	  .help = "sqlite or postgres" },
 	{ .name = "TOWONEL_HUB_DB_DSN",
-	  .type = TOW_SETTING_PATH,
+	  .type = TOW_SETTING_SECRET,
 	  AT(db_dsn),
-	  .default_text = "hub.db",
-	  .help = "the database's file" },
+	  .help = "the database: a file, or postgres://USER:PASSWORD@HOST:PORT/DATABASE; default "
+	          "for sqlite: hub.db in the data directory" },
 	{ .name = "TOWONEL_HUB_DB_MAX_OPEN_CONNS",
 	  .type = TOW_SETTING_UINT,
 	  AT(db_max_open_conns),
-	  .default_text = "4",
 	  .min = 1,
 	  .max = 64,
-	  .help = "database connections" },
+	  .help = "database connections; default: 4 for sqlite, 25 for postgres (which takes one "
+	          "more to listen)" },
 	{ .name = "TOWONEL_HUB_ALLOW_PRIVILEGED_PORTS",
 	  .type = TOW_SETTING_BOOL,
 	  AT(allow_privileged_ports),
@@ -357,6 +357,7 @@ static int start_health(struct node *node, const char *variable, struct tow_addr
 static int start_hub(struct node *node, struct tow_error *err)
 {
 	struct settings *s = &node->settings;
+	char file[4096];
 	/* Ports that a service may not claim, because this host needs them. */
 	const uint16_t reserved[] = { 80,
 		                      s->hub_listen.port,
@@ -374,7 +375,7 @@ static int start_hub(struct node *node, struct tow_error *err)
 		.listen = s->hub_listen,
 		.public_url = node->public_url,
 		.db_driver = s->db_driver,
-		.db_dsn = s->db_dsn,
+		.db_dsn = s->db_dsn ? s->db_dsn : file,
 		.db_max_open_conns = s->db_max_open_conns,
 		.allow_privileged_ports = s->allow_privileged_ports,
 		.reserved_ports = reserved,
@@ -386,6 +387,11 @@ static int start_hub(struct node *node, struct tow_error *err)
 		{ "db_driver", "TOWONEL_HUB_DB_DRIVER" },
 		{ "db_dsn", "TOWONEL_HUB_DB_DSN" },
 	};
+	if (!s->db_dsn && strcmp(s->db_driver, "postgres") == 0)
+		return tow_error_set(err, TOW_ECONFIG,
+		                     "TOWONEL_HUB_DB_DSN: the driver postgres needs "
+		                     "postgres://USER:PASSWORD@HOST:PORT/DATABASE");
+	snprintf(file, sizeof file, "%s/hub.db", s->data_dir);
 	config.dual_stack = widen(&config.listen, "TOWONEL_HUB_LISTEN_ADDR");
 	int rc = tow_hub_new(&config, &node->hub, err);
 	if (rc != 0) {

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+"""The main job with the hub's state in PostgreSQL, which goes away and comes back meanwhile."""
+
+import pytest
+
+from support.origins import curl
+from support.postgres import ENCODED, PASSWORD, Postgres, programs, tells_password
+from support.process import wait_until
+
+pytestmark = pytest.mark.skipif(not programs(), reason="PostgreSQL is not installed")
+
+NAME = "app.alice.example.eu"
+
+
+@pytest.fixture
+def postgres(tmp_path, stack):
+    server = Postgres(tmp_path / "postgres.log")
+    stack.callback(server.close)
+    return server.start()
+
+
+def on(postgres):
+    return {"TOWONEL_HUB_DB_DRIVER": "postgres", "TOWONEL_HUB_DB_DSN": postgres.dsn}
+
+
+def works(node, authority, name=NAME):
+    done = curl(name, node.edge_port, cacert=authority.cert, path="/who")
+    return done.returncode == 0 and done.stdout == "127.0.0.1\n"
+
+
+def test_the_main_job(postgres, make_node, make_agent, make_nginx, authority):
+    nginx = make_nginx(NAME)
+    node = make_node(**on(postgres))
+    token = node.invite(NAME)
+    make_agent(token, [{"hostname": NAME, "origin": nginx.address}])
+    assert works(node, authority)
+    assert postgres.ask("SELECT pattern FROM hostnames") == NAME
+
+    # the server goes: the hub says so, and traffic goes on
+    postgres.stop()
+    wait_until(lambda: node.hub_ready()[0] == 503, "the hub says that its store is gone")
+    assert "store: " in node.hub_ready()[1]
+    refused = node.towonel("invite", "create", "--name", "bob", "--hostnames", "b.eu")
+    assert refused.returncode == 1
+    assert "database" in refused.stderr
+    assert node.towonel("invite", "list").returncode == 1
+    assert works(node, authority)
+
+    # it comes back: so does the hub
+    postgres.start()
+    wait_until(lambda: node.hub_ready()[0] == 200, "the hub has its store again")
+    node.invite("b.eu", name="bob")
+    assert works(node, authority)
+
+    # nothing that was acknowledged needs an orderly end of either
+    postgres.kill()
+    node.kill()
+    postgres.start()
+    node.start()
+    assert {invite["name"] for invite in node.invites()} == {"alice", "bob"}
+    wait_until(lambda: works(node, authority), "the agent is back")
+    assert not tells_password(node.process.log())
+    assert "the database fails" in node.process.log()
+
+
+def test_two_nodes_on_one_database(postgres, make_node, make_agent, make_nginx, authority):
+    """What one hub accepts, the other has, and its edge too."""
+    one, two = (make_node(name=name, **on(postgres)) for name in ("one", "two"))
+    nginx = make_nginx(NAME, "b.eu")
+    token = one.invite(NAME, "b.eu")
+    make_agent(token, [{"hostname": NAME, "origin": nginx.address}])
+    assert works(one, authority)
+    assert [invite["name"] for invite in two.invites()] == ["alice"]
+    assert two.towonel("invite", "revoke", "--id", one.invites()[0]["invite_id"]).returncode == 0
+    # said to the other hub, heard by this one's edge
+    wait_until(lambda: not works(one, authority), "the revoked tenant is cut off", 5)
+
+
+@pytest.mark.parametrize("dsn, says", [
+    (None, "TOWONEL_HUB_DB_DSN"),
+    (f"postgres://towonel:{ENCODED}@127.0.0.1:1/towonel", "Connection refused"),
+    (f"postgres://towonel:{PASSWORD}@127.0.0.1/towonel", "percent-encoding"),
+    ("/var/lib/towonel/hub.db", "postgres://"),
+])
+def test_what_is_wrong_with_the_dsn_is_said_without_it(make_node, dsn, says):
+    node = make_node(start=False, TOWONEL_HUB_DB_DRIVER="postgres", TOWONEL_HUB_DB_DSN=dsn)
+    node.start(wait=False)
+    assert node.process.wait() == 2
+    assert "TOWONEL_HUB_DB_DSN" in node.process.log()
+    assert says in node.process.log()
+    assert not tells_password(node.process.log())
+
+
+def test_a_dsn_for_the_wrong_driver_is_not_taken_for_a_file(make_node, tmp_path):
+    dsn = f"postgres://towonel:{ENCODED}@127.0.0.1/towonel"
+    node = make_node(start=False, TOWONEL_HUB_DB_DSN=dsn)
+    node.start(wait=False)
+    assert node.process.wait() == 2
+    assert "postgres" in node.process.log()
+    assert not tells_password(node.process.log())
+
+
+def test_a_wrong_password_is_not_repeated(postgres, make_node):
+    dsn = postgres.dsn.replace(ENCODED, "hunter2hunter2")
+    node = make_node(start=False, TOWONEL_HUB_DB_DRIVER="postgres", TOWONEL_HUB_DB_DSN=dsn)
+    node.start(wait=False)
+    assert node.process.wait() == 2
+    assert "password authentication failed" in node.process.log()
+    assert "hunter2" not in node.process.log()
+
+
+def test_a_newer_database_is_refused(postgres, make_node):
+    node = make_node(**on(postgres))
+    node.stop()
+    postgres.ask("UPDATE meta SET value = value + 1 WHERE key = 'schema'")
+    node.start(wait=False)
+    assert node.process.wait() == 2
+    assert "newer version" in node.process.log()
+    assert not tells_password(node.process.log())
+
+
+def test_connections_are_made_when_needed(postgres, make_node):
+    node = make_node(TOWONEL_HUB_DB_MAX_OPEN_CONNS="2", **on(postgres))
+    for _ in range(8):
+        node.invites()
+    count = int(postgres.ask("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'towonel'"))
+    assert 2 <= count <= 3
