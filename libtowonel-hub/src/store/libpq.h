@@ -20,18 +20,20 @@
 	X(PQconninfoParse)                                                                         \
 	X(PQconsumeInput)                                                                          \
 	X(PQerrorMessage)                                                                          \
-	X(PQexec)                                                                                  \
-	X(PQexecPrepared)                                                                          \
 	X(PQfinish)                                                                                \
 	X(PQfreemem)                                                                               \
+	X(PQgetResult)                                                                             \
 	X(PQgetisnull)                                                                             \
 	X(PQgetlength)                                                                             \
 	X(PQgetvalue)                                                                              \
+	X(PQisBusy)                                                                                \
 	X(PQnotifies)                                                                              \
 	X(PQntuples)                                                                               \
-	X(PQprepare)                                                                               \
 	X(PQresultErrorField)                                                                      \
 	X(PQresultStatus)                                                                          \
+	X(PQsendPrepare)                                                                           \
+	X(PQsendQuery)                                                                             \
+	X(PQsendQueryPrepared)                                                                     \
 	X(PQsetNoticeReceiver)                                                                     \
 	X(PQsocket)                                                                                \
 	X(PQstatus)                                                                                \

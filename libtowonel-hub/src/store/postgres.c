@@ -42,6 +42,11 @@ enum { OID_UNKNOWN = 0, OID_BYTEA = 17, OID_INT8 = 20, OID_TEXT = 25 };
 
 #define ARGS_MAX 16
 
+/* How long an answer is waited for: a little longer than the server tries to give one (setup, in
+ * connect_). A script is one that makes or changes tables. */
+#define ANSWER_MS 12000
+#define SCRIPT_MS (3600 * 1000)
+
 struct postgres {
 	struct tow__db db;
 	const struct tow__pq *pq;
@@ -50,6 +55,7 @@ struct postgres {
 	const char **known; /* SQL that this connection has prepared, as statement "sINDEX" */
 	size_t known_count, known_cap;
 	int stale;     /* the connection is not to be used for another transaction */
+	int late;      /* an answer did not come in time */
 	int listening; /* this connection has said LISTEN */
 };
 
@@ -102,9 +108,10 @@ static void fail(struct postgres *p, const PGresult *rows)
 		             p->stale ? TOW_EUNAVAILABLE
 		             : rows   ? TOW_EDB
 		                      : TOW_ENOMEM,
-		             p->stale ? "the connection to the database was lost"
-		             : rows   ? "the database gave an answer that was not asked for"
-		                      : "out of memory");
+		             p->late    ? "the database does not answer"
+		             : p->stale ? "the connection to the database was lost"
+		             : rows     ? "the database gave an answer that was not asked for"
+		                        : "out of memory");
 		return;
 	}
 	for (size_t i = 0; i < sizeof states / sizeof *states; i++)
@@ -124,10 +131,57 @@ static int succeeded(const struct postgres *p, const PGresult *rows)
 	       p->pq->PQresultStatus(rows) == PGRES_TUPLES_OK;
 }
 
-/* Statements without parameters; what they give is not looked at. */
-static int execute(struct postgres *p, const char *sql)
+/* 1: there is something to read. */
+static int wait_for_input(struct postgres *p, uint64_t deadline_ns)
 {
-	PGresult *rows = p->pq->PQexec(p->conn, sql);
+	struct pollfd fd = { p->pq->PQsocket(p->conn), POLLIN, 0 };
+	uint64_t now = tow_now_ns();
+
+	if (now < deadline_ns &&
+	    poll(&fd, 1, (int)((deadline_ns - now) / TOW_NSEC_PER_MSEC) + 1) != 0)
+		return 1;
+	p->late = p->stale = 1;
+	return 0;
+}
+
+/* The answer to what has been sent (1: it could be); of several, the last one. It is not waited for
+ * much longer than the server has for it: one that hangs keeps its connections open. NULL: none
+ * came. */
+static PGresult *answer(struct postgres *p, int sent, int timeout_ms)
+{
+	uint64_t deadline = tow_now_ns() + (uint64_t)timeout_ms * TOW_NSEC_PER_MSEC;
+	PGresult *last = NULL, *next;
+
+	while (sent) {
+		/* reading fails with the connection, and then _getResult says so */
+		while (p->pq->PQisBusy(p->conn)) {
+			if (!wait_for_input(p, deadline)) {
+				p->pq->PQclear(last);
+				return NULL;
+			}
+			if (!p->pq->PQconsumeInput(p->conn))
+				break;
+		}
+		next = p->pq->PQgetResult(p->conn);
+		if (!next)
+			break;
+		p->pq->PQclear(last);
+		last = next;
+		if (p->pq->PQstatus(p->conn) == CONNECTION_BAD)
+			break;
+	}
+	return last;
+}
+
+static PGresult *ask(struct postgres *p, const char *sql)
+{
+	return answer(p, p->pq->PQsendQuery(p->conn, sql), ANSWER_MS);
+}
+
+/* Statements without parameters; what they give is not looked at. */
+static int execute(struct postgres *p, const char *sql, int timeout_ms)
+{
+	PGresult *rows = answer(p, p->pq->PQsendQuery(p->conn, sql), timeout_ms);
 	int ok = succeeded(p, rows);
 
 	if (!ok)
@@ -143,7 +197,7 @@ static void disconnect(struct postgres *p)
 	p->pq->PQfinish(p->conn);
 	p->conn = NULL;
 	p->known_count = 0;
-	p->stale = 0;
+	p->stale = p->late = 0;
 	p->listening = 0;
 }
 
@@ -213,8 +267,8 @@ static int connect_(struct postgres *p)
 	};
 	/* No wait is for ever, a hub that hangs does not stop the others for long; and what was
 	 * acknowledged is on disk, whatever the server's default is. */
-	static const char setup[] = "SET lock_timeout = '10s'; SET statement_timeout = '30s'; "
-				    "SET idle_in_transaction_session_timeout = '30s'; "
+	static const char setup[] = "SET lock_timeout = '5s'; SET statement_timeout = '10s'; "
+				    "SET idle_in_transaction_session_timeout = '15s'; "
 				    "SELECT set_config('synchronous_commit', 'on', false) "
 				    "WHERE current_setting('synchronous_commit') = 'off'";
 	char reason[200];
@@ -237,7 +291,7 @@ static int connect_(struct postgres *p)
 		return 0;
 	}
 	p->pq->PQsetNoticeReceiver(p->conn, ignore_notice, NULL);
-	if (!execute(p, setup)) {
+	if (!execute(p, setup, ANSWER_MS)) {
 		disconnect(p);
 		close_gate(p);
 		return 0;
@@ -299,7 +353,7 @@ static void begin(struct tow__db *db, enum tow__db_access access)
 		fresh = !p->conn;
 		if (fresh && !connect_(p))
 			return;
-		rows = p->pq->PQexec(p->conn, sql[access]);
+		rows = ask(p, sql[access]);
 		ok = succeeded(p, rows);
 		/* one that was left from before the server went: nothing was begun on it */
 		if (!ok && (fresh || p->pq->PQstatus(p->conn) != CONNECTION_BAD)) {
@@ -313,7 +367,7 @@ static void begin(struct tow__db *db, enum tow__db_access access)
 static void commit(struct tow__db *db)
 {
 	struct postgres *p = of(db);
-	PGresult *rows = p->pq->PQexec(p->conn, "COMMIT");
+	PGresult *rows = ask(p, "COMMIT");
 
 	/* a transaction that had failed would answer ROLLBACK, successfully */
 	if (!succeeded(p, rows) || strcmp(p->pq->PQcmdStatus(rows), "COMMIT") != 0)
@@ -330,7 +384,11 @@ static void rollback(struct tow__db *db)
 	switch (p->pq->PQtransactionStatus(p->conn)) {
 	case PQTRANS_IDLE: break;
 	case PQTRANS_INTRANS:
-	case PQTRANS_INERROR: p->pq->PQclear(p->pq->PQexec(p->conn, "ROLLBACK")); break;
+	case PQTRANS_INERROR:
+		/* the end of the connection does that, too */
+		if (!p->stale)
+			p->pq->PQclear(ask(p, "ROLLBACK"));
+		break;
 	case PQTRANS_ACTIVE:
 	case PQTRANS_UNKNOWN: p->stale = 1; break;
 	}
@@ -380,8 +438,8 @@ static void script(struct tow__db *db, const char *sql)
 	if (r)
 		tow__db_fail(db, TOW_ENOMEM, "out of memory");
 	/* tables may be large */
-	else if (execute(of(db), "SET LOCAL statement_timeout = 0"))
-		execute(of(db), (const char *)tow_buf_peek(&text).base);
+	else if (execute(of(db), "SET LOCAL statement_timeout = 0", ANSWER_MS))
+		execute(of(db), (const char *)tow_buf_peek(&text).base, SCRIPT_MS);
 	tow_buf_deinit(&text);
 }
 
@@ -422,7 +480,7 @@ static int prepare(struct postgres *p, const char *sql, const struct tow__db_val
 	}
 	for (size_t arg = 0; arg < count; arg++)
 		types[arg] = oid_of(&args[arg]);
-	rows = p->pq->PQprepare(p->conn, name, sql, (int)count, types);
+	rows = answer(p, p->pq->PQsendPrepare(p->conn, name, sql, (int)count, types), ANSWER_MS);
 	ok = succeeded(p, rows);
 	if (ok)
 		p->known[p->known_count++] = sql;
@@ -479,7 +537,9 @@ static void *start(struct tow__db *db, const char *sql, const struct tow__db_val
 	}
 	r->pq = p->pq;
 	r->row = -1;
-	r->rows = p->pq->PQexecPrepared(p->conn, name, (int)count, values, lens, formats, 1);
+	r->rows = answer(
+		p, p->pq->PQsendQueryPrepared(p->conn, name, (int)count, values, lens, formats, 1),
+		ANSWER_MS);
 	if (!succeeded(p, r->rows)) {
 		fail(p, r->rows);
 		end(db, r);
@@ -553,7 +613,7 @@ static int begin_listening(struct postgres *p, int wake_fd)
 	}
 	if (!connect_(p))
 		return TOW_EUNAVAILABLE;
-	if (!execute(p, "LISTEN " CHANNEL)) {
+	if (!execute(p, "LISTEN " CHANNEL, ANSWER_MS)) {
 		disconnect(p);
 		close_gate(p);
 		return TOW_EUNAVAILABLE;

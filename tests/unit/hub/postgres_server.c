@@ -231,13 +231,12 @@ void postgres_stop(void)
 	end_with(SIGINT);
 }
 
-void postgres_kill(void)
+/* Sends a signal to the processes that the server has started. */
+static void signal_children(int signal)
 {
 	char path[80], line[4096] = "";
 	FILE *file;
 
-	/* so that it makes no more of them while they are counted */
-	kill(server.pid, SIGSTOP);
 	snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)server.pid, (int)server.pid);
 	file = fopen(path, "r");
 	assert_non_null(file);
@@ -246,10 +245,26 @@ void postgres_kill(void)
 			pid_t child = (pid_t)strtol(at, &end, 10);
 			if (end == at)
 				break;
-			kill(child, SIGKILL);
+			kill(child, signal);
 		}
 	fclose(file);
+}
+
+void postgres_kill(void)
+{
+	/* so that it makes no more of them while they are counted */
+	kill(server.pid, SIGSTOP);
+	signal_children(SIGKILL);
 	end_with(SIGKILL);
+}
+
+void postgres_freeze(int freeze)
+{
+	if (freeze)
+		kill(server.pid, SIGSTOP);
+	signal_children(freeze ? SIGSTOP : SIGCONT);
+	if (!freeze)
+		kill(server.pid, SIGCONT);
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)

@@ -18,6 +18,7 @@ void postgres_schema_drop(const char *dsn);
 void postgres_stop(void); /* in order; clients are cut off */
 void postgres_kill(void); /* every process of it, as a power cut would */
 void postgres_start(void);
+void postgres_freeze(int freeze); /* every process of it stands still; 0: goes on */
 void postgres_end(void); /* stops, and removes the directory; nothing when it never started */
 
 #endif

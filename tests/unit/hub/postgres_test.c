@@ -265,6 +265,27 @@ static void an_outage_is_said_and_ends_by_itself(void **state)
 	live_hub_free(b);
 }
 
+/* One that keeps its connections and says nothing holds nobody up for ever. */
+static void a_server_that_hangs_is_given_up(void **state)
+{
+	struct fixture *f = *state;
+	struct tenant t;
+	struct tow__fault fault = { 0 };
+	struct tow_entry e;
+	uint64_t began;
+
+	tenant_make_ok(f, &t, "t", "*.t.eu");
+	e = entry_of(&t, TOW_ENTRY_UPSERT_HOSTNAME, "a.t.eu");
+	postgres_freeze(1);
+	began = tow_now_ns();
+	assert_int_equal(submit(f, &t, &e, 1, &fault), TOW__UNAVAILABLE);
+	assert_true(tow_now_ns() - began < 40 * TOW_NSEC_PER_SEC);
+	postgres_freeze(0);
+	assert_non_null(strstr(fault.text, "does not answer"));
+	submit_ok(f, &t, e);
+	tenant_deinit(&t);
+}
+
 /* Connections that died while nobody used them are replaced before anybody notices. */
 static void a_restart_between_two_requests_is_not_noticed(void **state)
 {
@@ -521,6 +542,7 @@ int main(void)
 		H(what_one_hub_accepts_the_other_has_soon),
 		H(hubs_that_write_at_once_leave_no_gap),
 		H(an_outage_is_said_and_ends_by_itself),
+		S(a_server_that_hangs_is_given_up),
 		S(a_restart_between_two_requests_is_not_noticed),
 		S(a_killed_server_loses_nothing_acknowledged),
 		S(what_met_others_is_done_again),
