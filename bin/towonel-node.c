@@ -121,8 +121,8 @@ static const struct tow_setting table[] = {
 	{ .name = "TOWONEL_HUB_DB_DSN",
 	  .type = TOW_SETTING_SECRET,
 	  AT(db_dsn),
-	  .help = "the database: a file, or postgres://USER:PASSWORD@HOST:PORT/DATABASE; default "
-	          "for sqlite: hub.db in the data directory" },
+	  .help = "a file (default: hub.db in the data directory), or "
+	          "postgres://USER:PASSWORD@HOST:PORT/DATABASE" },
 	{ .name = "TOWONEL_HUB_DB_MAX_OPEN_CONNS",
 	  .type = TOW_SETTING_UINT,
 	  AT(db_max_open_conns),
