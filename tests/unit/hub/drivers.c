@@ -10,12 +10,6 @@
 #include "drivers.h"
 #include "postgres_server.h"
 
-static void postgres_is_not_installed(void **state)
-{
-	(void)state;
-	skip();
-}
-
 static int stop_server(void **state)
 {
 	(void)state;

@@ -9,6 +9,9 @@
  */
 
 int postgres_installed(void);
+/* The test to run when it is not: says so, where it is seen. (cmocka's skip() writes "not ok", which
+ * is a failure to what reads it.) */
+void postgres_is_not_installed(void **state);
 
 #define POSTGRES_DSN_SIZE 160
 /* An empty schema, which is where the dsn leads; dsn[0] != 0: the same again. */

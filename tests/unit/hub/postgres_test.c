@@ -100,6 +100,18 @@ static uint64_t await_tenant(struct follower *f, const struct tow_id *tenant)
 	return tow_now_ns() - began;
 }
 
+/* It was told everything by changes, but for the beginning. */
+static uint64_t version_without_a_gap(struct follower *f)
+{
+	uint64_t version;
+
+	pthread_mutex_lock(&f->lock);
+	assert_int_equal(f->snapshots, 1);
+	version = tow_route_table_version(f->table);
+	pthread_mutex_unlock(&f->lock);
+	return version;
+}
+
 /* Makes a tenant with an invite for "NAME.eu"; its id. */
 static struct tow_id tenant_through(struct live_hub *h, const char *name)
 {
@@ -181,8 +193,7 @@ static void hubs_that_write_at_once_leave_no_gap(void **state)
 		for (int f = 0; f < 2; f++)
 			await_tenant(&followers[f], &makers[i % 2].made[i / 2]);
 	for (int f = 0; f < 2; f++) {
-		assert_int_equal(followers[f].snapshots, 1);
-		assert_int_equal(tow_route_table_version(followers[f].table), 1 + 2 * EACH);
+		assert_int_equal(version_without_a_gap(&followers[f]), 1 + 2 * EACH);
 		unfollow(&followers[f]);
 	}
 	live_hub_free(b);
@@ -259,7 +270,7 @@ static void an_outage_is_said_and_ends_by_itself(void **state)
 		assert_true(has_tenant(&followers[1], &before));
 	}
 	for (int f = 0; f < 2; f++) {
-		assert_int_equal(followers[f].snapshots, 1);
+		assert_true(version_without_a_gap(&followers[f]) > 6);
 		unfollow(&followers[f]);
 	}
 	live_hub_free(b);
@@ -519,12 +530,6 @@ static void who_cannot_connect_says_why_and_no_password(void **state)
 	}
 }
 
-static void no_postgres(void **state)
-{
-	(void)state;
-	skip();
-}
-
 static int end_server(void **state)
 {
 	(void)state;
@@ -535,7 +540,7 @@ static int end_server(void **state)
 int main(void)
 {
 	static char postgres[] = "postgres";
-	const struct CMUnitTest missing[] = { cmocka_unit_test(no_postgres) };
+	const struct CMUnitTest missing[] = { cmocka_unit_test(postgres_is_not_installed) };
 	const struct CMUnitTest tests[] = {
 #define H(name) { #name, name, live_hub_setup, live_hub_teardown, postgres }
 #define S(name) { #name, name, fixture_setup, fixture_teardown, postgres }
