@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <towonel/tunnel/hub_client.h>
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@ struct tow_hub_client {
 	struct tow_id hub_id;
 	struct tow_node_key key;
 	int has_key;
+	const struct tow_tenant_key *tenant_key;
 	char *operator_key;
 	struct hub_call *calls;
 };
@@ -41,6 +43,7 @@ struct tow_hub_client *tow_hub_client_new(const struct tow_hub_client_config *co
 		client->key = *config->key;
 		client->has_key = 1;
 	}
+	client->tenant_key = config->tenant_key;
 	if (config->operator_key) {
 		client->operator_key = strdup(config->operator_key);
 		if (!client->operator_key) {
@@ -184,8 +187,10 @@ static void on_done(void *user, const struct tow_http_result *result)
 static int format_auth(const struct tow_hub_client *client, enum tow_hub_auth auth,
                        const char *domain, struct tow_slice body, struct tow_buf *out)
 {
-	char signature[TOW_REQUEST_SIGNATURE_SIZE];
+	char signature[TOW_TENANT_REQUEST_SIGNATURE_SIZE];
 	int rc = 0;
+
+	static_assert(sizeof signature >= TOW_REQUEST_SIGNATURE_SIZE, "holds either");
 
 	if (auth == TOW_HUB_OPERATOR && client->operator_key) {
 		/* at once, so that no shorter copy is left behind */
@@ -195,6 +200,11 @@ static int format_auth(const struct tow_hub_client *client, enum tow_hub_auth au
 	} else if (auth == TOW_HUB_SIGNED && client->has_key) {
 		tow_request_sign(&client->key, domain, tow_wall_ms(), body, signature);
 		rc = tow_buf_printf(out, "Authorization: %s", signature);
+	} else if (auth == TOW_HUB_TENANT && client->tenant_key) {
+		rc = tow_tenant_request_sign(client->tenant_key, domain, tow_wall_ms(), body,
+		                             signature);
+		if (!rc)
+			rc = tow_buf_printf(out, "Authorization: %s", signature);
 	}
 	return rc ? rc : tow_buf_append(out, "", 1);
 }

@@ -120,6 +120,21 @@ int tow_file_replace(const char *path, struct tow_slice bytes, unsigned mode, st
 	return sync_directory(path, err);
 }
 
+int tow_file_create(const char *path, struct tow_slice bytes, unsigned mode, struct tow_error *err)
+{
+	char temp[PATH_MAX];
+	int status = write_aside(path, bytes, mode, temp, err);
+
+	if (status)
+		return status;
+	if (link(temp, path))
+		status = errno == EEXIST
+		                 ? tow_error_set(err, TOW_ECONFLICT, "%s is there already", path)
+		                 : write_error(err, "write", path, errno);
+	unlink(temp);
+	return status ? status : sync_directory(path, err);
+}
+
 static int read_descriptor(int fd, const char *path, size_t max, struct tow_buf *out,
                            struct tow_error *err)
 {
@@ -194,7 +209,8 @@ static int parse_key(const char *path, enum tow_key_format format, struct tow_sl
 {
 	static const char *const wanted[] = { [TOW_KEY_RAW] = "32 bytes",
 		                              [TOW_KEY_HEX] = "64 hex digits",
-		                              [TOW_KEY_BASE64URL] = "43 characters of base64url" };
+		                              [TOW_KEY_BASE64URL] = "43 characters of base64url",
+		                              [TOW_KEY_SEED] = "32 bytes, or 64 hex digits" };
 	uint8_t parsed[TOW_SECRET_SIZE];
 	int n = -1;
 
@@ -202,6 +218,8 @@ static int parse_key(const char *path, enum tow_key_format format, struct tow_sl
 		n = tow_hex_decode(trim(bytes), parsed, sizeof parsed);
 	} else if (format == TOW_KEY_BASE64URL) {
 		n = tow_base64url_decode(trim(bytes), parsed, sizeof parsed);
+	} else if (format == TOW_KEY_SEED) {
+		n = tow_seed_parse(bytes, parsed, NULL) ? -1 : (int)sizeof parsed;
 	} else if (bytes.len == sizeof parsed) {
 		memcpy(parsed, bytes.base, sizeof parsed);
 		n = (int)sizeof parsed;
@@ -241,7 +259,7 @@ static struct tow_slice encode_key(enum tow_key_format format, const uint8_t key
 {
 	size_t len;
 
-	if (format == TOW_KEY_RAW)
+	if (format == TOW_KEY_RAW || format == TOW_KEY_SEED)
 		return tow_slice_make(key, TOW_SECRET_SIZE);
 	if (format == TOW_KEY_HEX)
 		tow_hex_encode(key, TOW_SECRET_SIZE, text);
@@ -256,20 +274,12 @@ static struct tow_slice encode_key(enum tow_key_format format, const uint8_t key
 static int make_key(const char *path, enum tow_key_format format, uint8_t key[TOW_SECRET_SIZE],
                     struct tow_error *err)
 {
-	char text[TOW_HEX_SIZE(TOW_SECRET_SIZE) + 1], temp[PATH_MAX];
+	char text[TOW_HEX_SIZE(TOW_SECRET_SIZE) + 1];
 	uint8_t fresh[TOW_SECRET_SIZE];
 	int status;
 
 	tow_random(fresh, sizeof fresh);
-	status = write_aside(path, encode_key(format, fresh, text), 0600, temp, err);
-	if (!status) {
-		if (link(temp, path))
-			status = errno == EEXIST ? TOW_ECONFLICT
-			                         : write_error(err, "write", path, errno);
-		unlink(temp);
-	}
-	if (!status)
-		status = sync_directory(path, err);
+	status = tow_file_create(path, encode_key(format, fresh, text), 0600, err);
 	if (!status)
 		memcpy(key, fresh, sizeof fresh);
 	tow_wipe(fresh, sizeof fresh);

@@ -65,11 +65,11 @@ static void put_file(const char *bytes, size_t len, unsigned mode)
 static void a_key_is_made_once_in_every_format(void **state)
 {
 	static const size_t sizes[] = {
-		[TOW_KEY_RAW] = 32, [TOW_KEY_HEX] = 65, [TOW_KEY_BASE64URL] = 44
+		[TOW_KEY_RAW] = 32, [TOW_KEY_HEX] = 65, [TOW_KEY_BASE64URL] = 44, [TOW_KEY_SEED] = 32
 	};
 
 	(void)state;
-	for (int format = TOW_KEY_RAW; format <= TOW_KEY_BASE64URL; format++) {
+	for (int format = TOW_KEY_RAW; format <= TOW_KEY_SEED; format++) {
 		uint8_t first[TOW_SECRET_SIZE] = { 0 }, second[TOW_SECRET_SIZE],
 			zero[TOW_SECRET_SIZE] = { 0 };
 		struct tow_error err;
@@ -108,6 +108,9 @@ static const struct {
 	{ TOW_KEY_HEX, HEX "\n", 0 },
 	{ TOW_KEY_HEX, HEX "\r\n", 0 },
 	{ TOW_KEY_HEX, "", TOW_EPARSE },
+	{ TOW_KEY_SEED, HEX "\n", 0 },
+	{ TOW_KEY_SEED, "thirty-one bytes are not enough", TOW_EPARSE },
+	{ TOW_KEY_SEED, B64, TOW_EPARSE },
 	{ TOW_KEY_HEX, HEX "0", TOW_EPARSE },
 	{ TOW_KEY_HEX, HEX "00", TOW_EPARSE },
 	{ TOW_KEY_HEX, "x" HEX, TOW_EPARSE },
@@ -279,6 +282,24 @@ static void files_are_read_whole_or_not(void **state)
 	free(big);
 }
 
+static void a_file_is_made_but_never_made_anew(void **state)
+{
+	struct tow_buf bytes = { 0 };
+	struct tow_error err;
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(tow_file_create(path, tow_slice_of("first"), 0600, &err), 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	assert_int_equal(tow_file_create(path, tow_slice_of("second"), 0600, &err), TOW_ECONFLICT);
+	assert_non_null(strstr(err.text, path));
+	assert_int_equal(tow_file_read(path, 10, &bytes, &err), 0);
+	assert_true(tow_slice_equal(tow_buf_peek(&bytes), tow_slice_of("first")));
+	assert_int_equal(sweep(), 1); /* no temporary file */
+	tow_buf_deinit(&bytes);
+}
+
 static void directories_are_made_with_their_parents(void **state)
 {
 	struct tow_error err;
@@ -316,6 +337,7 @@ int main(void)
 		KEY_TEST(a_directory_that_is_not_there_is_told),
 		KEY_TEST(what_cannot_be_written_changes_nothing),
 		KEY_TEST(files_are_read_whole_or_not),
+		KEY_TEST(a_file_is_made_but_never_made_anew),
 		KEY_TEST(directories_are_made_with_their_parents),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

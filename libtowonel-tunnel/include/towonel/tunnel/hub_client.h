@@ -23,13 +23,15 @@ struct tow_hub_client_config {
 	char url[TOW_URL_MAX];         /* without a trailing slash */
 	struct tow_id hub_id;          /* zero: verify chain and name */
 	const struct tow_node_key *key; /* for signed requests; NULL; copied */
+	const struct tow_tenant_key *tenant_key; /* for requests of the tenant; NULL; borrowed */
 	const char *operator_key;      /* bearer; NULL; copied */
 };
 
 enum tow_hub_auth {
 	TOW_HUB_NO_AUTH,
 	TOW_HUB_OPERATOR,
-	TOW_HUB_SIGNED, /* with the domain given */
+	TOW_HUB_SIGNED, /* by the node key, with the domain given */
+	TOW_HUB_TENANT, /* by the tenant key, with the domain given */
 };
 
 struct tow_hub_answer {
@@ -48,8 +50,8 @@ tow_hub_client_new(const struct tow_hub_client_config *config); /* NULL: no memo
 void tow_hub_client_free(
 	struct tow_hub_client *client); /* wipes keys; calls under way are cancelled */
 
-/* body is taken (NULL: none). domain: of the signature, for TOW_HUB_SIGNED. *out may be cancelled
- * until done was called. Returns 0, TOW_ENOMEM, TOW_EINVAL (URL). */
+/* body is taken (NULL: none). domain: of the signature, where there is one. *out may be
+ * cancelled until done was called. Returns 0, TOW_ENOMEM, TOW_EINVAL (URL), TOW_ECRYPTO. */
 int tow_hub_call(struct tow_hub_client *client, const char *method, const char *path, json_t *body,
                  enum tow_hub_auth auth, const char *domain, tow_hub_answered done, void *user,
                  struct tow_http_call **out);

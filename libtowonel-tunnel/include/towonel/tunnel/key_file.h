@@ -20,6 +20,7 @@ enum tow_key_format {
 	TOW_KEY_RAW,       /* the 32 bytes */
 	TOW_KEY_HEX,       /* 64 hex digits and a newline */
 	TOW_KEY_BASE64URL, /* 43 characters and a newline */
+	TOW_KEY_SEED,      /* read as raw or hex, made raw */
 };
 
 /* Reads the 32-byte key in path, or makes one of random bytes when there is no such file; *created
@@ -38,6 +39,8 @@ int tow_file_read(const char *path, size_t max, struct tow_buf *out, struct tow_
  * TOW_EIO. */
 int tow_file_replace(const char *path, struct tow_slice bytes, unsigned mode,
                      struct tow_error *err);
+/* As tow_file_replace, but never over a file that is there: TOW_ECONFLICT. */
+int tow_file_create(const char *path, struct tow_slice bytes, unsigned mode, struct tow_error *err);
 /* Makes a directory and its parents, mode 0700, unless it is there. Returns 0; TOW_EDENIED,
  * TOW_EIO. */
 int tow_directory_make(const char *path, struct tow_error *err);
