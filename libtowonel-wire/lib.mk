@@ -16,6 +16,7 @@ SOURCES := \
 	src/hostname.c \
 	src/identity.c \
 	src/json.c \
+	src/key_backup.c \
 	src/nearest.c \
 	src/proxy_header.c \
 	src/request_signature.c \

@@ -16,6 +16,7 @@
 #include "wire/error.h"
 #include "wire/hostname.h"
 #include "wire/identity.h"
+#include "wire/key_backup.h"
 #include "wire/limits.h"
 #include "wire/nearest.h"
 #include "wire/proxy_header.h"

@@ -75,6 +75,10 @@
 #define TOW_ENTRY_MAX 65536         /* one JWS in text form */
 #define TOW_ENTRIES_PER_BATCH 4096
 #define TOW_PORT_RANGE_MAX 512
+#define TOW_KEY_BACKUP_MAX 4096
+#define TOW_KEY_BACKUP_PASSES_MAX 16 /* Argon2id's: what a backup may ask for before it is known */
+#define TOW_KEY_BACKUP_MEMORY_KIB_MIN 8 /* to be genuine */
+#define TOW_KEY_BACKUP_MEMORY_KIB_MAX 1048576
 #define TOW_HTTP_BODY_MAX 65536
 #define TOW_HTTP_ENTRIES_BODY_MAX 1048576
 #define TOW_HTTP_HEADER_MAX 16384   /* request line and all header fields */
