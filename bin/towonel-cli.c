@@ -3,6 +3,8 @@
  * towonel: the command line. Finds the command in the table, reads the options, runs it. `towonel
  * serve`, and `towonel` alone, become towonel-node.
  */
+#include <assert.h>
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,53 +14,100 @@
 #include "cli/cli.h"
 #include "common.h"
 
-#define PROGRAM     "towonel"
-#define OPTIONS_MAX 32
+#define PROGRAM "towonel"
 
-static const struct command *const commands[] = {
-	&invite_create,
-	&invite_list,
-	&invite_revoke,
+const struct command *const cli_commands[] = {
+	&invite_create,     &invite_list,       &invite_hostnames, &invite_revoke,
+	&tenant_list,       &tenant_remove,     &tenant_leave,     &tenant_init,
+	&tenant_export_key, &tenant_import_key, &entry_submit,     &entry_list,
+	&port_available,    &port_list,         &status_all,
 };
-#define COMMAND_COUNT (sizeof commands / sizeof *commands)
+const size_t cli_command_count = sizeof cli_commands / sizeof *cli_commands;
 
 enum {
 	OPTION_HUB_URL = 1000,
 	OPTION_API_KEY,
+	OPTION_KEY_PATH,
+	OPTION_TOKEN,
 	OPTION_JSON,
 	OPTION_HELP,
 };
 
-static const struct option common_options[] = {
-	{ "hub-url", required_argument, NULL, OPTION_HUB_URL },
-	{ "api-key", required_argument, NULL, OPTION_API_KEY },
-	{ "json", no_argument, NULL, OPTION_JSON },
-	{ "help", no_argument, NULL, OPTION_HELP },
+/* Those that several commands take: whose they are, and what --help says. */
+static const struct {
+	int who; /* 0: every command's */
+	struct option option;
+	const char *help;
+} common[] = {
+	{ CLI_OPERATOR,
+	  { "api-key", required_argument, NULL, OPTION_API_KEY },
+	  "  --api-key KEY      the operator's key; default TOWONEL_OPERATOR_KEY, else "
+	  "operator.key in\n"
+	  "                     TOWONEL_DATA_DIR, here, or in " DATA_DIR_SYSTEM "\n" },
+	{ CLI_KEY,
+	  { "key-path", required_argument, NULL, OPTION_KEY_PATH },
+	  "  --key-path FILE    the tenant's key, see towonel tenant init\n" },
+	{ CLI_TOKEN,
+	  { "token", required_argument, NULL, OPTION_TOKEN },
+	  "  --token TOKEN      the tenant's invite token; default TOWONEL_INVITE_TOKEN, which "
+	  "no list of\n"
+	  "                     processes shows\n" },
+	{ 0,
+	  { "hub-url", required_argument, NULL, OPTION_HUB_URL },
+	  "  --hub-url URL      the hub, https://HOST:PORT[#NODE-ID]; default TOWONEL_HUB_URL, "
+	  "else the token's,\n"
+	  "                     else this host\n" },
+	{ 0,
+	  { "json", no_argument, NULL, OPTION_JSON },
+	  "  --json             print one JSON document\n" },
+	{ 0, { "help", no_argument, NULL, OPTION_HELP }, "" },
 };
-#define COMMON_COUNT (sizeof common_options / sizeof *common_options)
+#define COMMON_COUNT (sizeof common / sizeof *common)
 
-static void print_common(void)
+static int takes(const struct command *command, size_t index)
 {
-	fputs("\n"
-	      "  --hub-url URL      the hub, https://HOST:PORT[#NODE-ID]; default TOWONEL_HUB_URL, "
-	      "else this host\n"
-	      "  --api-key KEY      the operator's key; default TOWONEL_OPERATOR_KEY, else "
-	      "operator.key in\n"
-	      "                     TOWONEL_DATA_DIR, here, or in " DATA_DIR_SYSTEM "\n"
-	      "  --json             print one JSON document\n",
-	      stdout);
+	return !common[index].who || command->who & common[index].who;
+}
+
+size_t cli_options(const struct command *command, struct option out[CLI_OPTIONS_MAX + 1])
+{
+	size_t count = 0;
+	for (const struct option *o = command->options; o && o->name; o++)
+		out[count++] = *o;
+	for (size_t i = 0; i < COMMON_COUNT; i++)
+		if (takes(command, i))
+			out[count++] = common[i].option;
+	assert(count <= CLI_OPTIONS_MAX);
+	out[count] = (struct option){ NULL, 0, NULL, 0 };
+	return count;
+}
+
+/* command NULL: of all commands. */
+static void print_common(const struct command *command)
+{
+	putchar('\n');
+	for (size_t i = 0; i < COMMON_COUNT; i++)
+		if (!command || takes(command, i))
+			fputs(common[i].help, stdout);
+}
+
+static char *name_of(const struct command *command, char out[64])
+{
+	snprintf(out, 64, "%s%s%s", command->noun, command->verb ? " " : "",
+	         command->verb ? command->verb : "");
+	return out;
 }
 
 /* The commands of a noun, or all of them. Returns how many there are. */
 static size_t print_commands(const char *noun)
 {
 	size_t count = 0;
-	for (size_t i = 0; i < COMMAND_COUNT; i++) {
-		if (noun && strcmp(commands[i]->noun, noun) != 0)
-			continue;
+	for (size_t i = 0; i < cli_command_count; i++) {
+		const struct command *command = cli_commands[i];
 		char name[64];
-		snprintf(name, sizeof name, "%s %s", commands[i]->noun, commands[i]->verb);
-		printf("  %-18s %s\n", name, commands[i]->summary);
+		if (noun && strcmp(command->noun, noun) != 0)
+			continue;
+		printf("  %-18s %s\n", name_of(command, name), command->summary);
 		count++;
 	}
 	return count;
@@ -75,31 +124,30 @@ static void help(void)
 	print_commands(NULL);
 	fputs("  serve              run towonel-node\n"
 	      "\n"
-	      "towonel COMMAND --help tells more. Each command takes:\n",
+	      "towonel COMMAND --help tells more. What many of them take:\n",
 	      stdout);
-	print_common();
+	print_common(NULL);
 }
 
 static void help_command(const struct command *command)
 {
-	printf("usage: towonel %s %s%s%s\n\n%s%s", command->noun, command->verb,
+	char name[64];
+	printf("usage: towonel %s%s%s\n\n%c%s.\n%s%s", name_of(command, name),
 	       command->arguments[0] ? " " : "", command->arguments,
-	       command->details ? command->details : "", command->details ? "" : command->summary);
-	if (!command->details)
-		putchar('\n');
-	print_common();
+	       toupper((unsigned char)command->summary[0]), command->summary + 1,
+	       command->details ? "\n" : "", command->details ? command->details : "");
+	print_common(command);
 }
 
 int cli_usage_error(struct cli *cli, const char *format, ...)
 {
-	char text[512];
+	char text[512], name[64];
 	va_list args;
 	va_start(args, format);
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
-	complain(PROGRAM, "%s %s: %s", cli->command->noun, cli->command->verb, text);
-	fprintf(stderr, "usage: towonel %s %s %s\n", cli->command->noun, cli->command->verb,
-	        cli->command->arguments);
+	complain(PROGRAM, "%s: %s", name_of(cli->command, name), text);
+	fprintf(stderr, "usage: towonel %s %s\n", name, cli->command->arguments);
 	return EXIT_USAGE;
 }
 
@@ -126,9 +174,12 @@ static int serve(char **arguments)
 
 static const struct command *find(const char *noun, const char *verb)
 {
-	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		if (strcmp(commands[i]->noun, noun) == 0 && strcmp(commands[i]->verb, verb) == 0)
-			return commands[i];
+	for (size_t i = 0; i < cli_command_count; i++) {
+		const struct command *command = cli_commands[i];
+		if (strcmp(command->noun, noun) == 0 &&
+		    (!command->verb || (verb && strcmp(command->verb, verb) == 0)))
+			return command;
+	}
 	return NULL;
 }
 
@@ -140,20 +191,22 @@ static char *take_secret(char *argument)
 	return copy;
 }
 
+static void free_secret(char *secret)
+{
+	if (secret)
+		tow_wipe(secret, strlen(secret));
+	free(secret);
+}
+
 /* Reads the options. Returns -1 to go on, else an exit status. */
 static int read_options(struct cli *cli, int argc, char **argv)
 {
-	struct option all[OPTIONS_MAX] = { 0 };
-	size_t count = COMMON_COUNT;
-	memcpy(all, common_options, sizeof common_options);
-	for (const struct option *o = cli->command->options;
-	     o && o->name && count < OPTIONS_MAX - 1; o++)
-		all[count++] = *o;
+	struct option all[CLI_OPTIONS_MAX + 1];
+	cli_options(cli->command, all);
 
 	opterr = 0;
 	for (;;) {
 		int value = getopt_long(argc, argv, ":", all, NULL);
-		int status = 0;
 		if (value == -1)
 			break;
 		switch (value) {
@@ -165,17 +218,22 @@ static int read_options(struct cli *cli, int argc, char **argv)
 			free(cli->api_key);
 			cli->api_key = take_secret(optarg);
 			break;
+		case OPTION_KEY_PATH: cli->key_path = optarg; break;
+		case OPTION_TOKEN:
+			free(cli->token);
+			cli->token = take_secret(optarg);
+			break;
 		case OPTION_JSON: cli->json = 1; break;
 		case OPTION_HELP: help_command(cli->command); return EXIT_OK;
 		case ':': return cli_usage_error(cli, "%s needs a value", argv[optind - 1]);
 		case '?':
 			if (optopt > 0 && optopt < 128)
 				return cli_usage_error(cli, "unknown option -%c", optopt);
-			return cli_usage_error(cli, "unknown option %s", argv[optind - 1]);
-		default: status = cli->command->option(cli, value, optarg); break;
+			return cli_usage_error(cli, "unknown option %.*s",
+			                       (int)strcspn(argv[optind - 1], "="),
+			                       argv[optind - 1]);
+		default: cli->given[value] = optarg; break;
 		}
-		if (status != 0)
-			return status;
 	}
 	if (optind < argc)
 		return cli_usage_error(cli, "unexpected argument \"%s\"", argv[optind]);
@@ -198,6 +256,24 @@ static int run_flag(const char *flag)
 	return EXIT_USAGE;
 }
 
+static int no_command(const char *noun, const char *verb)
+{
+	char verbs[256] = "";
+	size_t used = 0;
+	for (size_t i = 0; i < cli_command_count; i++)
+		if (strcmp(cli_commands[i]->noun, noun) == 0)
+			used += (size_t)snprintf(verbs + used, sizeof verbs - used, "%s%s",
+			                         used ? ", " : "", cli_commands[i]->verb);
+	if (used && verb)
+		complain(PROGRAM, "there is no command \"%s %s\"; %s can: %s", noun, verb, noun,
+		         verbs);
+	else if (used)
+		complain(PROGRAM, "%s what? One of: %s", noun, verbs);
+	else
+		complain(PROGRAM, "there is no command \"%s\"; see towonel --help", noun);
+	return EXIT_USAGE;
+}
+
 /* words: what stands behind the program's name and "admin". */
 static int run(int count, char **words)
 {
@@ -205,22 +281,20 @@ static int run(int count, char **words)
 	const char *noun = words[0], *verb = count > 1 ? words[1] : NULL;
 	if (noun[0] == '-')
 		return run_flag(noun);
-	if (verb && (strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0) &&
+	cli.command = find(noun, verb);
+	if (!cli.command && verb && (strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0) &&
 	    print_commands(noun) > 0)
 		return EXIT_OK;
-	cli.command = verb ? find(noun, verb) : NULL;
-	if (!cli.command) {
-		complain(PROGRAM, "there is no command \"%s%s%s\"; see towonel --help", noun,
-		         verb ? " " : "", verb ? verb : "");
-		return EXIT_USAGE;
-	}
-	int status = read_options(&cli, count - 1, words + 1);
+	if (!cli.command)
+		return no_command(noun, verb);
+	int used = cli.command->verb ? 1 : 0;
+	int status = read_options(&cli, count - used, words + used);
 	if (status < 0)
 		status = cli.command->run(&cli);
 	free(cli.hub_url);
-	if (cli.api_key)
-		tow_wipe(cli.api_key, strlen(cli.api_key));
-	free(cli.api_key);
+	free_secret(cli.api_key);
+	free_secret(cli.token);
+	cli_tenant_wipe(&cli);
 	return status;
 }
 

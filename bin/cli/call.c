@@ -8,11 +8,15 @@
 #include <unistd.h>
 
 #include <towonel/tunnel/key_file.h>
+#include <towonel/wire/request_signature.h>
 #include <towonel/wire/token.h>
 
 #include "common.h"
 
-#define PAGE 500
+#define PAGE               500
+#define RETRIES            10
+#define RETRY_AFTER_MAX_MS 5000
+#define RESIGN_MAX         3
 
 static const char *environment(const char *name)
 {
@@ -42,12 +46,14 @@ static int find_key(const char *name, enum tow_key_format format, uint8_t key[TO
 	return TOW_ENOTFOUND;
 }
 
-/* The URL of the hub, from --hub-url, the environment, or the address that a local
- * node listens on. */
+/* The URL of the hub, from --hub-url, the environment, the tenant's token, or the address that a
+ * local node listens on. */
 static int find_hub(struct cli *cli, struct tow_hub_client_config *config, struct tow_error *err)
 {
 	const char *url = cli->hub_url ? cli->hub_url : environment("TOWONEL_HUB_URL");
 	char local[TOW_URL_MAX];
+	if (!url && cli->tenant.hub_url[0])
+		url = cli->tenant.hub_url;
 	if (!url) {
 		const char *listen = environment("TOWONEL_HUB_LISTEN_ADDR");
 		struct tow_addr addr, any = { .family = 4 };
@@ -67,9 +73,10 @@ static int find_hub(struct cli *cli, struct tow_hub_client_config *config, struc
 	int rc = tow_hub_url_parse(tow_slice_of(url), config->url, &config->hub_id, err);
 	if (rc != 0)
 		return tow_error_prefix(err, "%s", cli->hub_url ? "--hub-url" : "TOWONEL_HUB_URL");
+	if (tow_id_is_zero(&config->hub_id))
+		config->hub_id = cli->tenant.hub_id;
 	if (tow_id_is_zero(&config->hub_id)) {
-		/* On the hub's own machine its key is at hand; elsewhere a certificate
-		 * has to do. */
+		/* On the hub's own machine its key is at hand; elsewhere a certificate must do. */
 		uint8_t seed[TOW_SECRET_SIZE];
 		struct tow_node_key key;
 		if (find_key("node.key", TOW_KEY_RAW, seed, NULL) == 0) {
@@ -113,25 +120,26 @@ static int find_operator_key(struct cli *cli, char *out, size_t cap, struct tow_
 
 struct exchange {
 	struct tow_loop *loop;
-	int status;
-	struct tow_error error;
-	json_t *body;
-	uint64_t total;
+	struct cli_answer *answer;
+	uint64_t retry_after_ms;
 };
 
 static void answered(void *user, const struct tow_hub_answer *answer)
 {
 	struct exchange *exchange = user;
-	exchange->status = answer->status;
-	exchange->error = answer->error;
-	exchange->body = json_incref(answer->body);
-	exchange->total = answer->total_count;
+	struct cli_answer *out = exchange->answer;
+	out->status = answer->status;
+	out->error = answer->error;
+	snprintf(out->code, sizeof out->code, "%s", answer->code);
+	out->body = json_incref(answer->body);
+	out->total = answer->total_count;
+	exchange->retry_after_ms = answer->retry_after_ms;
 	tow_loop_stop(exchange->loop);
 }
 
-static int exchange_run(const struct tow_hub_client_config *settings, const char *method,
-                        const char *path, json_t *request, enum tow_hub_auth auth,
-                        struct exchange *exchange)
+static void exchange_run(const struct tow_hub_client_config *settings, const char *method,
+                         const char *path, json_t *request, enum tow_hub_auth auth,
+                         struct exchange *exchange)
 {
 	struct tow_hub_client_config config = *settings;
 	struct tow_hub_client *hub = NULL;
@@ -142,28 +150,28 @@ static int exchange_run(const struct tow_hub_client_config *settings, const char
 	config.http = exchange->loop ? tow_http_client_new(&http) : NULL;
 	if (config.http)
 		hub = tow_hub_client_new(&config);
-	int rc = hub ? tow_hub_call(hub, method, path, request, auth, NULL, answered, exchange,
-	                            &call)
+	int rc = hub ? tow_hub_call(hub, method, path, json_incref(request), auth,
+	                            TOW_DOMAIN_TENANT_ENTRIES, answered, exchange, &call)
 	             : TOW_ENOMEM;
 	if (rc == 0)
 		tow_loop_run(exchange->loop);
 	else
-		tow_error_set(&exchange->error, rc, "%s", tow_strerror(rc));
+		tow_error_set(&exchange->answer->error, rc, "%s", tow_strerror(rc));
 	tow_hub_client_free(hub);
 	tow_http_client_free(config.http);
 	if (exchange->loop)
 		tow_loop_free(exchange->loop);
-	return exchange->error.code;
 }
 
-int cli_call(struct cli *cli, const char *method, const char *path, json_t *request,
-             enum tow_hub_auth auth, json_t **body, uint64_t *total)
+int cli_ask(struct cli *cli, const char *method, const char *path, json_t *request,
+            enum tow_hub_auth auth, struct cli_answer *answer)
 {
-	struct tow_hub_client_config config = { 0 };
-	struct exchange exchange = { 0 };
+	struct tow_hub_client_config config = { .tenant_key = cli->tenant.key };
+	struct exchange exchange = { .answer = answer };
 	struct tow_error err = { 0 };
 	char key[256] = "";
 
+	*answer = (struct cli_answer){ 0 };
 	int rc = find_hub(cli, &config, &err);
 	if (rc == 0 && auth == TOW_HUB_OPERATOR)
 		rc = find_operator_key(cli, key, sizeof key, &err);
@@ -172,24 +180,61 @@ int cli_call(struct cli *cli, const char *method, const char *path, json_t *requ
 		complain("towonel", "%s", err.text);
 		return EXIT_USAGE;
 	}
+	snprintf(cli->asked, sizeof cli->asked, "%s", config.url);
 	config.operator_key = key;
-	rc = exchange_run(&config, method, path, request, auth, &exchange);
+	exchange_run(&config, method, path, request, auth, &exchange);
+	for (int i = 0, signed_anew = 0; i < RETRIES; i++) {
+		uint8_t wait_ms; /* random: several that were refused together would meet again */
+		tow_random(&wait_ms, sizeof wait_ms);
+		if (answer->status == 429 && exchange.retry_after_ms <= RETRY_AFTER_MAX_MS)
+			/* refused before it was looked at, so that it can be sent again as it is */
+			usleep((useconds_t)(exchange.retry_after_ms + wait_ms) * 1000);
+		else if (answer->status == 401 && auth == TOW_HUB_TENANT &&
+		         signed_anew++ < RESIGN_MAX)
+			/* another process may have signed in the same millisecond */
+			usleep((useconds_t)(1 + wait_ms) * 1000);
+		else
+			break;
+		json_decref(answer->body);
+		*answer = (struct cli_answer){ 0 };
+		exchange_run(&config, method, path, request, auth, &exchange);
+	}
+	json_decref(request);
 	tow_wipe(key, sizeof key);
-	if (rc != 0) {
-		json_decref(exchange.body);
-		complain("towonel", "%s", exchange.error.text);
-		if (exchange.status == 401 && auth == TOW_HUB_OPERATOR)
-			complain("towonel",
-			         "the hub does not know this operator key; its own is in "
-			         "operator.key in its data directory");
-		return EXIT_FAILED;
+	return EXIT_OK;
+}
+
+int cli_refused(struct cli *cli, enum tow_hub_auth auth, const struct cli_answer *answer)
+{
+	char id[TOW_ID_TEXT_SIZE];
+	complain("towonel", "%s", answer->error.text);
+	if (answer->status == 401 && auth == TOW_HUB_OPERATOR)
+		complain("towonel", "the hub does not know this operator key; its own is in "
+		                    "operator.key in its data directory");
+	if (answer->status == 403 && auth == TOW_HUB_TENANT)
+		complain("towonel",
+		         "the hub at %s was asked for tenant %s; --hub-url names another",
+		         cli->asked, tow_id_format(tow_tenant_key_id(cli->tenant.key), id));
+	return EXIT_FAILED;
+}
+
+int cli_call(struct cli *cli, const char *method, const char *path, json_t *request,
+             enum tow_hub_auth auth, json_t **body, uint64_t *total)
+{
+	struct cli_answer answer;
+	int status = cli_ask(cli, method, path, request, auth, &answer);
+	if (status != 0)
+		return status;
+	if (answer.error.code != 0) {
+		json_decref(answer.body);
+		return cli_refused(cli, auth, &answer);
 	}
 	if (total)
-		*total = exchange.total;
+		*total = answer.total;
 	if (body)
-		*body = exchange.body;
+		*body = answer.body;
 	else
-		json_decref(exchange.body);
+		json_decref(answer.body);
 	return EXIT_OK;
 }
 

@@ -30,6 +30,10 @@ void table_add(struct table *table, const char *const *cells)
 		char *cell = table->cells ? strdup(cells[i] ? cells[i] : "") : NULL;
 		if (!cell)
 			abort();
+		/* what a hub sends must not steer the terminal */
+		for (char *c = cell; *c; c++)
+			if (iscntrl((unsigned char)*c))
+				*c = '?';
 		table->cells[first + i] = cell;
 	}
 	table->rows++;
@@ -105,6 +109,42 @@ json_t *cli_split_list(const char *text)
 		text += strspn(text, ", \t\n");
 	}
 	return list;
+}
+
+int cli_parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *out)
+{
+	size_t digits = strspn(text, "0123456789");
+	uint64_t number =
+		digits && digits < 19 && !text[digits] ? strtoull(text, NULL, 10) : UINT64_MAX;
+	if (number < min || number > max)
+		return -1;
+	*out = number;
+	return 0;
+}
+
+const char *cli_text(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+	return text ? text : "";
+}
+
+uint64_t cli_number(const json_t *object, const char *key)
+{
+	return (uint64_t)json_integer_value(json_object_get(object, key));
+}
+
+const char *cli_join(const json_t *strings, struct tow_buf *out)
+{
+	size_t index;
+	json_t *string;
+	json_array_foreach(strings, index, string)
+	{
+		tow_buf_append_text(out, index ? "," : "");
+		tow_buf_append_text(out, json_is_string(string) ? json_string_value(string) : "?");
+	}
+	if (tow_buf_append(out, "", 1) != 0)
+		abort();
+	return (const char *)tow_buf_peek(out).base;
 }
 
 int cli_print_json(const json_t *value)

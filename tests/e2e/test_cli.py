@@ -43,7 +43,7 @@ def operator_key(node):
     (["invite", "--help"], ["invite create", "invite list", "invite revoke"]),
     (["admin", "invite", "--help"], ["invite create"]),
     (["invite", "create", "--help"], ["--hostnames", "--expires", "--json", "--api-key"]),
-    (["invite", "list", "--help"], ["list invites", "--json"]),
+    (["invite", "list", "--help"], ["List invites", "--json"]),
     (["admin", "invite", "revoke", "--help"], ["--id"]),
     (["serve", "--help"], ["towonel-node", "TOWONEL_HUB_LISTEN_ADDR"]),
     (["--version"], ["towonel "]),

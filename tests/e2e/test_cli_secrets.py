@@ -2,9 +2,13 @@
 """Secrets are in no log, no error message, no process list, and not left in the environment."""
 
 import os
+import socket
+
+import pytest
 
 from support.api import Api
 from support.lines import Origin, visit
+from support.process import BUILD, Process
 
 NAME = "app.alice.example.eu"
 
@@ -49,3 +53,27 @@ def test_no_secret_shows_anywhere(make_node, make_agent, stack):
             with open(os.path.join(folder, name), "rb") as file:
                 stored = file.read()
             assert secret.encode() not in stored and seed.encode() not in stored, name
+
+
+@pytest.mark.parametrize("command, option", [(["invite", "list"], "--api-key"), (["tenant", "leave"], "--token"),
+                                             (["entry", "list"], "--token=")])
+def test_no_secret_stays_in_the_process_list(tmp_path, stack, command, option):
+    secret = "S" * 42 + "A"
+    value = secret
+    if "token" in option:
+        hub = "aHR0cHM6Ly9odWIuZXhhbXBsZS5ldTo4NDQzI2Q3NWE5ODAxODJiMTBhYjdkNTRiZmVkM2M5NjQwNzNhMGVlMTcyZjNkYWE2MjMyNWFmMDIxYTY4ZjcwNzUxMWE"
+        secret = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8"
+        value = f"tt_inv_2_{hub}.AAECAwQFBgcICQoLDA0ODw.{secret}.{secret}"
+    with socket.socket() as silent:  # a hub that takes the connection and says nothing
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        given = [option + value] if option.endswith("=") else [option, value]
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}#{'ab' * 32}"
+        process = Process([f"{BUILD}/towonel", *command, "--hub-url", url, *given], tmp_path / "cli.log", cwd=tmp_path)
+        stack.callback(process.kill)
+        silent.settimeout(30)
+        connection, _ = silent.accept()
+        with open(f"/proc/{process.pid}/cmdline") as file:
+            line = file.read()
+        assert secret not in line and option.rstrip("=") in line
+        connection.close()

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common.h"
+
+/* --- list --- */
+
+static void add_row(struct table *table, const json_t *tenant)
+{
+	struct tow_buf names = { 0 }, allowed = { 0 };
+	char agents[24], ports[24];
+	snprintf(agents, sizeof agents, "%zu", json_array_size(json_object_get(tenant, "agents")));
+	snprintf(ports, sizeof ports, "%zu", json_array_size(json_object_get(tenant, "ports")));
+	const char *cells[] = {
+		cli_text(tenant, "tenant_id"),
+		cli_text(tenant, "name"),
+		agents,
+		ports,
+		cli_join(json_object_get(tenant, "hostnames"), &names),
+		cli_join(json_object_get(tenant, "allowed_hostnames"), &allowed),
+	};
+	table_add(table, cells);
+	tow_buf_deinit(&names);
+	tow_buf_deinit(&allowed);
+}
+
+static int run_list(struct cli *cli)
+{
+	static const char *const headings[] = { "TENANT", "NAME",      "AGENTS",
+		                                "PORTS",  "HOSTNAMES", "ALLOWED" };
+	json_t *tenants, *tenant;
+	size_t index;
+	int status = cli_list(cli, "/v1/tenants", "tenants", &tenants);
+	if (status != 0)
+		return status;
+	if (cli->json) {
+		json_t *document = json_pack("{s:O}", "tenants", tenants);
+		status = cli_print_json(document);
+		json_decref(document);
+	} else if (json_array_size(tenants) == 0) {
+		printf("No tenants. An invite makes one: towonel invite create --hostnames "
+		       "app.example.eu\n");
+	} else {
+		struct table *table = table_new(headings, sizeof headings / sizeof *headings);
+		json_array_foreach(tenants, index, tenant) add_row(table, tenant);
+		table_print(table);
+		table_free(table);
+	}
+	json_decref(tenants);
+	return status;
+}
+
+const struct command tenant_list = {
+	.noun = "tenant",
+	.verb = "list",
+	.arguments = "",
+	.summary = "list tenants and what they have",
+	.details = "HOSTNAMES are those that agents serve, ALLOWED those that the invite allows.\n",
+	.who = CLI_OPERATOR,
+	.run = run_list,
+};
+
+/* --- remove --- */
+
+static int run_remove(struct cli *cli)
+{
+	char path[TOW_ID_TEXT_SIZE + 16];
+	const char *given = cli->given['t'];
+	struct tow_id id;
+	json_t *body;
+	if (!given)
+		return cli_usage_error(cli, "--tenant-id is missing");
+	if (tow_id_parse(tow_slice_of(given), &id) != 0)
+		return cli_usage_error(cli,
+		                       "--tenant-id \"%s\" is not 64 lowercase hex digits; "
+		                       "see towonel tenant list",
+		                       given);
+	snprintf(path, sizeof path, "/v1/tenants/%s", given);
+	int status = cli_call(cli, "DELETE", path, NULL, TOW_HUB_OPERATOR, &body, NULL);
+	if (status != 0)
+		return status;
+	if (cli->json)
+		status = cli_print_json(body);
+	else
+		printf("Removed. Its hostnames and ports are free, its tunnels are closed, its "
+		       "token is dead.\n");
+	json_decref(body);
+	return status;
+}
+
+static const struct option remove_options[] = {
+	{ "tenant-id", required_argument, NULL, 't' },
+	{ NULL, 0, NULL, 0 },
+};
+
+const struct command tenant_remove = {
+	.noun = "tenant",
+	.verb = "remove",
+	.arguments = "--tenant-id HEX",
+	.summary = "remove a tenant with all that it has",
+	.details = "  --tenant-id HEX    as shown by `towonel tenant list`\n",
+	.options = remove_options,
+	.who = CLI_OPERATOR,
+	.run = run_remove,
+};
+
+/* --- leave --- */
+
+static int run_leave(struct cli *cli)
+{
+	struct tow_entry entry = { .op = TOW_ENTRY_LEAVE };
+	char path[TOW_ID_TEXT_SIZE + 32], id[TOW_ID_TEXT_SIZE];
+	json_t *body;
+	int status = cli_find_tenant(cli);
+	if (status != 0)
+		return status;
+	snprintf(path, sizeof path, "/v1/tenants/%s/leave",
+	         tow_id_format(tow_tenant_key_id(cli->tenant.key), id));
+	status = cli_submit(cli, &entry, path, &body);
+	if (status != 0)
+		return status;
+	if (cli->json)
+		status = cli_print_json(body);
+	else
+		printf("Left. The hostnames and ports of tenant %s are free, its tunnels are "
+		       "closed, its token is dead.\n",
+		       id);
+	json_decref(body);
+	return status;
+}
+
+const struct command tenant_leave = {
+	.noun = "tenant",
+	.verb = "leave",
+	.arguments = "[--key-path FILE | --token TOKEN]",
+	.summary = "give up a tenant of one's own, for good",
+	.who = CLI_TENANT,
+	.run = run_leave,
+};
