@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: MIT
 #
-# Programs, libraries, headers, pkg-config files, manual pages, licences. The
-# shared libraries carry the built ones inside. Who links ours statically asks
-# pkg-config for libtowonel-NAME-static, which also names the built archives in
-# lib/towonel/.
+# Programs, libraries, headers, pkg-config files, manual pages, licences, and what
+# shells complete. The shared libraries carry the built ones inside. Who links ours
+# statically asks pkg-config for libtowonel-NAME-static, which also names the built
+# archives in lib/towonel/.
 
 PREFIX ?= /usr/local
 DESTDIR ?=
 root := $(DESTDIR)$(PREFIX)
 doc_dir := $(root)/share/doc/towonel
+# Where each shell looks for the completion of a command.
+completions := bash:share/bash-completion/completions/towonel \
+	zsh:share/zsh/site-functions/_towonel fish:share/fish/vendor_completions.d/towonel.fish
+completion_files := $(foreach entry,$(completions),$(lastword $(subst :, ,$(entry))))
 man_pages := $(sort $(wildcard docs/man/*.[1-8]))
 
 pc_built = $(foreach lib,$(filter $($(1)_built),$(built_order)),-l:lib$(lib:lib%=%).a)
@@ -46,6 +50,8 @@ install: all
 		@install -Dm644 $(file) $(root)/lib/towonel/$(notdir $(file))$(newline))
 	$(foreach page,$(man_pages),@install -Dm644 $(page) \
 		$(root)/share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page))$(newline))
+	$(foreach entry,$(completions),@$(BUILD)/towonel completion $(firstword $(subst :, ,$(entry))) | \
+		install -Dm644 /dev/stdin $(root)/$(lastword $(subst :, ,$(entry)))$(newline))
 	@install -Dm644 -t $(doc_dir) LICENSE $(wildcard README.md)
 	$(if $(deps_prefix),@install -Dm644 -t $(doc_dir)/notices $(deps_prefix)/notices/* \
 		$(deps_prefix)/versions)
@@ -56,6 +62,7 @@ uninstall:
 	$(foreach lib,$(all_libs),$(call uninstall_lib,$(lib)))
 	@rm -f $(foreach page,$(man_pages),\
 		$(root)/share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
+	@rm -f $(addprefix $(root)/,$(completion_files))
 	@rm -rf $(root)/lib/towonel $(doc_dir)
 	@find $(root)/include/towonel -type d -empty -delete 2>/dev/null || true
 

@@ -84,7 +84,7 @@ def test_every_command_has_help(arguments):
     assert "--json" in done.stdout and max(map(len, done.stdout.splitlines())) <= 110
 
 
-@pytest.mark.parametrize("noun", ["invite", "tenant", "entry", "port"])
+@pytest.mark.parametrize("noun", ["invite", "tenant", "entry", "port", "completion"])
 def test_every_noun_has_help(noun):
     assert noun in run([CLI, "admin", noun, "--help"]).stdout
     refused(run([CLI, noun]), f"{noun} what?", 2)

@@ -94,6 +94,13 @@ def test_licences_are_installed():
         assert (docs / "notices" / name).stat().st_size > 0
 
 
+@pytest.mark.parametrize("shell, path", [
+    ("bash", "bash-completion/completions/towonel"), ("zsh", "zsh/site-functions/_towonel"),
+    ("fish", "fish/vendor_completions.d/towonel.fish")])
+def test_completions_are_installed(shell, path):
+    assert (PREFIX / "share" / path).read_text() == run(BUILD / "towonel", "completion", shell)
+
+
 def test_uninstall_leaves_no_file(tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(PREFIX, copy, symlinks=True)
