@@ -206,6 +206,8 @@ void postgres_schema_make(char dsn[POSTGRES_DSN_SIZE])
 
 	if (!server.dir[0])
 		make();
+	else if (!server.pid)
+		postgres_start(); /* a test that failed has left it down */
 	if (dsn[0]) {
 		snprintf(schema, sizeof schema, "%s", strstr(dsn, "search_path%3D") + strlen("search_path%3D"));
 	} else {
@@ -220,6 +222,8 @@ void postgres_schema_drop(const char *dsn)
 {
 	char sql[80];
 
+	if (!server.pid)
+		postgres_start();
 	snprintf(sql, sizeof sql, "DROP SCHEMA %s CASCADE", strstr(dsn, "search_path%3D") + strlen("search_path%3D"));
 	execute(sql);
 }
