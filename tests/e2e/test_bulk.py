@@ -162,7 +162,7 @@ def test_slow_readers_next_to_a_fast_one(make_tunnel, make_raw_origin):
             while (finished := origin.result()) != fast_size:
                 assert finished == size
             stalled = [sent[visitor.getsockname()[1]] for visitor in slow]
-            assert min(stalled) < size, stalled
+            assert sum(amount < size for amount in stalled) > slow_count // 2, stalled
             # the slow ones were not forgotten
             for visitor, first in zip(slow[:5], firsts):
                 visitor.settimeout(60)
