@@ -31,6 +31,8 @@ enum {
 	HAS_GENERATION = 1 << 5,
 	HAS_SERVICES_HASH = 1 << 6,
 	HAS_EXPIRES_AT = 1 << 7,
+	HAS_PORTS = 1 << 8,
+	HAS_IDLE_TIMEOUT = 1 << 9,
 };
 
 static const struct {
@@ -43,9 +45,12 @@ static const struct {
 	[TOW_ENTRY_UPSERT_AGENT] = { "upsert_agent", HAS_AGENT_ID | HAS_GENERATION |
 	                                                     HAS_SERVICES_HASH | HAS_EXPIRES_AT },
 	[TOW_ENTRY_REVOKE_AGENT] = { "revoke_agent", HAS_AGENT_ID },
-	[TOW_ENTRY_UPSERT_TCP_SERVICE] = { "upsert_tcp_service", HAS_NAME | HAS_LISTEN_PORT },
+	[TOW_ENTRY_UPSERT_TCP_SERVICE] = { "upsert_tcp_service",
+	                                   HAS_NAME | HAS_LISTEN_PORT | HAS_PORTS },
 	[TOW_ENTRY_DELETE_TCP_SERVICE] = { "delete_tcp_service", HAS_NAME },
-	[TOW_ENTRY_UPSERT_UDP_SERVICE] = { "upsert_udp_service", HAS_NAME | HAS_LISTEN_PORT },
+	[TOW_ENTRY_UPSERT_UDP_SERVICE] = { "upsert_udp_service", HAS_NAME | HAS_LISTEN_PORT |
+	                                                                 HAS_PORTS |
+	                                                                 HAS_IDLE_TIMEOUT },
 	[TOW_ENTRY_DELETE_UDP_SERVICE] = { "delete_udp_service", HAS_NAME },
 	[TOW_ENTRY_LEAVE] = { "leave", 0 },
 };
@@ -163,6 +168,52 @@ static int read_listen_port(const json_t *object, const char *key, struct tow_en
 	return r;
 }
 
+static int has_ports(const struct tow_entry *entry)
+{
+	return entry->port_count > 1;
+}
+
+static json_t *write_ports(const struct tow_entry *entry)
+{
+	return json_integer(entry->port_count);
+}
+
+static int read_ports(const json_t *object, const char *key, struct tow_entry *out,
+                      struct tow_error *err)
+{
+	uint64_t count;
+	int r = tow__json_uint_or(object, key, 1, TOW_PORT_RANGE_MAX, 1, &count, err);
+
+	if (!r && out->listen_port + count - 1 > UINT16_MAX)
+		r = tow_error_set(err, TOW_EPARSE, "%u \"%s\" from %u on go beyond 65535",
+		                  (unsigned)count, key, (unsigned)out->listen_port);
+	if (!r)
+		out->port_count = (uint16_t)count;
+	return r;
+}
+
+static int has_idle_timeout(const struct tow_entry *entry)
+{
+	return entry->idle_timeout_secs && entry->idle_timeout_secs != TOW_IDLE_TIMEOUT_S;
+}
+
+static json_t *write_idle_timeout(const struct tow_entry *entry)
+{
+	return json_integer(entry->idle_timeout_secs);
+}
+
+static int read_idle_timeout(const json_t *object, const char *key, struct tow_entry *out,
+                             struct tow_error *err)
+{
+	uint64_t secs;
+	int r = tow__json_uint_or(object, key, 1, TOW_IDLE_TIMEOUT_MAX_S, TOW_IDLE_TIMEOUT_S, &secs,
+	                          err);
+
+	if (!r)
+		out->idle_timeout_secs = (uint16_t)secs;
+	return r;
+}
+
 static json_t *write_agent_id(const struct tow_entry *entry)
 {
 	return write_hash(entry->agent_id.bytes);
@@ -213,15 +264,19 @@ static const struct {
 	json_t *(*write)(const struct tow_entry *entry); /* NULL: no memory, or no such value */
 	int (*read)(const json_t *object, const char *key, struct tow_entry *out,
 	            struct tow_error *err);
+	int (*said)(const struct tow_entry *entry); /* not NULL: left out unless it says so */
 } members[] = {
-	{ HAS_HOSTNAME, "hostname", write_name, read_hostname },
-	{ HAS_NAME, "name", write_name, read_name },
-	{ HAS_TLS_MODE, "tls_mode", write_tls_mode, read_tls_mode },
-	{ HAS_LISTEN_PORT, "listen_port", write_listen_port, read_listen_port },
-	{ HAS_AGENT_ID, "agent_id", write_agent_id, read_agent_id },
-	{ HAS_GENERATION, "generation", write_generation, read_generation },
-	{ HAS_SERVICES_HASH, "services_hash", write_services_hash, read_services_hash },
-	{ HAS_EXPIRES_AT, "expires_at_ms", write_expires_at, read_expires_at },
+	{ HAS_HOSTNAME, "hostname", write_name, read_hostname, NULL },
+	{ HAS_NAME, "name", write_name, read_name, NULL },
+	{ HAS_TLS_MODE, "tls_mode", write_tls_mode, read_tls_mode, NULL },
+	{ HAS_LISTEN_PORT, "listen_port", write_listen_port, read_listen_port, NULL },
+	{ HAS_PORTS, "ports", write_ports, read_ports, has_ports },
+	{ HAS_IDLE_TIMEOUT, "idle_timeout_secs", write_idle_timeout, read_idle_timeout,
+	  has_idle_timeout },
+	{ HAS_AGENT_ID, "agent_id", write_agent_id, read_agent_id, NULL },
+	{ HAS_GENERATION, "generation", write_generation, read_generation, NULL },
+	{ HAS_SERVICES_HASH, "services_hash", write_services_hash, read_services_hash, NULL },
+	{ HAS_EXPIRES_AT, "expires_at_ms", write_expires_at, read_expires_at, NULL },
 };
 
 /* --- payload --- */
@@ -296,7 +351,8 @@ static char *write_payload(const struct tow_entry *entry)
 	r |= json_object_set_new(object, "timestamp_ms", write_number(entry->timestamp_ms));
 	r |= json_object_set_new(object, "op", json_string(ops[entry->op].name));
 	for (size_t i = 0; i < COUNT_OF(members); i++)
-		if (ops[entry->op].members & members[i].member)
+		if (ops[entry->op].members & members[i].member &&
+		    (!members[i].said || members[i].said(entry)))
 			r |= json_object_set_new(object, members[i].key, members[i].write(entry));
 	if (!r)
 		text = json_dumps(object, JSON_COMPACT);

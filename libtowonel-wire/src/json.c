@@ -130,3 +130,12 @@ int tow__json_uint(const json_t *object, const char *key, uint64_t min, uint64_t
 	*out = (uint64_t)number;
 	return 0;
 }
+
+int tow__json_uint_or(const json_t *object, const char *key, uint64_t min, uint64_t max,
+                      uint64_t fallback, uint64_t *out, struct tow_error *err)
+{
+	if (json_object_get(object, key))
+		return tow__json_uint(object, key, min, max, out, err);
+	*out = fallback;
+	return 0;
+}

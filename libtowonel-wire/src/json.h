@@ -31,5 +31,8 @@ int tow__json_choice(const json_t *object, const char *key, const char *const *c
 /* A whole number from min to max. Returns 0, TOW_EPARSE. */
 int tow__json_uint(const json_t *object, const char *key, uint64_t min, uint64_t max, uint64_t *out,
                    struct tow_error *err);
+/* The same; fallback when it is absent. */
+int tow__json_uint_or(const json_t *object, const char *key, uint64_t min, uint64_t max,
+                      uint64_t fallback, uint64_t *out, struct tow_error *err);
 
 #endif

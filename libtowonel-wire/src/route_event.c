@@ -68,7 +68,7 @@ static int read_port(const json_t *item, void *out, struct tow_error *err)
 {
 	struct tow_route_port *port = out;
 	struct tow_slice protocol, service;
-	uint64_t number = 0;
+	uint64_t number = 0, idle = 0;
 	int rc = tow__json_text(item, "protocol", &protocol, err);
 
 	if (rc == 0 && protocol_of(protocol, &port->protocol) != 0)
@@ -84,6 +84,10 @@ static int read_port(const json_t *item, void *out, struct tow_error *err)
 		rc = tow_service_name_check(service, err);
 	if (rc == 0)
 		memcpy(port->service, service.base, service.len); /* at most TOW_SERVICE_NAME_MAX */
+	if (rc == 0 && port->protocol == TOW_PROTOCOL_UDP)
+		rc = tow__json_uint_or(item, "idle_timeout_secs", 1, TOW_IDLE_TIMEOUT_MAX_S,
+		                       TOW_IDLE_TIMEOUT_S, &idle, err);
+	port->idle_timeout_secs = (uint16_t)idle;
 	return rc;
 }
 
@@ -96,7 +100,7 @@ static int read_revocation(const json_t *item, void *out, struct tow_error *err)
 		rc = read_id(item, "agent_id", &revocation->agent_id, err);
 	if (rc == 0)
 		rc = tow__json_uint(item, "expires_at_ms", 0, INT64_MAX, &revocation->expires_at_ms,
-		                 err);
+		                    err);
 	return rc;
 }
 

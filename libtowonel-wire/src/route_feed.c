@@ -88,11 +88,19 @@ void tow_route_write_hostname(struct tow_route_writer *w, const struct tow_route
 void tow_route_write_port(struct tow_route_writer *w, const struct tow_route_port *port)
 {
 	char id[TOW_ID_TEXT_SIZE];
+	int has_idle = port->protocol == TOW_PROTOCOL_UDP && port->idle_timeout_secs &&
+	               port->idle_timeout_secs != TOW_IDLE_TIMEOUT_S;
+	json_t *item;
 
 	tow_id_format(&port->tenant_id, id);
-	write_item(w, PORTS,
-	           json_pack("{s:s,s:i,s:s,s:s}", "protocol", tow_protocol_name(port->protocol),
-	                     "port", (int)port->port, "tenant_id", id, "service", port->service));
+	item = json_pack("{s:s,s:i,s:s,s:s}", "protocol", tow_protocol_name(port->protocol), "port",
+	                 (int)port->port, "tenant_id", id, "service", port->service);
+	if (has_idle &&
+	    json_object_set_new(item, "idle_timeout_secs", json_integer(port->idle_timeout_secs))) {
+		json_decref(item);
+		item = NULL;
+	}
+	write_item(w, PORTS, item);
 }
 
 void tow_route_write_revoked_agent(struct tow_route_writer *w, const struct tow_id *tenant,

@@ -192,13 +192,38 @@ static int read_https(const json_t *object, struct tow_service *service, struct 
 	return r;
 }
 
+/* The public ports and the origin's: both ranges have to end at a port. */
+static int read_ports(const json_t *object, struct tow_service *service, struct tow_error *err)
+{
+	uint64_t first, count;
+	int r = tow__json_uint(object, "listen_port", 1, UINT16_MAX, &first, err);
+
+	if (!r)
+		r = tow__json_uint_or(object, "ports", 1, TOW_PORT_RANGE_MAX, 1, &count, err);
+	if (r)
+		return r;
+	if (first + count - 1 > UINT16_MAX)
+		return tow_error_set(err, TOW_EPARSE,
+		                     "%u \"ports\" from \"listen_port\" %u on go beyond 65535",
+		                     (unsigned)count, (unsigned)first);
+	if (service->origin_port + count - 1 > UINT16_MAX)
+		return tow_error_set(err, TOW_EPARSE,
+		                     "%u \"ports\" from the origin's port %u on go beyond 65535",
+		                     (unsigned)count, (unsigned)service->origin_port);
+	service->listen_port = (uint16_t)first;
+	service->port_count = (uint16_t)count;
+	return 0;
+}
+
 static int read_port_service(const json_t *object, struct tow_service *service,
                              struct tow_error *err)
 {
-	static const char *const keys[] = { "name", "origin", "listen_port", "proxy_protocol" };
+	static const char *const keys[] = { "name",  "origin",         "listen_port",
+		                            "ports", "proxy_protocol", "idle_timeout_secs" };
+	size_t key_count = COUNT_OF(keys) - (service->kind != TOW_SERVICE_UDP);
 	struct tow_slice text;
-	uint64_t port = 0;
-	int r = tow__json_check_keys(object, keys, COUNT_OF(keys), err);
+	uint64_t idle = 0;
+	int r = tow__json_check_keys(object, keys, key_count, err);
 
 	if (!r)
 		r = tow__json_text(object, "name", &text, err);
@@ -209,10 +234,13 @@ static int read_port_service(const json_t *object, struct tow_service *service,
 	memcpy(service->name, text.base, text.len);
 	r = read_origin(object, service, err);
 	if (!r)
-		r = tow__json_uint(object, "listen_port", 1, 65535, &port, err);
+		r = read_ports(object, service, err);
 	if (!r)
 		r = read_proxy_protocol(object, service, err);
-	service->listen_port = (uint16_t)port;
+	if (!r && service->kind == TOW_SERVICE_UDP)
+		r = tow__json_uint_or(object, "idle_timeout_secs", 1, TOW_IDLE_TIMEOUT_MAX_S,
+		                      TOW_IDLE_TIMEOUT_S, &idle, err);
+	service->idle_timeout_secs = (uint16_t)idle;
 	return r;
 }
 
@@ -271,6 +299,17 @@ out:
 	return r;
 }
 
+/* The first port that both have; 0 when none. */
+static unsigned shared_port(const struct tow_service *a, const struct tow_service *b)
+{
+	unsigned first = a->listen_port > b->listen_port ? a->listen_port : b->listen_port;
+
+	return first < (unsigned)a->listen_port + a->port_count &&
+	                       first < (unsigned)b->listen_port + b->port_count
+	               ? first
+	               : 0;
+}
+
 static int check_pair(const struct tow_service *a, const struct tow_service *b,
                       struct tow_error *err)
 {
@@ -281,10 +320,10 @@ static int check_pair(const struct tow_service *a, const struct tow_service *b,
 			                             ? "the hostname \"%s\" is declared twice"
 			                             : "the service name \"%s\" is declared twice",
 			                     a->name);
-		if (a->kind != TOW_SERVICE_HTTPS && a->listen_port == b->listen_port)
-			return tow_error_set(
-				err, TOW_ECONFLICT, "\"%s\" and \"%s\" both want %s port %u",
-				a->name, b->name, kind_names[a->kind], (unsigned)a->listen_port);
+		if (shared_port(a, b))
+			return tow_error_set(err, TOW_ECONFLICT,
+			                     "\"%s\" and \"%s\" both want %s port %u", a->name,
+			                     b->name, kind_names[a->kind], shared_port(a, b));
 	} else if ((a->kind == TOW_SERVICE_HTTPS || b->kind == TOW_SERVICE_HTTPS) &&
 	           !strcasecmp(a->name, b->name)) {
 		return tow_error_set(err, TOW_ECONFLICT,
@@ -337,6 +376,8 @@ static int compare(const struct tow_service *a, const struct tow_service *b)
 	if (!r)
 		r = (int)a->listen_port - (int)b->listen_port;
 	if (!r)
+		r = (int)a->port_count - (int)b->port_count;
+	if (!r)
 		r = strcmp(a->origin_host, b->origin_host);
 	if (!r)
 		r = (int)a->origin_port - (int)b->origin_port;
@@ -346,6 +387,8 @@ static int compare(const struct tow_service *a, const struct tow_service *b)
 		r = (int)a->tls_mode - (int)b->tls_mode;
 	if (!r)
 		r = (int)a->proxy_protocol - (int)b->proxy_protocol;
+	if (!r)
+		r = (int)a->idle_timeout_secs - (int)b->idle_timeout_secs;
 	return r;
 }
 
@@ -374,6 +417,8 @@ static void hash_service(crypto_generichash_blake2b_state *state, const struct t
 	hash_uint(state, s->tls_mode);
 	hash_uint(state, s->proxy_protocol);
 	hash_uint(state, s->listen_port);
+	hash_uint(state, s->port_count);
+	hash_uint(state, s->idle_timeout_secs);
 }
 
 /* Takes the services in order by looking for the next one each time: it needs no memory, so it
@@ -427,4 +472,16 @@ char *tow_service_authority(const struct tow_service *service, char out[TOW_AUTH
 {
 	snprintf(out, TOW_AUTHORITY_SIZE, "%s%s", authority_prefixes[service->kind], service->name);
 	return out;
+}
+
+int tow_service_origin_port(const struct tow_service *service, uint16_t public_port, uint16_t *out)
+{
+	unsigned offset = (unsigned)public_port - service->listen_port; /* huge below the first */
+
+	if (service->kind == TOW_SERVICE_HTTPS)
+		offset = 0;
+	else if (offset >= service->port_count)
+		return TOW_EINVAL;
+	*out = (uint16_t)(service->origin_port + offset);
+	return 0;
 }

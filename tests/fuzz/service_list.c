@@ -13,6 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint8_t hash[TOW_HASH_SIZE], again[TOW_HASH_SIZE];
 	char authority[TOW_AUTHORITY_SIZE], name[TOW_HOSTNAME_SIZE];
 	struct tow_error err = { 0 };
+	uint16_t port;
 
 	if (!size)
 		return 0;
@@ -31,7 +32,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			       !strcmp(s->name, name));
 		else
 			assert(!tow_service_name_check(tow_slice_of(s->name), NULL) &&
-			       s->listen_port);
+			       s->listen_port && s->port_count);
+		assert(!tow_service_origin_port(s, s->listen_port, &port) &&
+		       port == s->origin_port);
+		if (s->port_count)
+			assert(!tow_service_origin_port(
+				       s, (uint16_t)(s->listen_port + s->port_count - 1), &port) &&
+			       port == s->origin_port + s->port_count - 1);
 		assert(s->origin_host[0] && s->origin_port);
 		assert(tow_service_list_find(&list, tow_service_authority(s, authority)));
 		copy.items[list.count - 1 - i] = *s;

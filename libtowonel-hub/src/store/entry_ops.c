@@ -165,7 +165,10 @@ static void check_port(struct tow__taking *s, const struct tow_entry *e)
 {
 	const char *protocol = tow_protocol_name(protocol_of(e->op));
 
-	if (e->listen_port < 1024 && !s->store->config.allow_privileged_ports)
+	if (e->port_count > 1)
+		tow__fault_set(s->fault, TOW__INVALID_REQUEST,
+		               "this hub does not know ranges of ports");
+	else if (e->listen_port < 1024 && !s->store->config.allow_privileged_ports)
 		tow__fault_set(s->fault, TOW__TENANT_NOT_ALLOWED,
 		               "port %u/%s is below 1024, which this hub does not allow "
 		               "(TOWONEL_HUB_ALLOW_PRIVILEGED_PORTS)",

@@ -7,7 +7,7 @@ int tow__store_port_list(struct tow__store *store,
                          void *user, struct tow__fault *fault)
 {
 	struct tow__db_rows rows;
-	struct tow_route_port port;
+	struct tow_route_port port = { 0 };
 
 	tow__store_begin(store, TOW__DB_READ);
 	for (rows = tow__db_query(

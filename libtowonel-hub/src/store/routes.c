@@ -72,7 +72,7 @@ static void ports(struct tow__store *store, uint64_t from, struct tow_route_writ
 		     : tow__db_query(store->db,
 	                             "SELECT protocol, port, tenant_id, service FROM ports",
 	                             TOW__NO_ARGS);
-	struct tow_route_port port;
+	struct tow_route_port port = { 0 };
 
 	while (tow__db_next(&rows)) {
 		port.protocol = tow__db_get_int(&rows, 0) ? TOW_PROTOCOL_UDP : TOW_PROTOCOL_TCP;

@@ -59,8 +59,12 @@ static struct tow_entry example(enum tow_entry_op op)
 		e.tls_mode = TOW_TLS_TERMINATE;
 	if (is_service)
 		snprintf(e.name, sizeof e.name, "a \"quoted\" \\ n\xc3\xa4me");
-	if (is_port)
+	if (is_port) {
 		e.listen_port = 2222;
+		e.port_count = 512;
+	}
+	if (op == TOW_ENTRY_UPSERT_UDP_SERVICE)
+		e.idle_timeout_secs = 3600;
 	if (op == TOW_ENTRY_UPSERT_AGENT || op == TOW_ENTRY_REVOKE_AGENT)
 		memset(&e.agent_id, 0xa1, sizeof e.agent_id);
 	if (op == TOW_ENTRY_UPSERT_AGENT) {
@@ -116,12 +120,43 @@ static void every_op_survives_the_round_trip(void **state)
 	assert_int_equal(tow_entry_op_parse("", &(enum tow_entry_op){ 0 }), TOW_EINVAL);
 }
 
+/* Nought says nothing, and is then read as what it stands for. */
+static void what_is_as_usual_is_left_out(void **state)
+{
+	(void)state;
+	for (int usual = 0; usual < 2; usual++) {
+		struct tow_entry entry = example(TOW_ENTRY_UPSERT_UDP_SERVICE), peeked;
+		struct tow_buf jws = { 0 };
+		struct tow_buf payload = { 0 };
+		char *start;
+
+		entry.port_count = usual ? 1 : 0;
+		entry.idle_timeout_secs = usual ? TOW_IDLE_TIMEOUT_S : 0;
+		jws = sign(&entry);
+		start = strstr((const char *)tow_buf_peek(&jws).base, "\"payload\":\"") + 11;
+		assert_non_null(tow_buf_reserve(&payload, 4096));
+		tow_buf_commit(&payload, (size_t)tow_base64url_decode(
+						 tow_slice_make(start, strcspn(start, "\"")),
+						 payload.base, 4096));
+		assert_int_equal(tow_buf_append(&payload, "", 1), 0);
+		assert_non_null(strstr((const char *)payload.base, "\"listen_port\":2222"));
+		assert_null(strstr((const char *)payload.base, "\"ports\""));
+		assert_null(strstr((const char *)payload.base, "\"idle_timeout_secs\""));
+		assert_int_equal(tow_entry_peek(tow_buf_peek(&jws), &peeked, NULL), 0);
+		assert_int_equal(peeked.port_count, 1);
+		assert_int_equal(peeked.idle_timeout_secs, TOW_IDLE_TIMEOUT_S);
+		tow_buf_deinit(&payload);
+		tow_buf_deinit(&jws);
+	}
+}
+
 static void what_a_hub_would_refuse_is_not_signed(void **state)
 {
 	(void)state;
-	for (int fault = 0; fault < 10; fault++) {
-		struct tow_entry e = example(fault < 3 ? TOW_ENTRY_UPSERT_TCP_SERVICE
-		                                       : TOW_ENTRY_UPSERT_HOSTNAME);
+	for (int fault = 0; fault < 13; fault++) {
+		struct tow_entry e = example(fault < 3    ? TOW_ENTRY_UPSERT_TCP_SERVICE
+		                             : fault < 10 ? TOW_ENTRY_UPSERT_HOSTNAME
+		                                          : TOW_ENTRY_UPSERT_UDP_SERVICE);
 		struct tow_error err = { 0 };
 		struct tow_buf out = { 0 };
 
@@ -136,6 +171,9 @@ static void what_a_hub_would_refuse_is_not_signed(void **state)
 		case 7: e.version = 2; break;
 		case 8: e.tenant_id = *tow_tenant_key_id(other_key); break;
 		case 9: e.op = (enum tow_entry_op)(TOW_ENTRY_LEAVE + 1); break;
+		case 10: e.port_count = TOW_PORT_RANGE_MAX + 1; break;
+		case 11: e.listen_port = UINT16_MAX - 510; break;
+		case 12: e.idle_timeout_secs = TOW_IDLE_TIMEOUT_MAX_S + 1; break;
 		}
 		assert_int_equal(tow_entry_sign(&e, key, &out, &err), TOW_EINVAL);
 		assert_int_equal(err.code, TOW_EINVAL);
@@ -371,6 +409,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_op_survives_the_round_trip),
+		cmocka_unit_test(what_is_as_usual_is_left_out),
 		cmocka_unit_test(what_a_hub_would_refuse_is_not_signed),
 		cmocka_unit_test(only_the_plain_header_is_taken),
 		cmocka_unit_test(payloads_are_read_strictly),

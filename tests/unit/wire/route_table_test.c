@@ -26,7 +26,7 @@ struct model {
 	int hostname_owner[HOSTNAMES];
 	enum tow_tls_mode mode[HOSTNAMES];
 	int port_owner[PORTS];
-	int service[PORTS];
+	int service[PORTS]; /* its idle timeout goes with it */
 };
 
 static uint32_t seed;
@@ -63,6 +63,13 @@ static uint16_t number_of(int port)
 	return (uint16_t)(2000 + port / 2);
 }
 
+static uint16_t idle_timeout_of(const struct model *m, int port)
+{
+	static const uint16_t secs[] = { TOW_IDLE_TIMEOUT_S, 1, TOW_IDLE_TIMEOUT_MAX_S };
+
+	return protocol_of(port) == TOW_PROTOCOL_UDP ? secs[m->service[port] % 3] : 0;
+}
+
 static void write_tenant(struct tow_route_writer *w, int tenant)
 {
 	struct tow_route_tenant route = { .id = id_of(tenant) };
@@ -84,7 +91,8 @@ static void write_port(struct tow_route_writer *w, const struct model *m, int po
 {
 	struct tow_route_port route = { .protocol = protocol_of(port),
 		                        .port = number_of(port),
-		                        .tenant_id = id_of(m->port_owner[port]) };
+		                        .tenant_id = id_of(m->port_owner[port]),
+		                        .idle_timeout_secs = idle_timeout_of(m, port) };
 
 	snprintf(route.service, sizeof(route.service), "s%d", m->service[port]);
 	tow_route_write_port(w, &route);
@@ -309,6 +317,7 @@ static void check_table(const struct tow_route_table *table, const struct model 
 
 			assert_true(tow_id_equal(&found->tenant_id, &id));
 			assert_int_equal(found->service[1] - '0', m->service[p]);
+			assert_int_equal(found->idle_timeout_secs, idle_timeout_of(m, p));
 			ports++;
 		}
 	}
@@ -428,6 +437,8 @@ static void revocations_are_forgotten_when_they_expire(void **state)
 #define HOSTNAME(name) "{\"hostname\":\"" name "\",\"tenant_id\":\"" A "\",\"tls_mode\":\"passthrough\"}"
 #define PORT(protocol, number, service) \
 	"{\"protocol\":\"" protocol "\",\"port\":" number ",\"tenant_id\":\"" A "\",\"service\":\"" service "\"}"
+#define IDLE_PORT(secs) \
+	"{\"protocol\":\"udp\",\"port\":1,\"tenant_id\":\"" A "\",\"service\":\"s\",\"idle_timeout_secs\":" secs "}"
 
 static const char good[] =
         "{\"version\":5,\"hostnames\":[" HOSTNAME("a.eu") "],\"ports\":[" PORT("tcp", "22", "ssh") "],"
@@ -467,6 +478,9 @@ static void bad_events_change_nothing(void **state)
 		{ "{\"version\":6,\"from\":5,\"ports\":[" PORT("tcp", "0", "s") "]}", TOW_EPARSE, "port" },
 		{ "{\"version\":6,\"from\":5,\"ports\":[" PORT("tcp", "65536", "s") "]}", TOW_EPARSE, "port" },
 		{ "{\"version\":6,\"from\":5,\"ports\":[" PORT("tcp", "1", "") "]}", TOW_EPARSE, "ports[0]" },
+		{ "{\"version\":6,\"from\":5,\"ports\":[" IDLE_PORT("0") "]}", TOW_EPARSE, "idle_timeout_secs" },
+		{ "{\"version\":6,\"from\":5,\"ports\":[" IDLE_PORT("3601") "]}", TOW_EPARSE, "idle_timeout_secs" },
+		{ "{\"version\":6,\"from\":5,\"ports\":[" IDLE_PORT("null") "]}", TOW_EPARSE, "idle_timeout_secs" },
 		{ "{\"version\":6,\"from\":5,\"revoked_agents\":[{\"tenant_id\":\"" A "\",\"agent_id\":\"" B
 		  "\"}]}",
 		  TOW_EPARSE, "expires_at_ms" },

@@ -46,8 +46,10 @@ static void services_are_read_whole(void **state)
 	    "[{\"name\":\"forgejo-ssh\",\"origin\":\"Forgejo:22\",\"listen_port\":2222}]");
 	add(&list, UDP,
 	    "[{\"name\":\"d\xc3\xa9 ns\",\"origin\":\"127.0.0.1:5353\",\"listen_port\":65535,"
-	    "\"proxy_protocol\":\"v2\"}]");
-	assert_int_equal(list.count, 4);
+	    "\"proxy_protocol\":\"v2\"},"
+	    "{\"name\":\"game\",\"origin\":\"127.0.0.1:65024\",\"listen_port\":1000,\"ports\":512,"
+	    "\"idle_timeout_secs\":3600}]");
+	assert_int_equal(list.count, 5);
 	s = &list.items[0];
 	assert_int_equal(s->kind, HTTPS);
 	assert_string_equal(s->name, "app.alice.example.eu");
@@ -57,6 +59,8 @@ static void services_are_read_whole(void **state)
 	assert_int_equal(s->tls_mode, TOW_TLS_TERMINATE);
 	assert_int_equal(s->proxy_protocol, TOW_PROXY_V2);
 	assert_int_equal(s->listen_port, 0);
+	assert_int_equal(s->port_count, 0);
+	assert_int_equal(s->idle_timeout_secs, 0);
 	assert_string_equal(tow_service_authority(s, text), "app.alice.example.eu");
 	s = &list.items[1];
 	assert_string_equal(s->origin_host, "2001:db8::1");
@@ -68,12 +72,19 @@ static void services_are_read_whole(void **state)
 	assert_string_equal(s->origin_host, "forgejo");
 	assert_int_equal(s->proxy_protocol, TOW_PROXY_NONE);
 	assert_int_equal(s->listen_port, 2222);
+	assert_int_equal(s->port_count, 1);
+	assert_int_equal(s->idle_timeout_secs, 0);
 	assert_string_equal(tow_service_authority(s, text), "tcp:forgejo-ssh");
 	s = &list.items[3];
 	assert_int_equal(s->kind, UDP);
 	assert_int_equal(s->proxy_protocol, TOW_PROXY_V2);
 	assert_int_equal(s->listen_port, 65535);
+	assert_int_equal(s->port_count, 1);
+	assert_int_equal(s->idle_timeout_secs, 60);
 	assert_string_equal(tow_service_authority(s, text), "udp:d\xc3\xa9 ns");
+	s = &list.items[4];
+	assert_int_equal(s->port_count, 512);
+	assert_int_equal(s->idle_timeout_secs, 3600);
 	assert_int_equal(tow_service_list_check(&list, NULL), 0);
 	tow_service_list_deinit(&list);
 	assert_null(list.items);
@@ -116,7 +127,8 @@ static void faults_name_element_and_key(void **state)
 		  "element 2: unknown key \"orgin\" (did you mean \"origin\"?)" },
 		{ HTTPS, H ",\"listen_port\":1}]", "element 1: unknown key \"listen_port\"" },
 		{ HTTPS, H ",\"hostname\":\"d.e\"}]", "duplicate" },
-		{ HTTPS, H ",\"ports\":[1]}]", "unknown key \"ports\"" },
+		{ HTTPS, H ",\"ports\":1}]", "unknown key \"ports\"" },
+		{ HTTPS, H ",\"idle_timeout_secs\":1}]", "unknown key \"idle_timeout_secs\"" },
 		{ HTTPS, "[{\"hostname\":\"a.b\"}]", "\"origin\" is missing" },
 		{ HTTPS, "[{\"hostname\":7,\"origin\":\"c:1\"}]", "\"hostname\" must be a string" },
 		{ HTTPS, "[{\"hostname\":null,\"origin\":\"c:1\"}]",
@@ -148,6 +160,22 @@ static void faults_name_element_and_key(void **state)
 		{ TCP, T ",\"listen_port\":\"22\"}]", "\"listen_port\" must be" },
 		{ TCP, T ",\"listen_port\":99999999999999999999}]", "not JSON" },
 		{ TCP, T ",\"tls_mode\":{}}]", "unknown key \"tls_mode\"" },
+		{ TCP, T ",\"listen_port\":1,\"ports\":0}]",
+		  "element 1: \"ports\" must be a whole number from 1 to 512" },
+		{ TCP, T ",\"listen_port\":1,\"ports\":513}]", "\"ports\" must be" },
+		{ UDP, T ",\"listen_port\":1,\"ports\":\"2\"}]", "\"ports\" must be" },
+		{ UDP, T ",\"listen_port\":1,\"ports\":null}]", "\"ports\" must be" },
+		{ TCP, T ",\"listen_port\":65535,\"ports\":2}]",
+		  "element 1: 2 \"ports\" from \"listen_port\" 65535 on go beyond 65535" },
+		{ TCP, "[{\"name\":\"n\",\"origin\":\"c:65400\",\"listen_port\":1,\"ports\":137}]",
+		  "137 \"ports\" from the origin's port 65400 on go beyond 65535" },
+		{ TCP, T ",\"listen_port\":1,\"idle_timeout_secs\":60}]",
+		  "unknown key \"idle_timeout_secs\"" },
+		{ UDP, T ",\"listen_port\":1,\"idle_timeout_secs\":0}]",
+		  "\"idle_timeout_secs\" must be a whole number from 1 to 3600" },
+		{ UDP, T ",\"listen_port\":1,\"idle_timeout_secs\":3601}]",
+		  "\"idle_timeout_secs\" must be" },
+		{ UDP, T ",\"listen_port\":1,\"idle_timeout_sec\":1}]", "did you mean" },
 		{ UDP, "[{\"name\":\"\",\"origin\":\"c:1\",\"listen_port\":1}]", "name is empty" },
 		{ UDP, "[{\"name\":\"a\\u007f\",\"origin\":\"c:1\",\"listen_port\":1}]",
 		  "control" },
@@ -221,6 +249,21 @@ static void conflicts_in_a_list_are_found(void **state)
 		  "[{\"name\":\"n\",\"origin\":\"c:1\",\"listen_port\":7},"
 		  "{\"name\":\"m\",\"origin\":\"c:1\",\"listen_port\":7}]",
 		  "", "\"n\" and \"m\" both want TCP port 7" },
+		{ "", "",
+		  "[{\"name\":\"n\",\"origin\":\"c:1\",\"listen_port\":10,\"ports\":5},"
+		  "{\"name\":\"m\",\"origin\":\"c:1\",\"listen_port\":6,\"ports\":5}]",
+		  "\"n\" and \"m\" both want UDP port 10" },
+		{ "",
+		  "[{\"name\":\"n\",\"origin\":\"c:1\",\"listen_port\":10,\"ports\":5},"
+		  "{\"name\":\"m\",\"origin\":\"c:1\",\"listen_port\":14}]",
+		  "", "\"n\" and \"m\" both want TCP port 14" },
+		/* next to one another, and right up to the last */
+		{ "",
+		  "[{\"name\":\"n\",\"origin\":\"c:1\",\"listen_port\":10,\"ports\":5},"
+		  "{\"name\":\"m\",\"origin\":\"c:1\",\"listen_port\":5,\"ports\":5},"
+		  "{\"name\":\"o\",\"origin\":\"c:1\",\"listen_port\":15,\"ports\":2},"
+		  "{\"name\":\"p\",\"origin\":\"c:65024\",\"listen_port\":65024,\"ports\":512}]",
+		  "[{\"name\":\"n\",\"origin\":\"c:1\",\"listen_port\":10,\"ports\":5}]", NULL },
 		{ "[{\"hostname\":\"a.b\",\"origin\":\"c:1\"}]", "",
 		  "[{\"name\":\"A.b\",\"origin\":\"c:1\",\"listen_port\":7}]",
 		  "is a hostname and the name of a UDP service" },
@@ -281,7 +324,7 @@ static void the_hash_is_that_of_the_set(void **state)
 	}
 	/* every change of every member counts */
 	for (size_t i = 0; i < copy.count; i++) {
-		for (int member = 0; member < 9; member++) {
+		for (int member = 0; member < 11; member++) {
 			struct tow_service saved = copy.items[i], *s = &copy.items[i];
 			switch (member) {
 			case 0: s->kind = (s->kind + 1) % 3; break;
@@ -292,13 +335,15 @@ static void the_hash_is_that_of_the_set(void **state)
 			case 5: s->tls_mode ^= 1; break;
 			case 6: s->proxy_protocol ^= 1; break;
 			case 7: s->listen_port ^= 1; break;
-			case 8: copy.count--; break;
+			case 8: s->port_count ^= 256; break;
+			case 9: s->idle_timeout_secs ^= 1; break;
+			case 10: copy.count--; break;
 			}
-			if (member == 8)
+			if (member == 10)
 				*s = copy.items[copy.count];
 			tow_service_list_hash(&copy, again);
 			assert_memory_not_equal(hash, again, sizeof hash);
-			if (member == 8)
+			if (member == 10)
 				copy.count++;
 			*s = saved;
 		}
@@ -367,20 +412,43 @@ static void authorities_find_their_service(void **state)
 	tow_service_list_deinit(&list);
 }
 
-static void mangled_lists_do_no_harm(void **state)
+static void public_ports_lead_to_the_origins(void **state)
 {
-	static const char text[] =
-		"[{\"hostname\":\"*.a.b\",\"origin\":\"[::1]:1\",\"origin_server_name\":\"x\","
-		"\"tls_mode\":{\"mode\":\"terminate\"},\"proxy_protocol\":\"none\"}]";
-	size_t len = sizeof text - 1;
-	char copy[sizeof text];
-	struct tow_service_list list = { 0 };
+	static const struct {
+		uint16_t public_port, origin_port; /* 0: none */
+	} cases[] = {
+		{ 0, 0 },      { 1, 0 },      { 4999, 0 }, { 5000, 100 },
+		{ 5001, 101 }, { 5015, 115 }, { 5016, 0 }, { 65535, 0 },
+	};
+	struct tow_service_list list = list_of(
+		TCP, "[{\"name\":\"n\",\"origin\":\"c:100\",\"listen_port\":5000,\"ports\":16}]");
+	uint16_t port = 7;
 
 	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		int r = tow_service_origin_port(&list.items[0], cases[i].public_port, &port);
+		assert_int_equal(r, cases[i].origin_port ? 0 : TOW_EINVAL);
+		if (!r)
+			assert_int_equal(port, cases[i].origin_port);
+	}
+	assert_int_equal(port, 115);
+	add(&list, HTTPS, H "}]");
+	assert_int_equal(tow_service_origin_port(&list.items[1], 443, &port), 0);
+	assert_int_equal(port, 1);
+	tow_service_list_deinit(&list);
+}
+
+static void mangle(enum tow_service_kind kind, const char *text)
+{
+	size_t len = strlen(text);
+	char copy[512];
+	struct tow_service_list list = { 0 };
+
+	assert_true(len <= sizeof copy);
 	for (size_t cut = 1; cut < len; cut++) {
 		memcpy(copy + sizeof copy - cut, text, cut);
 		assert_int_equal(
-			tow_service_list_parse(&list, HTTPS,
+			tow_service_list_parse(&list, kind,
 		                               tow_slice_make(copy + sizeof copy - cut, cut), NULL),
 			TOW_EPARSE);
 	}
@@ -388,11 +456,21 @@ static void mangled_lists_do_no_harm(void **state)
 		for (unsigned c = 0; c < 256; c++) {
 			memcpy(copy, text, len);
 			copy[at] = (char)c;
-			if (!tow_service_list_parse(&list, HTTPS, tow_slice_make(copy, len), NULL))
+			if (!tow_service_list_parse(&list, kind, tow_slice_make(copy, len), NULL))
 				assert_int_equal(tow_service_list_check(&list, NULL), 0);
 			tow_service_list_deinit(&list);
 		}
 	}
+}
+
+static void mangled_lists_do_no_harm(void **state)
+{
+	(void)state;
+	mangle(HTTPS,
+	       "[{\"hostname\":\"*.a.b\",\"origin\":\"[::1]:1\",\"origin_server_name\":\"x\","
+	       "\"tls_mode\":{\"mode\":\"terminate\"},\"proxy_protocol\":\"none\"}]");
+	mangle(UDP, "[{\"name\":\"game\",\"origin\":\"[::1]:1\",\"listen_port\":65535,\"ports\":1,"
+	            "\"idle_timeout_secs\":10,\"proxy_protocol\":\"v2\"}]");
 }
 
 static void names_and_modes(void **state)
@@ -454,6 +532,7 @@ int main(void)
 		cmocka_unit_test(the_hash_is_that_of_the_set),
 		cmocka_unit_test(spelling_does_not_change_the_hash),
 		cmocka_unit_test(authorities_find_their_service),
+		cmocka_unit_test(public_ports_lead_to_the_origins),
 		cmocka_unit_test(mangled_lists_do_no_harm),
 		cmocka_unit_test(names_and_modes),
 		cmocka_unit_test(the_nearest_name_is_found),

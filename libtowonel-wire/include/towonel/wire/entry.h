@@ -13,7 +13,10 @@
  *   upsert_hostname {hostname, tls_mode}        delete_hostname {hostname}
  *   set_hostname_tls {hostname, tls_mode}       leave {}
  *   upsert_agent {agent_id, generation, services_hash, expires_at_ms}   revoke_agent {agent_id}
- *   upsert_tcp_service {name, listen_port}      delete_tcp_service {name}     (udp likewise)
+ *   upsert_tcp_service {name, listen_port, ports}                   delete_tcp_service {name}
+ *   upsert_udp_service {name, listen_port, ports, idle_timeout_secs}   delete_udp_service {name}
+ *
+ * ports and idle_timeout_secs are left out when they are 1 and 60.
  *
  * Unknown members are refused, so that a hub never stores half of what was meant.
  */
@@ -50,6 +53,8 @@ struct tow_entry {
 	char name[TOW_HOSTNAME_SIZE]; /* hostname pattern, or service name */
 	enum tow_tls_mode tls_mode;
 	uint16_t listen_port;
+	uint16_t port_count;        /* from listen_port on; 0 is signed as 1 */
+	uint16_t idle_timeout_secs; /* udp; 0 is signed as 60 */
 	struct tow_id agent_id;
 	uint64_t generation; /* the agent's start, Unix ms */
 	uint8_t services_hash[TOW_HASH_SIZE];

@@ -75,6 +75,8 @@
 #define TOW_ENTRY_MAX 65536         /* one JWS in text form */
 #define TOW_ENTRIES_PER_BATCH 4096
 #define TOW_PORT_RANGE_MAX 512
+#define TOW_IDLE_TIMEOUT_S 60       /* of a UDP session without traffic; a service may */
+#define TOW_IDLE_TIMEOUT_MAX_S 3600 /* say otherwise */
 #define TOW_KEY_BACKUP_MAX 4096
 #define TOW_KEY_BACKUP_PASSES_MAX 16 /* Argon2id's: what a backup may ask for before it is known */
 #define TOW_KEY_BACKUP_MEMORY_KIB_MIN 8 /* to be genuine */

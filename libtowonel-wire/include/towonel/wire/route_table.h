@@ -17,6 +17,8 @@
  *    "revoked_agents":[{"tenant_id":"..","agent_id":"..","expires_at_ms":0}],
  *    "removed": {"tenants":["<id>"],"hostnames":["*.b.eu"],"ports":["tcp/2222"]}}
  *
+ * A UDP port has "idle_timeout_secs" unless that is 60. A range of ports is one element per port.
+ *
  * A snapshot has no "from" and no "removed". Removing a tenant removes all that is its own.
  * An upsert replaces what has the same key, whoever owned it. What is both removed and brought by
  * one delta stays as brought. Versions start at 1. Unknown members are ignored: an edge may be
@@ -51,6 +53,7 @@ struct tow_route_port {
 	uint16_t port;
 	struct tow_id tenant_id;
 	char service[TOW_SERVICE_NAME_MAX + 1];
+	uint16_t idle_timeout_secs; /* udp; 0 for tcp */
 };
 
 struct tow_route_table;

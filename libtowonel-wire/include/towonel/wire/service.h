@@ -33,13 +33,15 @@ enum tow_proxy_protocol {
 
 struct tow_service {
 	enum tow_service_kind kind;
-	char name[TOW_HOSTNAME_SIZE];               /* pattern (https) or service name */
-	char origin_host[TOW_HOSTNAME_SIZE];        /* name or literal address */
+	char name[TOW_HOSTNAME_SIZE];        /* pattern (https) or service name */
+	char origin_host[TOW_HOSTNAME_SIZE]; /* name or literal address */
 	uint16_t origin_port;
 	char origin_server_name[TOW_HOSTNAME_SIZE]; /* "" unless the origin is dialled with TLS */
 	enum tow_tls_mode tls_mode;                 /* https only */
 	enum tow_proxy_protocol proxy_protocol;
-	uint16_t listen_port;                       /* tcp and udp; 0 for https */
+	uint16_t listen_port;       /* tcp and udp; 0 for https */
+	uint16_t port_count;        /* from listen_port and origin_port on; 0 for https */
+	uint16_t idle_timeout_secs; /* udp; 0 for the others */
 };
 
 /* All-zero is valid and empty. */
@@ -53,7 +55,8 @@ struct tow_service_list {
 int tow_service_list_parse(struct tow_service_list *list, enum tow_service_kind kind,
                            struct tow_slice json, struct tow_error *err);
 /* Rules over the whole list: names unique within tcp and within udp, hostnames unique, a service
- * name equal to no hostname, listen ports unique per protocol. Returns 0, TOW_ECONFLICT. */
+ * name equal to no hostname, no listen port in two services of a protocol. Returns 0,
+ * TOW_ECONFLICT. */
 int tow_service_list_check(const struct tow_service_list *list, struct tow_error *err);
 int tow_service_list_copy(const struct tow_service_list *list, struct tow_service_list *out);
 void tow_service_list_deinit(struct tow_service_list *list);
@@ -69,8 +72,12 @@ const struct tow_service *tow_service_list_find(const struct tow_service_list *l
 /* "tcp:NAME", "udp:NAME" or the hostname pattern. */
 #define TOW_AUTHORITY_SIZE (TOW_HOSTNAME_SIZE + 4)
 char *tow_service_authority(const struct tow_service *service, char out[TOW_AUTHORITY_SIZE]);
+/* The origin's port for a visitor of a public port: the one as far into the origin's ports as the
+ * public one is into the service's (https: always the same). Returns 0; TOW_EINVAL when the service
+ * does not have the public port, as while it moves. */
+int tow_service_origin_port(const struct tow_service *service, uint16_t public_port, uint16_t *out);
 
-const char *tow_tls_mode_name(enum tow_tls_mode mode);   /* "passthrough", "terminate" */
+const char *tow_tls_mode_name(enum tow_tls_mode mode);            /* "passthrough", "terminate" */
 int tow_tls_mode_parse(const char *name, enum tow_tls_mode *out); /* 0, TOW_EPARSE */
 /* 1 to 64 bytes, no control characters, valid UTF-8. Returns 0, TOW_EPARSE. */
 int tow_service_name_check(struct tow_slice name, struct tow_error *err);
