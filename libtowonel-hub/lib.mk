@@ -7,6 +7,7 @@ HEADERS := libpq
 BUILT :=
 TEXT := The control plane of towonel
 SOURCES := \
+	src/api/audit.c \
 	src/api/bootstrap.c \
 	src/api/call.c \
 	src/api/edges.c \
@@ -26,6 +27,7 @@ SOURCES := \
 	src/replay.c \
 	src/routes.c \
 	src/store/agents.c \
+	src/store/audit.c \
 	src/store/db.c \
 	src/store/dsn.c \
 	src/store/entries.c \

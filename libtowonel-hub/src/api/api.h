@@ -68,6 +68,8 @@ void tow__call_bytes(struct tow__call *call, const char *key, uint8_t *out,
                      size_t len); /* base64url */
 void tow__call_hostnames(struct tow__call *call, const char *key,
                          struct tow__names *out); /* 1 or more, no doubles */
+/* An id of the query, if it is there; 1 when it is. */
+int tow__call_query_id(struct tow__call *call, const char *key, struct tow_id *out);
 /* Parts of the path; what is no id is not found. */
 void tow__call_path_tenant(struct tow__call *call, struct tow_id *out);
 void tow__call_path_invite(struct tow__call *call, uint8_t out[TOW_INVITE_ID_SIZE]);
@@ -101,5 +103,6 @@ void tow__api_bootstrap(void *user, struct tow_http_request *request);
 void tow__api_agent_heartbeat(void *user, struct tow_http_request *request);
 void tow__api_port_list(void *user, struct tow_http_request *request);
 void tow__api_port_available(void *user, struct tow_http_request *request);
+void tow__api_audit(void *user, struct tow_http_request *request);
 
 #endif

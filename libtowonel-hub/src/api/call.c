@@ -72,8 +72,13 @@ static void answer(struct tow__call *call)
 static void on_thread(struct tow__job *job, struct tow__store *store)
 {
 	struct tow__call *call = (struct tow__call *)job;
+	struct tow__asker asker = { .now_ms = tow_wall_ms(),
+		                    .request_id = tow_http_request_id(call->request) };
 
+	tow_addr_format_host(tow_http_peer(call->request), asker.source);
+	tow__store_asked_by(store, &asker);
 	call->work(call, store);
+	tow__store_asked_by(store, NULL);
 }
 
 static void on_loop(struct tow__job *job)
@@ -271,6 +276,19 @@ uint64_t tow__call_query_int(struct tow__call *call, const char *key, uint64_t m
 		return fallback;
 	}
 	return value;
+}
+
+int tow__call_query_id(struct tow__call *call, const char *key, struct tow_id *out)
+{
+	const char *text = tow_http_query(call->request, key);
+
+	if (!text || call->fault.kind)
+		return 0;
+	if (!tow_id_parse(tow_slice_of(text), out))
+		return 1;
+	tow__fault_set(&call->fault, TOW__INVALID_REQUEST, "\"%s\" is not 64 lowercase hex digits",
+	               key);
+	return 0;
 }
 
 void tow__call_page(struct tow__call *call, struct tow__page *out)

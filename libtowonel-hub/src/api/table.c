@@ -28,6 +28,7 @@ const struct tow_http_route tow__api_routes[] = {
 	{ "POST", "/v1/agent/heartbeat", PUBLIC, .handle = tow__api_agent_heartbeat },
 	{ "GET", "/v1/ports", OPERATOR, .handle = tow__api_port_list },
 	{ "GET", "/v1/ports/available", OPERATOR, .handle = tow__api_port_available },
+	{ "GET", "/v1/audit", OPERATOR, .handle = tow__api_audit },
 };
 const size_t tow__api_route_count = sizeof tow__api_routes / sizeof *tow__api_routes;
 

@@ -62,14 +62,47 @@ static int verify(struct tow__taking *s, const struct tow__submission *in,
 	return 0;
 }
 
+/* An agent says every half hour that it goes on living, which is no news. */
+static int is_renewal(struct tow__taking *s, const struct tow_entry *e)
+{
+	struct tow__db_rows rows;
+	int known;
+
+	if (e->op != TOW_ENTRY_UPSERT_AGENT)
+		return 0;
+	rows = tow__db_query(s->store->db,
+	                     "SELECT 1 FROM agents WHERE tenant_id = $1 AND id = $2 "
+	                     "AND generation = $3 AND services_hash = $4",
+	                     TOW__ARGS(tow__db_id(&e->tenant_id), tow__db_id(&e->agent_id),
+	                               tow__db_int(e->generation),
+	                               tow__db_blob(e->services_hash, sizeof e->services_hash)));
+	known = tow__db_next(&rows);
+	tow__db_end(&rows);
+	return known;
+}
+
+static void record(struct tow__taking *s, const struct tow_entry *e)
+{
+	char action[48], subject[TOW_HOSTNAME_SIZE + 16];
+
+	snprintf(action, sizeof action, "entry.%s", tow_entry_op_name(e->op));
+	tow__entry_subject(e, subject, sizeof subject);
+	tow__store_audit(s->store, &e->tenant_id, action, &e->tenant_id, subject);
+}
+
 static void take(struct tow__taking *s, const struct tow_entry *e, struct tow_slice jws)
 {
+	int renewal = is_renewal(s, e);
+
 	if (tow__entry_ops[e->op].check)
 		tow__entry_ops[e->op].check(s, e);
 	if (!s->fault->kind)
 		tow__log_append(s->store, e, jws, s->now_ms, s->fault);
-	if (!s->fault->kind)
-		tow__entry_ops[e->op].apply(s, e);
+	if (s->fault->kind)
+		return;
+	tow__entry_ops[e->op].apply(s, e);
+	if (!renewal)
+		record(s, e);
 }
 
 /* The tenant may have gone since its key was looked up. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "store/entry_ops.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* --- hostnames --- */
@@ -287,6 +288,28 @@ static void apply_revoke_agent(struct tow__taking *s, const struct tow_entry *e)
 static void apply_leave(struct tow__taking *s, const struct tow_entry *e)
 {
 	tow__store_drop_tenant(s->store, &e->tenant_id, s->now_ms);
+}
+
+void tow__entry_subject(const struct tow_entry *e, char *out, size_t cap)
+{
+	char id[TOW_ID_TEXT_SIZE];
+
+	switch (e->op) {
+	case TOW_ENTRY_UPSERT_AGENT:
+	case TOW_ENTRY_REVOKE_AGENT:
+		snprintf(out, cap, "%s", tow_id_format(&e->agent_id, id));
+		break;
+	case TOW_ENTRY_UPSERT_HOSTNAME:
+	case TOW_ENTRY_SET_HOSTNAME_TLS:
+		snprintf(out, cap, "%s %s", e->name,
+		         e->tls_mode == TOW_TLS_TERMINATE ? "terminate" : "passthrough");
+		break;
+	case TOW_ENTRY_UPSERT_TCP_SERVICE:
+	case TOW_ENTRY_UPSERT_UDP_SERVICE:
+		snprintf(out, cap, "%s %u", e->name, e->listen_port);
+		break;
+	default: snprintf(out, cap, "%s", e->name); break;
+	}
 }
 
 const struct tow__entry_op tow__entry_ops[] = {

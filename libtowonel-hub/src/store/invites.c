@@ -153,6 +153,7 @@ static int create(struct tow__store *store, const struct tow__invite *invite,
 		if (!conflicts(store, tenant, names->items[i], fault))
 			add_pattern(store, tenant, names->items[i], fault);
 	tow__store_changed_tenant(store, tenant);
+	tow__store_audit(store, NULL, "invite.create", tenant, invite->name);
 	return tow__store_finish(store, fault);
 }
 
@@ -236,9 +237,12 @@ static int add_hostnames(struct tow__store *store, const uint8_t id[TOW_INVITE_I
 	tow__store_begin(store, TOW__DB_WRITE);
 	if (!find(store, id, &invite, NULL) || invite.revoked_ms)
 		not_found(fault);
-	for (size_t i = 0; i < add->count && !fault->kind && !tow__db_failed(store->db); i++)
+	for (size_t i = 0; i < add->count && !fault->kind && !tow__db_failed(store->db); i++) {
 		if (!conflicts(store, &invite.tenant_id, add->items[i], fault))
 			add_pattern(store, &invite.tenant_id, add->items[i], fault);
+		tow__store_audit(store, NULL, "invite.add_hostname", &invite.tenant_id,
+		                 add->items[i]);
+	}
 	return finish_with_patterns(store, &invite, hostnames, fault);
 }
 
@@ -290,6 +294,7 @@ static int remove_hostname(struct tow__store *store, const uint8_t id[TOW_INVITE
 	tow__db_run(db, "UPDATE tenants SET hostname_count = hostname_count - $1 WHERE id = $2",
 	            TOW__ARGS(tow__db_int(gone.count), tow__db_id(&invite.tenant_id)));
 	tow__names_deinit(&gone);
+	tow__store_audit(store, NULL, "invite.remove_hostname", &invite.tenant_id, pattern);
 	return finish_with_patterns(store, &invite, hostnames, fault);
 }
 
@@ -306,7 +311,7 @@ int tow__store_invite_remove_hostname(struct tow__store *store,
 int tow__store_invite_revoke(struct tow__store *store, const uint8_t id[TOW_INVITE_ID_SIZE],
                              uint64_t now_ms, struct tow__fault *fault)
 {
-	struct tow__invite invite;
+	struct tow__invite invite = { .revoked_ms = 0 };
 
 	do {
 		tow__store_begin(store, TOW__DB_WRITE);
@@ -314,6 +319,7 @@ int tow__store_invite_revoke(struct tow__store *store, const uint8_t id[TOW_INVI
 			not_found(fault);
 		else
 			tow__store_drop_tenant(store, &invite.tenant_id, now_ms);
+		tow__store_audit(store, NULL, "invite.revoke", &invite.tenant_id, invite.name);
 	} while (tow__store_finish(store, fault) && tow__store_again(store, fault));
 	return fault->kind;
 }

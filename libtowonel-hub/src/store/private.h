@@ -13,6 +13,7 @@ struct tow__store {
 	uint64_t version; /* of the last commit */
 	uint64_t next;    /* of the transaction under way; 0 until something has changed */
 	unsigned tries;   /* of the operation under way that were in vain */
+	const struct tow__asker *asker; /* NULL: nobody */
 };
 
 void tow__store_begin(struct tow__store *store, enum tow__db_access access);
@@ -31,6 +32,13 @@ void tow__store_changed_hostname(struct tow__store *store, const char *pattern);
 void tow__store_changed_port(struct tow__store *store, enum tow_protocol protocol, uint16_t port);
 /* The version that the transaction under way makes, which this call makes it do. */
 uint64_t tow__store_next_version(struct tow__store *store);
+
+/* Records, with what the transaction changes, that the operator did it (by NULL), or a tenant.
+ * tenant: to whom; NULL: to none. subject may be "". */
+void tow__store_audit(struct tow__store *store, const struct tow_id *by, const char *action,
+                      const struct tow_id *tenant, const char *subject);
+/* Drops what was kept for long enough. */
+void tow__audit_sweep(struct tow__store *store, uint64_t now_ms);
 
 /* Within a transaction: */
 void tow__store_read_patterns(struct tow__store *store, const struct tow_id *tenant,

@@ -13,7 +13,9 @@
  * tow__store_version is the version that it made.
  */
 
+#include <towonel/wire/addr.h>
 #include <towonel/wire/entry.h>
+#include <towonel/wire/limits.h>
 #include <towonel/wire/route_feed.h>
 
 #include "fault.h"
@@ -26,6 +28,10 @@
 #define TOW__AGENTS_PER_TENANT    4096 /* those revoked or expired but not yet swept included */
 /* How long an agent that the hub has never seen stays revoked. */
 #define TOW__REVOCATION_KEPT_MS (30ULL * 24 * 3600 * 1000)
+/* What is kept of what one tenant did, and of what the operator did; and for how long. */
+#define TOW__AUDIT_PER_TENANT   10000
+#define TOW__AUDIT_OF_OPERATORS 100000
+#define TOW__AUDIT_KEPT_MS      (400ULL * 24 * 3600 * 1000)
 /* Versions that the change log goes back; a subscriber that is further behind gets a snapshot. */
 #define TOW__CHANGES_KEPT 4096
 
@@ -44,6 +50,7 @@ struct tow__store_config {
 	size_t reserved_port_count;
 	uint64_t changes_kept; /* 0: TOW__CHANGES_KEPT */
 	uint64_t entries_kept; /* 0: TOW__ENTRIES_KEPT */
+	uint64_t audit_kept;   /* of each actor; 0: TOW__AUDIT_PER_TENANT, _OF_OPERATORS */
 };
 
 /* migrate: connect and bring the schema up to date, which the first of several does. Returns 0;
@@ -64,7 +71,8 @@ int tow__store_is_shared(const struct tow__store *store);
 int tow__store_listen(struct tow__store *store, int wake_fd, uint64_t *version);
 /* The rules that ports follow, apart from who holds them. */
 int tow__store_port_reserved(const struct tow__store *store, uint16_t port);
-/* Drops agents that have expired, and the entries about them. */
+/* Drops agents that have expired with the entries about them, and what the audit has kept for long
+ * enough. */
 int tow__store_sweep(struct tow__store *store, uint64_t now_ms, struct tow__fault *fault);
 int tow__store_count_tenants(struct tow__store *store, uint64_t *count, struct tow__fault *fault);
 
@@ -173,6 +181,33 @@ int tow__store_agent_check(struct tow__store *store, const struct tow_id *tenant
 int tow__store_agent_superseded(struct tow__store *store, const struct tow_id *tenant,
                                 const struct tow__agent *agent, uint64_t now_ms, int *superseded,
                                 struct tow__fault *fault);
+
+/* --- audit --- */
+
+/* Who the operations that follow are done for, so that what they change is recorded with it. */
+struct tow__asker {
+	uint64_t now_ms;
+	char source[TOW_ADDR_TEXT_SIZE];
+	const char *request_id; /* borrowed until the next _asked_by */
+};
+/* NULL: nobody, and nothing is recorded. */
+void tow__store_asked_by(struct tow__store *store, const struct tow__asker *asker);
+
+struct tow__audit_event {
+	uint64_t id, at_ms;
+	int by_operator; /* else by the tenant itself */
+	int has_tenant;
+	struct tow_id tenant_id;
+	char tenant_name[TOW_TENANT_NAME_MAX + 1];
+	char action[48], subject[TOW_HOSTNAME_SIZE + 16];
+	char source[TOW_ADDR_TEXT_SIZE], request_id[TOW_REQUEST_ID_MAX + 1];
+};
+/* Newest first: at most page->limit events older than id page->offset (0: from the newest), those
+ * of one tenant unless NULL. */
+int tow__store_audit_list(struct tow__store *store, const struct tow_id *tenant,
+                          const struct tow__page *page,
+                          int (*visit)(void *user, const struct tow__audit_event *event),
+                          void *user, struct tow__fault *fault);
 
 /* --- ports --- */
 

@@ -23,6 +23,7 @@ int tow__store_tenant_remove(struct tow__store *store, const struct tow_id *id, 
 		tow__store_begin(store, TOW__DB_WRITE);
 		if (!tow__store_drop_tenant(store, id, now_ms))
 			tow__fault_set(fault, TOW__NOT_FOUND, "there is no such tenant");
+		tow__store_audit(store, NULL, "tenant.remove", id, "");
 	} while (tow__store_finish(store, fault) && tow__store_again(store, fault));
 	return fault->kind;
 }

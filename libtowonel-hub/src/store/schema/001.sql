@@ -82,6 +82,23 @@ CREATE TABLE agents (
 );
 CREATE INDEX agents_by_expiry ON agents (expires_ms);
 
+-- Who asked for what, written with what it tells. actor is the tenant that signed an entry, or empty for the operator;
+-- nth counts what one actor did, so that the oldest of it can go. Outlives the tenants that it names.
+CREATE TABLE audit (
+	id BIGINT NOT NULL PRIMARY KEY,        -- in the order of the commits
+	at_ms BIGINT NOT NULL,
+	actor BLOB NOT NULL,
+	nth BIGINT NOT NULL,
+	action TEXT NOT NULL,                  -- 'invite.create', 'entry.upsert_hostname' ...
+	tenant_id BLOB,                        -- to whom; NULL: to none of them
+	subject TEXT NOT NULL,                 -- the hostname, the port ...; may be empty
+	source TEXT NOT NULL,                  -- the address that it came from
+	request_id TEXT NOT NULL,
+	UNIQUE (actor, nth)
+);
+CREATE INDEX audit_by_tenant ON audit (tenant_id, id);
+CREATE INDEX audit_by_time ON audit (at_ms);
+
 -- Which things changed in which version of the routes; what they are now is in the tables above. One of:
 -- a tenant (tenant_id), an agent (tenant_id, agent_id), a hostname (pattern), a port (protocol, port).
 CREATE TABLE changes (
