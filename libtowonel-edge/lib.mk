@@ -2,7 +2,7 @@
 LIB := edge
 ABI := 0
 BELOW := tunnel wire
-SYSTEM := libsodium
+SYSTEM := libsodium jansson
 BUILT :=
 TEXT := The data plane of towonel for visitors
 SOURCES := \
@@ -15,6 +15,9 @@ SOURCES := \
 	src/ports.c \
 	src/routes/cache.c \
 	src/source_limit.c \
+	src/tls/cert_files.c \
+	src/tls/cert_record.c \
+	src/tls/cert_store.c \
 	src/visitor.c
 
 include mk/library.mk

@@ -42,6 +42,7 @@ SOURCES := \
 	src/tcp/listener.c \
 	src/tcp/resolve.c \
 	src/tcp/socket.c \
+	src/tls/certificate.c \
 	src/tls/context.c \
 	src/tls/cpu.c \
 	src/tls/identity_cert.c \

@@ -31,7 +31,7 @@ static int new_context(WOLFSSL_METHOD *method, enum tow__tls_role role, const ch
 	rc = tow__tls_prefer(context->ctx, role);
 	if (rc)
 		goto fail;
-	context->is_server = role == TOW__TLS_SERVER;
+	context->is_server = role == TOW__TLS_SERVER || role == TOW__TLS_PUBLIC_SERVER;
 	tow__tls_set_io(context->ctx);
 	*out = context;
 	return 0;
@@ -51,6 +51,31 @@ int tow_tls_context_new_identity(const struct tow_node_key *key, const char *alp
 	/* Requests are signed where it matters who asks; a certificate is not asked for. */
 	wolfSSL_CTX_set_verify(context->ctx, WOLFSSL_VERIFY_NONE, NULL);
 	rc = tow__identity_cert_install(context->ctx, key, err);
+	if (rc)
+		tow_tls_context_free(context);
+	else
+		*out = context;
+	return rc;
+}
+
+int tow_tls_context_new_server(struct tow_slice chain, struct tow_slice key, const char *alpn,
+                               struct tow_tls_context **out, struct tow_error *err)
+{
+	struct tow_tls_context *context = NULL;
+	int rc = new_context(wolfSSLv23_server_method(), TOW__TLS_PUBLIC_SERVER, alpn, &context,
+	                     err);
+
+	if (rc)
+		return rc;
+	wolfSSL_CTX_set_verify(context->ctx, WOLFSSL_VERIFY_NONE, NULL);
+	if (wolfSSL_CTX_use_certificate_chain_buffer(context->ctx, chain.base, (long)chain.len) !=
+	    WOLFSSL_SUCCESS)
+		rc = tow_error_set(err, TOW_ECRYPTO, "no certificate chain in PEM form");
+	else if (wolfSSL_CTX_use_PrivateKey_buffer(context->ctx, key.base, (long)key.len,
+	                                           WOLFSSL_FILETYPE_PEM) != WOLFSSL_SUCCESS)
+		rc = tow_error_set(err, TOW_ECRYPTO, "no private key in PEM form, RSA or ECDSA");
+	else if (wolfSSL_CTX_check_private_key(context->ctx) != WOLFSSL_SUCCESS)
+		rc = tow_error_set(err, TOW_ECRYPTO, "the key is not the certificate's");
 	if (rc)
 		tow_tls_context_free(context);
 	else

@@ -19,6 +19,7 @@
 /* A client sends a key for its first group only; a server without that group asks for another. */
 static const char *const groups[] = {
 	[TOW__TLS_SERVER] = "X25519MLKEM768:X25519:P-256:P-384",
+	[TOW__TLS_PUBLIC_SERVER] = "X25519MLKEM768:X25519:P-256:P-384",
 	[TOW__TLS_CLIENT] = "X25519MLKEM768:X25519:P-256:P-384",
 	[TOW__TLS_ORIGIN_CLIENT] = "X25519:X25519MLKEM768:P-256:P-384",
 };

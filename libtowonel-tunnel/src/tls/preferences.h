@@ -11,13 +11,15 @@
 #include <wolfssl/ssl.h>
 
 enum tow__tls_role {
-	TOW__TLS_SERVER,
+	TOW__TLS_SERVER,        /* whose key is pinned: resumption would skip that check */
+	TOW__TLS_PUBLIC_SERVER, /* with a certificate; resumes sessions */
 	TOW__TLS_CLIENT,        /* of a peer that is ours, or as new: post-quantum first */
 	TOW__TLS_ORIGIN_CLIENT, /* of anything that somebody runs at home: what needs
 	                         * no second try */
 };
 
-/* Versions, ciphers, groups; no session cache and no tickets. Returns 0, TOW_ECRYPTO. */
+/* Versions, ciphers, groups; no session cache; tickets for TOW__TLS_PUBLIC_SERVER only. Returns 0,
+ * TOW_ECRYPTO. */
 int tow__tls_prefer(WOLFSSL_CTX *ctx, enum tow__tls_role role);
 
 /* Sentences for what goes wrong with a peer's certificate; NULL for another kind of failure. */

@@ -25,11 +25,24 @@
 struct tow_tls {
 	WOLFSSL *ssl;
 	int fd;
-	int events;   /* what the last call waits for */
+	struct tow_buf early; /* read from fd before the session was made */
+	int events;           /* what the last call waits for */
 	int finished; /* the peer has sent FIN */
 	int reset;    /* the connection is broken */
 	int failed;   /* nothing may be sent any more, close_notify neither */
 };
+
+static int receive_early(struct tow_tls *tls, char *to, size_t cap)
+{
+	struct tow_slice bytes = tow_buf_peek(&tls->early);
+	size_t n = bytes.len < cap ? bytes.len : cap;
+
+	memcpy(to, bytes.base, n);
+	tow_buf_consume(&tls->early, n);
+	if (!tow_buf_len(&tls->early))
+		tow_buf_deinit(&tls->early);
+	return (int)n;
+}
 
 static int receive(WOLFSSL *ssl, char *to, int cap, void *user)
 {
@@ -37,6 +50,8 @@ static int receive(WOLFSSL *ssl, char *to, int cap, void *user)
 	ssize_t n;
 
 	(void)ssl;
+	if (tls->early.base)
+		return receive_early(tls, to, (size_t)cap);
 	do
 		n = recv(tls->fd, to, (size_t)cap, 0);
 	while (n < 0 && errno == EINTR);
@@ -105,13 +120,15 @@ static int set_peer_name(const struct tow_tls_context *context, WOLFSSL *ssl, co
 	return rc == WOLFSSL_SUCCESS ? 0 : TOW_ENOMEM;
 }
 
-int tow_tls_new(struct tow_tls_context *context, int fd, const char *server_name,
-                struct tow_tls **out)
+static int new_session(struct tow_tls_context *context, int fd, const char *alpn,
+                       const char *server_name, struct tow_slice early, struct tow_tls **out)
 {
 	struct tow_tls *tls = calloc(1, sizeof *tls);
 
 	if (!tls)
 		return TOW_ENOMEM;
+	if (early.len && tow_buf_append(&tls->early, early.base, early.len))
+		goto fail;
 	tls->fd = fd;
 	tls->events = context->is_server ? TOW_IO_READ : TOW_IO_WRITE;
 	tls->ssl = wolfSSL_new(context->ctx);
@@ -123,9 +140,8 @@ int tow_tls_new(struct tow_tls_context *context, int fd, const char *server_name
 		wolfSSL_set_accept_state(tls->ssl);
 	else
 		wolfSSL_set_connect_state(tls->ssl);
-	if (context->alpn &&
-	    wolfSSL_UseALPN(tls->ssl, context->alpn, (unsigned)strlen(context->alpn),
-	                    WOLFSSL_ALPN_FAILED_ON_MISMATCH) != WOLFSSL_SUCCESS)
+	if (alpn && wolfSSL_UseALPN(tls->ssl, (char *)(uintptr_t)alpn, (unsigned)strlen(alpn),
+	                            WOLFSSL_ALPN_FAILED_ON_MISMATCH) != WOLFSSL_SUCCESS)
 		goto fail;
 	if (!context->is_server && set_peer_name(context, tls->ssl, server_name))
 		goto fail;
@@ -136,11 +152,24 @@ fail:
 	return TOW_ENOMEM;
 }
 
+int tow_tls_new(struct tow_tls_context *context, int fd, const char *server_name,
+                struct tow_tls **out)
+{
+	return new_session(context, fd, context->alpn, server_name, tow_slice_make(NULL, 0), out);
+}
+
+int tow_tls_accept(struct tow_tls_context *context, int fd, const char *alpn,
+                   struct tow_slice early, struct tow_tls **out)
+{
+	return new_session(context, fd, alpn ? alpn : context->alpn, NULL, early, out);
+}
+
 void tow_tls_free(struct tow_tls *tls)
 {
 	if (!tls)
 		return;
 	wolfSSL_free(tls->ssl);
+	tow_buf_deinit(&tls->early);
 	free(tls);
 }
 

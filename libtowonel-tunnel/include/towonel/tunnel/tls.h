@@ -3,9 +3,9 @@
 #define TOWONEL_TUNNEL_TLS_H
 
 /*
- * TLS over a non-blocking socket (wolfSSL): the hub API's server side, and the agent's client side
- * towards an origin that wants TLS. A context is shared by many sessions; a session is one
- * connection.
+ * TLS over a non-blocking socket (wolfSSL): the hub API's server side, the edge's towards visitors
+ * whose TLS ends there, and the agent's client side towards an origin that wants TLS. A context is
+ * shared by many sessions; a session is one connection, and goes on when its context is freed.
  */
 
 #include <towonel/wire/error.h>
@@ -22,6 +22,12 @@ struct tow_tls;
  * Returns 0; TOW_ECRYPTO, TOW_ENOMEM. */
 int tow_tls_context_new_identity(const struct tow_node_key *key, const char *alpn,
                                  struct tow_tls_context **out, struct tow_error *err);
+/* Server with a certificate that ordinary clients believe: chain and key are PEM, the server's own
+ * certificate first; RSA or ECDSA. Sessions are resumed by tickets, whose keys are the context's
+ * own and change by the hour; there is no early data. Returns 0; TOW_ECRYPTO (err says what is
+ * wrong with them), TOW_ENOMEM. */
+int tow_tls_context_new_server(struct tow_slice chain, struct tow_slice key, const char *alpn,
+                               struct tow_tls_context **out, struct tow_error *err);
 /* Client that verifies a certificate chain for the server name; ca_file adds trust, NULL for the
  * system's. insecure: any certificate (an origin on the same host, known by its address). */
 int tow_tls_context_new_client(const char *ca_file, int insecure, const char *alpn,
@@ -33,6 +39,10 @@ void tow_tls_context_free(struct tow_tls_context *context);
  * TOW_ENOMEM. */
 int tow_tls_new(struct tow_tls_context *context, int fd, const char *server_name,
                 struct tow_tls **out);
+/* A server's session whose first bytes, early, have been read from fd already; they are copied.
+ * alpn, if not NULL, counts instead of the context's. Returns 0, TOW_ENOMEM. */
+int tow_tls_accept(struct tow_tls_context *context, int fd, const char *alpn,
+                   struct tow_slice early, struct tow_tls **out);
 void tow_tls_free(struct tow_tls *tls);
 
 /* All return 0; TOW_BLOCKED (wait for tow_tls_events, then call again with the same arguments);
@@ -46,6 +56,17 @@ int tow_tls_events(
 	const struct tow_tls *tls); /* TOW_IO_READ or TOW_IO_WRITE: what the last call waits for */
 int tow_tls_pending(
 	const struct tow_tls *tls); /* decrypted bytes wait inside: read before polling */
+
+/* What a certificate says of itself. */
+struct tow_tls_certificate {
+	char issuer[128]; /* for people: organisation, common name */
+	uint64_t not_before_ms, not_after_ms;
+	uint8_t fingerprint[TOW_HASH_SIZE]; /* SHA-256 of its DER */
+	int covers;                         /* the name that was asked about */
+};
+/* Reads the first certificate of PEM text. name may be NULL. Returns 0; TOW_EPARSE, TOW_ENOMEM. */
+int tow_tls_certificate_read(struct tow_slice pem, const char *name,
+                             struct tow_tls_certificate *out, struct tow_error *err);
 
 #ifdef __cplusplus
 }

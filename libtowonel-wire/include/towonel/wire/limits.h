@@ -53,6 +53,14 @@
 #define TOW_PORT_RETRY_MAX_MS     30000
 #define TOW_ROUTES_CACHE_DELAY_MS 1000
 
+/* edge: certificates */
+#define TOW_CERT_CHAIN_MAX      131072
+#define TOW_CERT_KEY_MAX        16384
+#define TOW_CERT_RECORD_MAX     4096
+#define TOW_CERT_NAMES_MAX      65536 /* kept in memory */
+#define TOW_CERT_WAITS_MAX      4096  /* visitors that wait for one to be obtained */
+#define TOW_CERT_CHECK_EVERY_MS 1000  /* between two looks at a name's files */
+
 /* edge: agents */
 #define TOW_AGENT_HELLO_TIMEOUT_MS 10000
 #define TOW_AGENT_TENANT_WAIT_MS   5000     /* the route table may be a moment behind the hub */
