@@ -183,13 +183,15 @@ static int make_certificates(void **state)
 	         "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "
 	         "ca.key -out ca.crt "
 	         "-days 2 -subj '/CN=Test CA'; "
+	         "printf '[ca]\\ndefault_ca=c\\n[c]\\ndatabase=index\\nserial=serial\\n"
+	         "new_certs_dir=.\\ndefault_md=sha256\\npolicy=p\\n[p]\\ncommonName=supplied\\n' "
+	         ">ca.conf; touch index; echo 01 >serial; "
 	         "leaf() { openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "
-	         "$1.key "
-	         "-subj /CN=$1 -out $1.csr; printf \"subjectAltName=$2\" > $1.ext; "
-	         "openssl x509 -req -in $1.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days $3 "
-	         "-extfile $1.ext -out $1.crt; }; "
-	         "leaf good 'DNS:app.example.eu,DNS:*.wild.example.eu,DNS:nas' 2; "
-	         "leaf old 'DNS:app.example.eu' -1",
+	         "$1.key -subj /CN=$1 -out $1.csr; printf \"subjectAltName=$2\" >$1.ext; "
+	         "openssl ca -batch -notext -config ca.conf -cert ca.crt -keyfile ca.key "
+	         "-startdate 20200101000000Z -enddate $3 -extfile $1.ext -in $1.csr -out $1.crt; }; "
+	         "leaf good 'DNS:app.example.eu,DNS:*.wild.example.eu,DNS:nas' 20990101000000Z; "
+	         "leaf old 'DNS:app.example.eu' 20200102000000Z",
 	         folder);
 	shell(command);
 	return 0;
