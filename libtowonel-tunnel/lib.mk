@@ -45,6 +45,8 @@ SOURCES := \
 	src/tls/certificate.c \
 	src/tls/context.c \
 	src/tls/cpu.c \
+	src/tls/ec_key.c \
+	src/tls/ec_request.c \
 	src/tls/identity_cert.c \
 	src/tls/preferences.c \
 	src/tls/tls_stream.c \

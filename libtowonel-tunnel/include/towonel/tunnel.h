@@ -8,6 +8,7 @@
  * health.
  */
 
+#include "tunnel/ec_key.h"
 #include "tunnel/health.h"
 #include "tunnel/http_client.h"
 #include "tunnel/http_server.h"
