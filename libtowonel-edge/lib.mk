@@ -15,6 +15,10 @@ SOURCES := \
 	src/ports.c \
 	src/routes/cache.c \
 	src/source_limit.c \
+	src/tls/acme_advice.c \
+	src/tls/acme_errand.c \
+	src/tls/acme_jws.c \
+	src/tls/acme_message.c \
 	src/tls/cert_files.c \
 	src/tls/cert_record.c \
 	src/tls/cert_store.c \

@@ -128,8 +128,7 @@ int tow__ec_key_sign_der(struct tow_ec_key *key, struct tow_slice message,
 	uint8_t hash[WC_SHA256_DIGEST_SIZE];
 	word32 len = TOW__EC_DER_SIGNATURE_MAX;
 
-	if (message.len > UINT_MAX ||
-	    wc_Sha256Hash(message.base, (word32)message.len, hash) != 0 ||
+	if (message.len > UINT_MAX || wc_Sha256Hash(message.base, (word32)message.len, hash) != 0 ||
 	    wc_ecc_sign_hash(hash, sizeof hash, signature, &len, &key->rng, &key->pair) != 0)
 		return TOW_ECRYPTO;
 	return (int)len;

@@ -16,6 +16,7 @@
 #include <towonel/wire/hostname.h>
 
 #define DER_MAX  2048 /* a name of 253 bytes four times, and a signature */
+#define PEM_MAX  (DER_MAX * 3 / 2)
 #define SPKI_MAX 128
 #define DAY      86400
 
@@ -27,7 +28,7 @@ enum {
 	GENERALIZED_TIME = 0x18,
 	SEQUENCE = 0x30,
 	SET = 0x31,
-	DNS_NAME = 0x82,   /* GeneralName [2] */
+	DNS_NAME = 0x82, /* GeneralName [2] */
 	CONTEXT_0 = 0xa0,
 	CONTEXT_3 = 0xa3,
 };
@@ -82,7 +83,9 @@ static void value(struct der *d, unsigned tag, const void *bytes, size_t len)
 
 /* Object identifiers with their heads. */
 static const uint8_t ecdsa_with_sha256[] = { 0x06, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2 };
-static const uint8_t extension_request[] = { 0x06, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 14 };
+static const uint8_t extension_request[] = {
+	0x06, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 14
+};
 static const uint8_t subject_alt_name[] = { 0x06, 3, 0x55, 0x1d, 0x11 };
 static const uint8_t acme_identifier[] = { 0x06, 8, 0x2b, 6, 1, 5, 5, 7, 1, 0x1f };
 static const uint8_t common_name[] = { 0x06, 3, 0x55, 4, 3 };
@@ -160,8 +163,23 @@ static void validity(struct der *d)
 	wrap(d, SEQUENCE, end);
 }
 
+static int append_pem(const struct der *certificate, struct tow_buf *out)
+{
+	uint8_t *room = tow_buf_reserve(out, PEM_MAX);
+	int len;
+
+	if (!room)
+		return TOW_ENOMEM;
+	len = wc_DerToPem(certificate->bytes + certificate->at, (word32)(DER_MAX - certificate->at),
+	                  room, PEM_MAX, CERT_TYPE);
+	if (len <= 0)
+		return TOW_ECRYPTO;
+	tow_buf_commit(out, (size_t)len);
+	return 0;
+}
+
 /* Appends SEQUENCE { what d holds, algorithm, signature of what d holds }. */
-static int sign(struct tow_ec_key *key, const struct der *d, struct tow_buf *out)
+static int sign(struct tow_ec_key *key, const struct der *d, int as_pem, struct tow_buf *out)
 {
 	struct tow_slice body = { d->bytes + d->at, DER_MAX - d->at };
 	uint8_t signature[TOW__EC_DER_SIGNATURE_MAX];
@@ -183,7 +201,8 @@ static int sign(struct tow_ec_key *key, const struct der *d, struct tow_buf *out
 	wrap(&whole, SEQUENCE, end);
 	if (whole.full)
 		return TOW_EINVAL;
-	return tow_buf_append(out, whole.bytes + whole.at, DER_MAX - whole.at);
+	return as_pem ? append_pem(&whole, out)
+	              : tow_buf_append(out, whole.bytes + whole.at, DER_MAX - whole.at);
 }
 
 static int is_name(const char *hostname)
@@ -211,7 +230,7 @@ int tow_ec_key_request(struct tow_ec_key *key, const char *hostname, struct tow_
 	value(&d, SEQUENCE, NULL, 0); /* no subject: names are in the extension */
 	value(&d, INTEGER, "\0", 1);  /* version 1 */
 	wrap(&d, SEQUENCE, end);
-	return sign(key, &d, out);
+	return sign(key, &d, 0, out);
 }
 
 int tow_ec_key_challenge_certificate(struct tow_ec_key *key, const char *hostname,
@@ -239,5 +258,5 @@ int tow_ec_key_challenge_certificate(struct tow_ec_key *key, const char *hostnam
 	value(&d, INTEGER, "\2", 1); /* version 3 */
 	wrap(&d, CONTEXT_0, version_end);
 	wrap(&d, SEQUENCE, end);
-	return sign(key, &d, out);
+	return sign(key, &d, 1, out);
 }

@@ -22,7 +22,8 @@ static void openssl(const char *arguments, const struct tow_buf *input, struct t
 	size_t n;
 
 	assert_true(fd >= 0);
-	assert_int_equal(write(fd, tow_buf_peek(input).base, tow_buf_len(input)), tow_buf_len(input));
+	assert_int_equal(write(fd, tow_buf_peek(input).base, tow_buf_len(input)),
+	                 tow_buf_len(input));
 	close(fd);
 	snprintf(command, sizeof command, "openssl %s -in %s 2>&1", arguments, path);
 	pipe = popen(command, "r");
@@ -135,25 +136,27 @@ static void names_of_every_length_make_a_request(void **state)
 static void a_challenge_certificate_is_as_rfc_8737_wants_it(void **state)
 {
 	struct tow_ec_key *key;
-	struct tow_buf der = { 0 }, text = { 0 };
+	struct tow_buf pem = { 0 }, text = { 0 };
 	uint8_t digest[32];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof digest; i++)
 		digest[i] = (uint8_t)i;
 	assert_int_equal(tow_ec_key_generate(&key), 0);
-	assert_int_equal(tow_ec_key_challenge_certificate(key, "app.example.eu", digest, &der), 0);
-	openssl("x509 -inform DER -noout -text", &der, &text);
+	assert_int_equal(tow_ec_key_challenge_certificate(key, "app.example.eu", digest, &pem), 0);
+	openssl("x509 -noout -text", &pem, &text);
 	assert_has(&text, "1.3.6.1.5.5.7.1.31: critical");
 	assert_has(&text, "DNS:app.example.eu\n");
 	assert_has(&text, "Version: 3");
 	tow_buf_deinit(&text);
-	openssl("asn1parse -inform DER", &der, &text);
-	assert_has(&text, "[HEX DUMP]:0420000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F");
+	openssl("asn1parse", &pem, &text);
+	assert_has(
+		&text,
+		"[HEX DUMP]:0420000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F");
 	tow_buf_deinit(&text);
-	openssl("x509 -inform DER -noout -checkend 3600", &der, &text);
+	openssl("x509 -noout -checkend 3600", &pem, &text);
 	tow_buf_deinit(&text);
-	tow_buf_deinit(&der);
+	tow_buf_deinit(&pem);
 	tow_ec_key_free(key);
 }
 

@@ -36,7 +36,7 @@ int tow_ec_key_sign(struct tow_ec_key *key, struct tow_slice message,
  * TOW_EINVAL (name), TOW_ECRYPTO, TOW_ENOMEM. */
 int tow_ec_key_request(struct tow_ec_key *key, const char *hostname, struct tow_buf *out);
 /* Appends the self-signed certificate that answers a TLS-ALPN-01 challenge (RFC 8737 section 3),
- * as DER. digest: SHA-256 of the key authorization. Returns as tow_ec_key_request. */
+ * as PEM. digest: SHA-256 of the key authorization. Returns as tow_ec_key_request. */
 int tow_ec_key_challenge_certificate(struct tow_ec_key *key, const char *hostname,
                                      const uint8_t digest[32], struct tow_buf *out);
 

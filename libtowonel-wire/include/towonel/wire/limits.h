@@ -75,6 +75,21 @@
 #define TOW_CONTROL_UNSENT_MAX     65536 /* for an agent that asks but does not listen */
 #define TOW_REPORT_INTERVAL_MS     1000  /* at most one report in that time */
 
+/* edge: certificates from an ACME server */
+#define TOW_ACME_ANSWER_MAX         65536 /* JSON, or a chain of certificates */
+#define TOW_ACME_NONCES_MAX         8     /* kept for the next requests */
+#define TOW_ACME_NONCE_RETRIES      20    /* in one order: half of them may be refused */
+#define TOW_ACME_POLLS_MAX          40    /* of one order, which are 3 minutes at least */
+#define TOW_ACME_POLL_MIN_MS        250
+#define TOW_ACME_POLL_MAX_MS        5000
+#define TOW_ACME_POLL_ASKED_MAX_MS  60000 /* by Retry-After */
+#define TOW_ACME_RETRY_AFTER_MAX_MS 2592000000 /* 30 days */
+#define TOW_ACME_ORDERS_MAX         4   /* under way at once */
+#define TOW_ACME_QUEUE_MAX          256 /* names that wait for their turn */
+#define TOW_ACME_ATTEMPTS           4   /* before a cooldown, when the cause may pass */
+#define TOW_ACME_BACKOFF_MIN_MS     1000
+#define TOW_ACME_COOLDOWN_MS        300000
+
 /* configuration and API */
 #define TOW_JSON_DEPTH_MAX 16       /* of services and entries, which need 3 */
 #define TOW_JSON_INTEGER_MAX 9007199254740991 /* 2^53 - 1: RFC 8259 section 6 */
