@@ -51,6 +51,7 @@ int tow__hub_state_fold(struct hub_state *state, const struct tow_entry *entry)
 {
 	struct hub_item item = {
 		.tls_mode = entry->tls_mode,
+		.http_mode = entry->http_mode,
 		.listen_port = entry->listen_port,
 	};
 	memcpy(item.name, entry->name, sizeof item.name);
@@ -91,7 +92,7 @@ static const struct tow_service *find_wanted(const struct tow_service_list *want
 static int same(const struct tow_service *service, const struct hub_item *item)
 {
 	if (service->kind == TOW_SERVICE_HTTPS)
-		return service->tls_mode == item->tls_mode;
+		return service->tls_mode == item->tls_mode && service->http_mode == item->http_mode;
 	return service->listen_port == item->listen_port;
 }
 
@@ -106,11 +107,22 @@ static const enum tow_entry_op delete_op[] = {
 	[TOW_SERVICE_UDP] = TOW_ENTRY_DELETE_UDP_SERVICE,
 };
 
-static int append(struct operations *operations, enum tow_entry_op op, const char *name,
-                  enum tow_tls_mode tls_mode, uint16_t listen_port)
+static int append_delete(struct operations *operations, const struct hub_item *item)
 {
-	struct tow_entry entry = { .op = op, .tls_mode = tls_mode, .listen_port = listen_port };
-	memcpy(entry.name, name, TOW_HOSTNAME_SIZE);
+	struct tow_entry entry = { .op = delete_op[item->kind] };
+	memcpy(entry.name, item->name, TOW_HOSTNAME_SIZE);
+	return tow__operations_append(operations, &entry);
+}
+
+static int append_upsert(struct operations *operations, const struct tow_service *service)
+{
+	struct tow_entry entry = {
+		.op = upsert_op[service->kind],
+		.tls_mode = service->tls_mode,
+		.http_mode = service->http_mode,
+		.listen_port = service->listen_port,
+	};
+	memcpy(entry.name, service->name, TOW_HOSTNAME_SIZE);
 	return tow__operations_append(operations, &entry);
 }
 
@@ -135,14 +147,13 @@ int tow__reconcile(const struct tow_service_list *wanted, const struct hub_state
 		/* A service that changes its port lets go of the old one first: two services may
 		 * swap. */
 		if (!service || (item->kind != TOW_SERVICE_HTTPS && !same(service, item)))
-			rc = append(out, delete_op[item->kind], item->name, TOW_TLS_PASSTHROUGH, 0);
+			rc = append_delete(out, item);
 	}
 	for (size_t i = 0; rc == 0 && i < wanted->count; i++) {
 		const struct tow_service *service = &wanted->items[i];
 		const struct hub_item *item = find(has, service->kind, service->name);
 		if (!item || !same(service, item))
-			rc = append(out, upsert_op[service->kind], service->name, service->tls_mode,
-			            service->listen_port);
+			rc = append_upsert(out, service);
 	}
 	return rc;
 }

@@ -15,7 +15,8 @@ struct hub_item {
 	enum tow_service_kind kind;
 	char name[TOW_HOSTNAME_SIZE];
 	enum tow_tls_mode tls_mode; /* https */
-	uint16_t listen_port;       /* tcp, udp */
+	enum tow_http_mode http_mode;
+	uint16_t listen_port; /* tcp, udp */
 };
 
 /* All-zero is valid and empty. */
@@ -30,7 +31,7 @@ struct hub_state {
 int tow__hub_state_fold(struct hub_state *state, const struct tow_entry *entry);
 void tow__hub_state_deinit(struct hub_state *state);
 
-/* All-zero is valid and empty. Only op, name, tls_mode and listen_port of an entry are set. */
+/* All-zero is valid and empty. Only op, name and what a service says are set in an entry. */
 struct operations {
 	struct tow_entry *items;
 	size_t count, cap;

@@ -33,15 +33,18 @@ enum {
 	HAS_EXPIRES_AT = 1 << 7,
 	HAS_PORTS = 1 << 8,
 	HAS_IDLE_TIMEOUT = 1 << 9,
+	HAS_HTTP_MODE = 1 << 10,
 };
 
 static const struct {
 	const char *name;
 	unsigned members;
 } ops[] = {
-	[TOW_ENTRY_UPSERT_HOSTNAME] = { "upsert_hostname", HAS_HOSTNAME | HAS_TLS_MODE },
+	[TOW_ENTRY_UPSERT_HOSTNAME] = { "upsert_hostname",
+	                                HAS_HOSTNAME | HAS_TLS_MODE | HAS_HTTP_MODE },
 	[TOW_ENTRY_DELETE_HOSTNAME] = { "delete_hostname", HAS_HOSTNAME },
-	[TOW_ENTRY_SET_HOSTNAME_TLS] = { "set_hostname_tls", HAS_HOSTNAME | HAS_TLS_MODE },
+	[TOW_ENTRY_SET_HOSTNAME_TLS] = { "set_hostname_tls",
+	                                 HAS_HOSTNAME | HAS_TLS_MODE | HAS_HTTP_MODE },
 	[TOW_ENTRY_UPSERT_AGENT] = { "upsert_agent", HAS_AGENT_ID | HAS_GENERATION |
 	                                                     HAS_SERVICES_HASH | HAS_EXPIRES_AT },
 	[TOW_ENTRY_REVOKE_AGENT] = { "revoke_agent", HAS_AGENT_ID },
@@ -148,6 +151,37 @@ static int read_tls_mode(const json_t *object, const char *key, struct tow_entry
 	if (!r && tow_tls_mode_parse((const char *)text.base, &out->tls_mode))
 		r = tow_error_set(err, TOW_EPARSE, "\"%s\" must be \"%s\" or \"%s\"", key,
 		                  tow_tls_mode_name(TOW_TLS_PASSTHROUGH),
+		                  tow_tls_mode_name(TOW_TLS_TERMINATE));
+	return r;
+}
+
+static int has_http_mode(const struct tow_entry *entry)
+{
+	return entry->http_mode != TOW_HTTP_FORWARDED;
+}
+
+static json_t *write_http_mode(const struct tow_entry *entry)
+{
+	return json_string(tow_http_mode_name(entry->http_mode));
+}
+
+static int read_http_mode(const json_t *object, const char *key, struct tow_entry *out,
+                          struct tow_error *err)
+{
+	struct tow_slice text;
+	int r;
+
+	if (!json_object_get(object, key))
+		return 0;
+	r = tow__json_text(object, key, &text, err);
+	if (!r && tow_http_mode_parse((const char *)text.base, &out->http_mode))
+		r = tow_error_set(err, TOW_EPARSE,
+		                  "\"%s\" must be \"%s\", \"%s\" or \"%s\"", key,
+		                  tow_http_mode_name(TOW_HTTP_FORWARDED),
+		                  tow_http_mode_name(TOW_HTTP_PLAIN),
+		                  tow_http_mode_name(TOW_HTTP_H2C));
+	if (!r && has_http_mode(out) && out->tls_mode != TOW_TLS_TERMINATE)
+		r = tow_error_set(err, TOW_EPARSE, "\"%s\" needs \"tls_mode\" \"%s\"", key,
 		                  tow_tls_mode_name(TOW_TLS_TERMINATE));
 	return r;
 }
@@ -269,6 +303,7 @@ static const struct {
 	{ HAS_HOSTNAME, "hostname", write_name, read_hostname, NULL },
 	{ HAS_NAME, "name", write_name, read_name, NULL },
 	{ HAS_TLS_MODE, "tls_mode", write_tls_mode, read_tls_mode, NULL },
+	{ HAS_HTTP_MODE, "http", write_http_mode, read_http_mode, has_http_mode },
 	{ HAS_LISTEN_PORT, "listen_port", write_listen_port, read_listen_port, NULL },
 	{ HAS_PORTS, "ports", write_ports, read_ports, has_ports },
 	{ HAS_IDLE_TIMEOUT, "idle_timeout_secs", write_idle_timeout, read_idle_timeout,

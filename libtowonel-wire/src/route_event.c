@@ -61,6 +61,11 @@ static int read_hostname(const json_t *item, void *out, struct tow_error *err)
 		rc = tow__json_text(item, "tls_mode", &mode, err);
 	if (rc == 0 && tow_tls_mode_parse((const char *)mode.base, &hostname->tls_mode) != 0)
 		rc = tow_error_set(err, TOW_EPARSE, "tls_mode is not known");
+	if (rc != 0 || json_object_get(item, "http") == NULL)
+		return rc;
+	rc = tow__json_text(item, "http", &mode, err);
+	if (rc == 0 && tow_http_mode_parse((const char *)mode.base, &hostname->http_mode) != 0)
+		rc = tow_error_set(err, TOW_EPARSE, "http is not known");
 	return rc;
 }
 

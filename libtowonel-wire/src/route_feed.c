@@ -77,12 +77,15 @@ void tow_route_write_tenant(struct tow_route_writer *w, const struct tow_route_t
 
 void tow_route_write_hostname(struct tow_route_writer *w, const struct tow_route_hostname *hostname)
 {
+	const char *http = NULL; /* not written */
 	char id[TOW_ID_TEXT_SIZE];
 
 	tow_id_format(&hostname->tenant_id, id);
+	if (hostname->http_mode != TOW_HTTP_FORWARDED)
+		http = tow_http_mode_name(hostname->http_mode);
 	write_item(w, HOSTNAMES,
-	           json_pack("{s:s,s:s,s:s}", "hostname", hostname->pattern, "tenant_id", id,
-	                     "tls_mode", tow_tls_mode_name(hostname->tls_mode)));
+	           json_pack("{s:s,s:s,s:s,s:s*}", "hostname", hostname->pattern, "tenant_id", id,
+	                     "tls_mode", tow_tls_mode_name(hostname->tls_mode), "http", http));
 }
 
 void tow_route_write_port(struct tow_route_writer *w, const struct tow_route_port *port)

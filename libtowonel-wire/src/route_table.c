@@ -331,6 +331,7 @@ static void bring_hostname(struct apply *a, const struct tow_route_hostname *rou
 	}
 	hostname->route.tenant_id = route->tenant_id;
 	hostname->route.tls_mode = route->tls_mode;
+	hostname->route.http_mode = route->http_mode;
 	hostname->owner = owner;
 	hostname->stamp = a->stamp;
 	DL_PREPEND(owner->hostnames, hostname);

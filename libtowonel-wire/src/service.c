@@ -19,6 +19,11 @@ static const char *const tls_modes[] = {
 	[TOW_TLS_PASSTHROUGH] = "passthrough",
 	[TOW_TLS_TERMINATE] = "terminate",
 };
+static const char *const http_modes[] = {
+	[TOW_HTTP_FORWARDED] = "forwarded",
+	[TOW_HTTP_PLAIN] = "plain",
+	[TOW_HTTP_H2C] = "h2c",
+};
 static const char *const proxy_protocols[] = {
 	[TOW_PROXY_NONE] = "none",
 	[TOW_PROXY_V2] = "v2",
@@ -44,6 +49,22 @@ int tow_tls_mode_parse(const char *name, enum tow_tls_mode *out)
 	for (size_t i = 0; i < COUNT_OF(tls_modes); i++) {
 		if (!strcmp(name, tls_modes[i])) {
 			*out = (enum tow_tls_mode)i;
+			return 0;
+		}
+	}
+	return TOW_EPARSE;
+}
+
+const char *tow_http_mode_name(enum tow_http_mode mode)
+{
+	return http_modes[mode];
+}
+
+int tow_http_mode_parse(const char *name, enum tow_http_mode *out)
+{
+	for (size_t i = 0; i < COUNT_OF(http_modes); i++) {
+		if (!strcmp(name, http_modes[i])) {
+			*out = (enum tow_http_mode)i;
 			return 0;
 		}
 	}
@@ -144,6 +165,39 @@ static int read_tls_mode(const json_t *object, struct tow_service *service, stru
 	return 0;
 }
 
+/* "origin_protocol" and "forwarded_headers": of use only where the edge sees inside the TLS. */
+static int read_http_mode(const json_t *object, struct tow_service *service, struct tow_error *err)
+{
+	static const char *const protocols[] = { "http/1.1", "h2c" };
+	const json_t *headers = json_object_get(object, "forwarded_headers");
+	size_t protocol = 0;
+
+	if (service->tls_mode != TOW_TLS_TERMINATE) {
+		if (!headers && !json_object_get(object, "origin_protocol"))
+			return 0;
+		return tow_error_set(err, TOW_EPARSE,
+		                     "\"%s\" needs \"tls_mode\" {\"mode\":\"terminate\"}",
+		                     headers ? "forwarded_headers" : "origin_protocol");
+	}
+	if (headers && !json_is_boolean(headers))
+		return tow_error_set(err, TOW_EPARSE,
+		                     "\"forwarded_headers\" must be true or false");
+	if (json_object_get(object, "origin_protocol")) {
+		int r = tow__json_choice(object, "origin_protocol", protocols, COUNT_OF(protocols),
+		                         &protocol, err);
+		if (r)
+			return r;
+	}
+	if (protocol && json_is_true(headers))
+		return tow_error_set(err, TOW_EPARSE,
+		                     "\"forwarded_headers\" are not for \"origin_protocol\" "
+		                     "\"h2c\"");
+	service->http_mode = protocol                 ? TOW_HTTP_H2C
+	                     : json_is_false(headers) ? TOW_HTTP_PLAIN
+	                                              : TOW_HTTP_FORWARDED;
+	return 0;
+}
+
 /* A name for an SNI (RFC 6066 section 3): no address; a single label will do inside a network. */
 static int read_origin_server_name(const json_t *object, struct tow_service *service,
                                    struct tow_error *err)
@@ -172,7 +226,9 @@ static int read_origin_server_name(const json_t *object, struct tow_service *ser
 
 static int read_https(const json_t *object, struct tow_service *service, struct tow_error *err)
 {
-	static const char *const keys[] = { "hostname", "origin", "origin_server_name", "tls_mode",
+	static const char *const keys[] = { "hostname",        "origin",
+		                            "tls_mode",        "origin_server_name",
+		                            "origin_protocol", "forwarded_headers",
 		                            "proxy_protocol" };
 	struct tow_slice text;
 	int r = tow__json_check_keys(object, keys, COUNT_OF(keys), err);
@@ -187,6 +243,8 @@ static int read_https(const json_t *object, struct tow_service *service, struct 
 		r = read_origin_server_name(object, service, err);
 	if (!r)
 		r = read_tls_mode(object, service, err);
+	if (!r)
+		r = read_http_mode(object, service, err);
 	if (!r)
 		r = read_proxy_protocol(object, service, err);
 	return r;
@@ -386,6 +444,8 @@ static int compare(const struct tow_service *a, const struct tow_service *b)
 	if (!r)
 		r = (int)a->tls_mode - (int)b->tls_mode;
 	if (!r)
+		r = (int)a->http_mode - (int)b->http_mode;
+	if (!r)
 		r = (int)a->proxy_protocol - (int)b->proxy_protocol;
 	if (!r)
 		r = (int)a->idle_timeout_secs - (int)b->idle_timeout_secs;
@@ -415,6 +475,7 @@ static void hash_service(crypto_generichash_blake2b_state *state, const struct t
 	hash_uint(state, s->origin_port);
 	hash_text(state, s->origin_server_name);
 	hash_uint(state, s->tls_mode);
+	hash_uint(state, s->http_mode);
 	hash_uint(state, s->proxy_protocol);
 	hash_uint(state, s->listen_port);
 	hash_uint(state, s->port_count);

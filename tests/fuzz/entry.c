@@ -39,6 +39,7 @@ static void sign_and_verify(struct tow_entry *entry)
 	assert(again.op == entry->op && again.sequence == entry->sequence);
 	assert(again.timestamp_ms == entry->timestamp_ms && !strcmp(again.name, entry->name));
 	assert(again.listen_port == entry->listen_port && again.tls_mode == entry->tls_mode);
+	assert(again.http_mode == entry->http_mode);
 	assert(again.port_count == entry->port_count);
 	assert(again.idle_timeout_secs == entry->idle_timeout_secs);
 	assert(!entry->port_count || entry->listen_port + entry->port_count - 1 <= UINT16_MAX);

@@ -22,17 +22,17 @@ static int covered(struct tow__taking *s, const struct tow_entry *e)
 }
 
 /* 1: the hostname is in use; by whom and how. */
-static int hostname_now(struct tow__taking *s, const char *name, struct tow_id *holder,
-                        enum tow_tls_mode *mode)
+static int hostname_now(struct tow__taking *s, const char *name, struct tow_route_hostname *now)
 {
 	struct tow__db_rows rows = tow__db_query(
-		s->store->db, "SELECT tenant_id, tls_mode FROM hostnames WHERE pattern = $1",
+		s->store->db,
+		"SELECT tenant_id, tls_mode, http_mode FROM hostnames WHERE pattern = $1",
 		TOW__ARGS(tow__db_text(name)));
 	int found = tow__db_next(&rows);
 
 	if (found) {
-		tow__db_get_exactly(&rows, 0, holder->bytes, sizeof holder->bytes);
-		*mode = tow__db_get_int(&rows, 1) ? TOW_TLS_TERMINATE : TOW_TLS_PASSTHROUGH;
+		tow__db_get_exactly(&rows, 0, now->tenant_id.bytes, sizeof now->tenant_id.bytes);
+		tow__store_read_modes(&rows, 1, now);
 	}
 	tow__db_end(&rows);
 	return found;
@@ -51,8 +51,7 @@ uint64_t tow__count_of(struct tow__taking *s, const char *sql, const struct tow_
 
 static void check_hostname(struct tow__taking *s, const struct tow_entry *e)
 {
-	struct tow_id holder;
-	enum tow_tls_mode mode;
+	struct tow_route_hostname now;
 	int used;
 
 	if (!covered(s, e)) {
@@ -60,8 +59,8 @@ static void check_hostname(struct tow__taking *s, const struct tow_entry *e)
 		               "\"%s\" is outside the hostnames that the invite allows", e->name);
 		return;
 	}
-	used = hostname_now(s, e->name, &holder, &mode);
-	if (used && !tow_id_equal(&holder, &e->tenant_id))
+	used = hostname_now(s, e->name, &now);
+	if (used && !tow_id_equal(&now.tenant_id, &e->tenant_id))
 		tow__fault_set(s->fault, TOW__HOSTNAME_CONFLICT,
 		               "\"%s\" is in use by another tenant", e->name);
 	else if (!used && e->op == TOW_ENTRY_SET_HOSTNAME_TLS)
@@ -76,21 +75,22 @@ static void check_hostname(struct tow__taking *s, const struct tow_entry *e)
 
 static void apply_hostname(struct tow__taking *s, const struct tow_entry *e)
 {
-	struct tow_id holder;
-	enum tow_tls_mode mode;
+	struct tow_route_hostname now;
 	char zone[TOW_HOSTNAME_SIZE];
-	int used = hostname_now(s, e->name, &holder, &mode);
+	int used = hostname_now(s, e->name, &now);
 
-	if (used && mode == e->tls_mode)
+	if (used && now.tls_mode == e->tls_mode && now.http_mode == e->http_mode)
 		return;
 	tow__store_zone(e->name, zone);
 	tow__db_run(s->store->db,
-	            "INSERT INTO hostnames (pattern, zone, tenant_id, tls_mode, changed_ms) "
-	            "VALUES ($1, $2, $3, $4, $5) "
+	            "INSERT INTO hostnames "
+	            "(pattern, zone, tenant_id, tls_mode, http_mode, changed_ms) "
+	            "VALUES ($1, $2, $3, $4, $5, $6) "
 	            "ON CONFLICT (pattern) DO UPDATE SET tls_mode = excluded.tls_mode, "
-	            "changed_ms = excluded.changed_ms",
+	            "http_mode = excluded.http_mode, changed_ms = excluded.changed_ms",
 	            TOW__ARGS(tow__db_text(e->name), tow__db_text(zone), tow__db_id(&e->tenant_id),
-	                      tow__db_int(e->tls_mode), tow__db_int(s->now_ms)));
+	                      tow__db_int(e->tls_mode), tow__db_int(e->http_mode),
+	                      tow__db_int(s->now_ms)));
 	if (!used)
 		tow__db_run(s->store->db,
 		            "UPDATE tenants SET hostname_count = hostname_count + 1 WHERE id = $1",

@@ -33,16 +33,26 @@ static void tenants(struct tow__store *store, uint64_t from, struct tow_route_wr
 	}
 }
 
+void tow__store_read_modes(struct tow__db_rows *rows, int column, struct tow_route_hostname *out)
+{
+	uint64_t http = tow__db_get_int(rows, column + 1);
+
+	out->tls_mode = tow__db_get_int(rows, column) ? TOW_TLS_TERMINATE : TOW_TLS_PASSTHROUGH;
+	out->http_mode = http <= TOW_HTTP_H2C ? (enum tow_http_mode)http : TOW_HTTP_FORWARDED;
+}
+
 static void hostnames(struct tow__store *store, uint64_t from, struct tow_route_writer *w)
 {
 	struct tow__db_rows rows =
 		from ? tow__db_query(store->db,
-	                             "SELECT DISTINCT c.pattern, h.tenant_id, h.tls_mode" SINCE
+	                             "SELECT DISTINCT c.pattern, h.tenant_id, h.tls_mode, "
+	                             "h.http_mode" SINCE
 	                             "hostnames h ON h.pattern = c.pattern WHERE c.version > $1 "
 	                             "AND c.pattern IS NOT NULL",
 	                             TOW__ARGS(tow__db_int(from)))
 		     : tow__db_query(store->db,
-	                             "SELECT pattern, tenant_id, tls_mode FROM hostnames",
+	                             "SELECT pattern, tenant_id, tls_mode, http_mode "
+	                             "FROM hostnames",
 	                             TOW__NO_ARGS);
 	struct tow_route_hostname hostname;
 
@@ -54,8 +64,7 @@ static void hostnames(struct tow__store *store, uint64_t from, struct tow_route_
 		}
 		tow__db_get_exactly(&rows, 1, hostname.tenant_id.bytes,
 		                    sizeof hostname.tenant_id.bytes);
-		hostname.tls_mode =
-			tow__db_get_int(&rows, 2) ? TOW_TLS_TERMINATE : TOW_TLS_PASSTHROUGH;
+		tow__store_read_modes(&rows, 2, &hostname);
 		tow_route_write_hostname(w, &hostname);
 	}
 }

@@ -65,6 +65,7 @@ static void same_tables(struct tow_route_table *a, struct tow_route_table *b,
 			if (x) {
 				assert_string_equal(x->pattern, y->pattern);
 				assert_int_equal(x->tls_mode, y->tls_mode);
+				assert_int_equal(x->http_mode, y->http_mode);
 				assert_true(tow_id_equal(&x->tenant_id, &y->tenant_id));
 			}
 		}
@@ -106,6 +107,8 @@ static struct tow_entry random_entry(struct tenant *t, int index)
 			snprintf(e.name, sizeof e.name, "*.t%d.eu", index);
 		if (op == TOW_ENTRY_DELETE_HOSTNAME)
 			e.tls_mode = TOW_TLS_PASSTHROUGH;
+		if (e.tls_mode == TOW_TLS_TERMINATE)
+			e.http_mode = (enum tow_http_mode)(random() % 3);
 		break;
 	case TOW_ENTRY_UPSERT_AGENT:
 		e.expires_at_ms = NOW + 100000;

@@ -57,6 +57,8 @@ static struct tow_entry example(enum tow_entry_op op)
 		snprintf(e.name, sizeof e.name, "*.app.example.eu");
 	if (op == TOW_ENTRY_UPSERT_HOSTNAME || op == TOW_ENTRY_SET_HOSTNAME_TLS)
 		e.tls_mode = TOW_TLS_TERMINATE;
+	if (op == TOW_ENTRY_SET_HOSTNAME_TLS)
+		e.http_mode = TOW_HTTP_H2C;
 	if (is_service)
 		snprintf(e.name, sizeof e.name, "a \"quoted\" \\ n\xc3\xa4me");
 	if (is_port) {
@@ -311,6 +313,12 @@ static void payloads_are_read_strictly(void **state)
 		  TOW_EPARSE, "\"tls_mode\" must be" },
 		{ HEAD "\"op\":\"upsert_hostname\",\"hostname\":\"a.b\",\"tls_mode\":\"x\"}",
 		  TOW_EPARSE, "\"tls_mode\" must be" },
+		{ HEAD "\"op\":\"upsert_hostname\",\"hostname\":\"a.b\",\"tls_mode\":\"terminate\",\"http\":1}",
+		  TOW_EPARSE, "\"http\"" },
+		{ HEAD "\"op\":\"upsert_hostname\",\"hostname\":\"a.b\",\"tls_mode\":\"terminate\",\"http\":\"x\"}",
+		  TOW_EPARSE, "\"http\" must be" },
+		{ HEAD "\"op\":\"upsert_hostname\",\"hostname\":\"a.b\",\"tls_mode\":\"passthrough\",\"http\":\"h2c\"}",
+		  TOW_EPARSE, "\"http\" needs \"tls_mode\"" },
 		{ HEAD "\"op\":\"delete_hostname\",\"hostname\":\"a\"}", TOW_EPARSE, "two labels" },
 		{ HEAD "\"op\":\"delete_hostname\",\"hostnane\":\"a.b\"}", TOW_EPARSE,
 		  "did you mean \"hostname\"?" },

@@ -70,6 +70,12 @@ static uint16_t idle_timeout_of(const struct model *m, int port)
 	return protocol_of(port) == TOW_PROTOCOL_UDP ? secs[m->service[port] % 3] : 0;
 }
 
+/* Goes with the TLS mode. */
+static enum tow_http_mode http_mode_of(const struct model *m, int hostname)
+{
+	return m->mode[hostname] == TOW_TLS_TERMINATE ? (enum tow_http_mode)(hostname % 3) : TOW_HTTP_FORWARDED;
+}
+
 static void write_tenant(struct tow_route_writer *w, int tenant)
 {
 	struct tow_route_tenant route = { .id = id_of(tenant) };
@@ -81,7 +87,8 @@ static void write_tenant(struct tow_route_writer *w, int tenant)
 static void write_hostname(struct tow_route_writer *w, const struct model *m, int hostname)
 {
 	struct tow_route_hostname route = { .tenant_id = id_of(m->hostname_owner[hostname]),
-		                            .tls_mode = m->mode[hostname] };
+		                            .tls_mode = m->mode[hostname],
+		                            .http_mode = http_mode_of(m, hostname) };
 
 	snprintf(route.pattern, sizeof(route.pattern), "%s", patterns[hostname]);
 	tow_route_write_hostname(w, &route);
@@ -303,8 +310,10 @@ static void check_table(const struct tow_route_table *table, const struct model 
 			continue;
 		id = id_of(owner);
 		assert_true(tow_id_equal(&found->tenant_id, &id));
-		if (h < HOSTNAMES && m->hostname_owner[h] >= 0)
+		if (h < HOSTNAMES && m->hostname_owner[h] >= 0) {
 			assert_int_equal(found->tls_mode, m->mode[h]);
+			assert_int_equal(found->http_mode, http_mode_of(m, h));
+		}
 	}
 	assert_int_equal(tow_route_table_hostname_count(table), hostnames);
 	for (int p = 0; p < PORTS; p++) {
@@ -472,6 +481,9 @@ static void bad_events_change_nothing(void **state)
 		{ "{\"version\":6,\"from\":5,\"hostnames\":[{\"hostname\":\"b.eu\",\"tenant_id\":\"" A
 		  "\",\"tls_mode\":\"magic\"}]}",
 		  TOW_EPARSE, "tls_mode" },
+		{ "{\"version\":1,\"hostnames\":[{\"hostname\":\"a.eu\",\"tenant_id\":\"" A
+		  "\",\"tls_mode\":\"terminate\",\"http\":\"x\"}]}",
+		  TOW_EPARSE, "http" },
 		{ "{\"version\":6,\"from\":5,\"hostnames\":[{\"hostname\":\"b.eu\",\"tenant_id\":\"A\"}]}",
 		  TOW_EPARSE, "tenant_id" },
 		{ "{\"version\":6,\"from\":5,\"ports\":[" PORT("sctp", "1", "s") "]}", TOW_EPARSE, "protocol" },

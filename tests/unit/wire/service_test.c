@@ -91,7 +91,36 @@ static void services_are_read_whole(void **state)
 	list = list_of(HTTPS, "[{\"hostname\":\"a.b\",\"origin\":\"c:1\",\"tls_mode\":{\"mode\":"
 	                      "\"terminate\"}}]");
 	assert_int_equal(list.items[0].proxy_protocol, TOW_PROXY_NONE);
+	assert_int_equal(list.items[0].http_mode, TOW_HTTP_FORWARDED);
 	tow_service_list_deinit(&list);
+}
+
+#define H "[{\"hostname\":\"a.b\",\"origin\":\"c:1\""
+#define T "[{\"name\":\"n\",\"origin\":\"c:1\""
+
+static void how_http_is_served_is_told(void **state)
+{
+#define TERMINATED H ",\"tls_mode\":{\"mode\":\"terminate\"}"
+	static const struct {
+		const char *json;
+		enum tow_http_mode mode;
+	} cases[] = {
+		{ H "}]", TOW_HTTP_FORWARDED },
+		{ TERMINATED "}]", TOW_HTTP_FORWARDED },
+		{ TERMINATED ",\"forwarded_headers\":true}]", TOW_HTTP_FORWARDED },
+		{ TERMINATED ",\"forwarded_headers\":false}]", TOW_HTTP_PLAIN },
+		{ TERMINATED ",\"origin_protocol\":\"http/1.1\"}]", TOW_HTTP_FORWARDED },
+		{ TERMINATED ",\"origin_protocol\":\"http/1.1\",\"forwarded_headers\":false}]", TOW_HTTP_PLAIN },
+		{ TERMINATED ",\"origin_protocol\":\"h2c\"}]", TOW_HTTP_H2C },
+		{ TERMINATED ",\"origin_protocol\":\"h2c\",\"forwarded_headers\":false}]", TOW_HTTP_H2C },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct tow_service_list list = list_of(HTTPS, cases[i].json);
+		assert_int_equal(list.items[0].http_mode, cases[i].mode);
+		tow_service_list_deinit(&list);
+	}
 }
 
 static void empty_texts_are_empty_lists(void **state)
@@ -106,8 +135,6 @@ static void empty_texts_are_empty_lists(void **state)
 	}
 }
 
-#define H "[{\"hostname\":\"a.b\",\"origin\":\"c:1\""
-#define T "[{\"name\":\"n\",\"origin\":\"c:1\""
 
 static void faults_name_element_and_key(void **state)
 {
@@ -140,6 +167,11 @@ static void faults_name_element_and_key(void **state)
 		{ HTTPS, "[{\"hostname\":\"a.b\",\"origin\":\"c\"}]", "port is missing" },
 		{ HTTPS, "[{\"hostname\":\"a.b\",\"origin\":8080}]",
 		  "\"origin\" must be a string" },
+		{ HTTPS, H ",\"forwarded_headers\":true}]", "\"forwarded_headers\" needs \"tls_mode\"" },
+		{ HTTPS, H ",\"origin_protocol\":\"h2c\"}]", "\"origin_protocol\" needs \"tls_mode\"" },
+		{ HTTPS, TERMINATED ",\"forwarded_headers\":1}]", "must be true or false" },
+		{ HTTPS, TERMINATED ",\"origin_protocol\":\"h3\"}]", "\"origin_protocol\" must be" },
+		{ HTTPS, TERMINATED ",\"origin_protocol\":\"h2c\",\"forwarded_headers\":true}]", "are not for" },
 		{ HTTPS, H ",\"tls_mode\":\"terminate\"}]", "\"tls_mode\" must be {" },
 		{ HTTPS, H ",\"tls_mode\":{}}]", "\"tls_mode\": \"mode\" is missing" },
 		{ HTTPS, H ",\"tls_mode\":{\"mode\":\"x\"}}]",
@@ -324,7 +356,7 @@ static void the_hash_is_that_of_the_set(void **state)
 	}
 	/* every change of every member counts */
 	for (size_t i = 0; i < copy.count; i++) {
-		for (int member = 0; member < 11; member++) {
+		for (int member = 0; member < 12; member++) {
 			struct tow_service saved = copy.items[i], *s = &copy.items[i];
 			switch (member) {
 			case 0: s->kind = (s->kind + 1) % 3; break;
@@ -337,9 +369,10 @@ static void the_hash_is_that_of_the_set(void **state)
 			case 7: s->listen_port ^= 1; break;
 			case 8: s->port_count ^= 256; break;
 			case 9: s->idle_timeout_secs ^= 1; break;
-			case 10: copy.count--; break;
+			case 10: s->http_mode ^= 1; break;
+			case 11: copy.count--; break;
 			}
-			if (member == 10)
+			if (member == 11)
 				*s = copy.items[copy.count];
 			tow_service_list_hash(&copy, again);
 			assert_memory_not_equal(hash, again, sizeof hash);
@@ -525,6 +558,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(services_are_read_whole),
+		cmocka_unit_test(how_http_is_served_is_told),
 		cmocka_unit_test(empty_texts_are_empty_lists),
 		cmocka_unit_test(faults_name_element_and_key),
 		cmocka_unit_test(there_are_limits),

@@ -57,6 +57,7 @@ CREATE TABLE hostnames (
 	zone TEXT NOT NULL,
 	tenant_id BLOB NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
 	tls_mode BIGINT NOT NULL,              -- 0 passthrough, 1 terminate
+	http_mode BIGINT NOT NULL,             -- 0 forwarded, 1 plain, 2 h2c
 	changed_ms BIGINT NOT NULL
 );
 CREATE INDEX hostnames_by_tenant ON hostnames (tenant_id);

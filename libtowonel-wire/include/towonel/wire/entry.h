@@ -10,13 +10,13 @@
  *   {"version":1,"tenant_id":"<64 hex>","sequence":7,"timestamp_ms":1700000000000,
  *    "op":"upsert_hostname","hostname":"app.example.eu","tls_mode":"passthrough"}
  *
- *   upsert_hostname {hostname, tls_mode}        delete_hostname {hostname}
- *   set_hostname_tls {hostname, tls_mode}       leave {}
+ *   upsert_hostname {hostname, tls_mode, http}  delete_hostname {hostname}
+ *   set_hostname_tls {hostname, tls_mode, http} leave {}
  *   upsert_agent {agent_id, generation, services_hash, expires_at_ms}   revoke_agent {agent_id}
  *   upsert_tcp_service {name, listen_port, ports}                   delete_tcp_service {name}
  *   upsert_udp_service {name, listen_port, ports, idle_timeout_secs}   delete_udp_service {name}
  *
- * ports and idle_timeout_secs are left out when they are 1 and 60.
+ * ports, idle_timeout_secs and http are left out when they are 1, 60 and "forwarded".
  *
  * Unknown members are refused, so that a hub never stores half of what was meant.
  */
@@ -52,6 +52,7 @@ struct tow_entry {
 	/* which of these count depends on op; the others are zero */
 	char name[TOW_HOSTNAME_SIZE]; /* hostname pattern, or service name */
 	enum tow_tls_mode tls_mode;
+	enum tow_http_mode http_mode; /* FORWARDED, which is 0, unless TLS is terminated */
 	uint16_t listen_port;
 	uint16_t port_count;        /* from listen_port on; 0 is signed as 1 */
 	uint16_t idle_timeout_secs; /* udp; 0 is signed as 60 */

@@ -12,7 +12,8 @@
  *
  *   {"version":42, "from":41,
  *    "tenants":  [{"tenant_id":"..","public_key":"<base64url>"}],
- *    "hostnames":[{"hostname":"*.a.eu","tenant_id":"..","tls_mode":"passthrough"}],
+ *    "hostnames":[{"hostname":"*.a.eu","tenant_id":"..","tls_mode":"passthrough",
+ *                 "http":"plain"}],
  *    "ports":    [{"protocol":"tcp","port":2222,"tenant_id":"..","service":"ssh"}],
  *    "revoked_agents":[{"tenant_id":"..","agent_id":"..","expires_at_ms":0}],
  *    "removed": {"tenants":["<id>"],"hostnames":["*.b.eu"],"ports":["tcp/2222"]}}
@@ -46,6 +47,7 @@ struct tow_route_hostname {
 	char pattern[TOW_HOSTNAME_SIZE];
 	struct tow_id tenant_id;
 	enum tow_tls_mode tls_mode;
+	enum tow_http_mode http_mode; /* "http"; FORWARDED when there is none */
 };
 
 struct tow_route_port {

@@ -26,6 +26,13 @@ enum tow_tls_mode {
 	TOW_TLS_TERMINATE,
 };
 
+/* What an edge that ends a name's TLS does with what was inside. */
+enum tow_http_mode {
+	TOW_HTTP_FORWARDED, /* HTTP/1.1, with the headers that tell the visitor's address */
+	TOW_HTTP_PLAIN,     /* HTTP/1.1, as it is */
+	TOW_HTTP_H2C,       /* HTTP/2 where the visitor speaks it, else HTTP/1.1; as it is */
+};
+
 enum tow_proxy_protocol {
 	TOW_PROXY_NONE,
 	TOW_PROXY_V2,
@@ -38,6 +45,7 @@ struct tow_service {
 	uint16_t origin_port;
 	char origin_server_name[TOW_HOSTNAME_SIZE]; /* "" unless the origin is dialled with TLS */
 	enum tow_tls_mode tls_mode;                 /* https only */
+	enum tow_http_mode http_mode; /* https with terminate; else FORWARDED, which is 0 */
 	enum tow_proxy_protocol proxy_protocol;
 	uint16_t listen_port;       /* tcp and udp; 0 for https */
 	uint16_t port_count;        /* from listen_port and origin_port on; 0 for https */
@@ -79,6 +87,8 @@ int tow_service_origin_port(const struct tow_service *service, uint16_t public_p
 
 const char *tow_tls_mode_name(enum tow_tls_mode mode);            /* "passthrough", "terminate" */
 int tow_tls_mode_parse(const char *name, enum tow_tls_mode *out); /* 0, TOW_EPARSE */
+const char *tow_http_mode_name(enum tow_http_mode mode); /* "forwarded", "plain", "h2c" */
+int tow_http_mode_parse(const char *name, enum tow_http_mode *out); /* 0, TOW_EPARSE */
 /* 1 to 64 bytes, no control characters, valid UTF-8. Returns 0, TOW_EPARSE. */
 int tow_service_name_check(struct tow_slice name, struct tow_error *err);
 
