@@ -254,13 +254,6 @@ static void stream_opened(void *user, struct tow_quic_stream *stream)
 	link->config.events->stream(link->config.user, link, stream);
 }
 
-static void datagram(void *user, struct tow_slice bytes)
-{
-	/* Of a UDP session, of which there is none: dropped, as loss is. */
-	(void)user;
-	(void)bytes;
-}
-
 static void conn_closed(void *user, const struct tow_quic_close_reason *reason)
 {
 	struct edge_link *link = user;
@@ -306,7 +299,6 @@ static void conn_closed(void *user, const struct tow_quic_close_reason *reason)
 static const struct tow_quic_conn_events conn_events = {
 	.established = established,
 	.stream_opened = stream_opened,
-	.datagram = datagram,
 	.closed = conn_closed,
 };
 

@@ -503,16 +503,9 @@ static void on_established(void *user)
 	(void)user; /* it was when it was accepted */
 }
 
-static void on_datagram(void *user, struct tow_slice bytes)
-{
-	(void)user;
-	(void)bytes; /* of no session: dropped, as loss is */
-}
-
 static const struct tow_quic_conn_events conn_events = {
 	.established = on_established,
 	.stream_opened = on_stream_opened,
-	.datagram = on_datagram,
 	.closed = on_closed,
 };
 
@@ -532,7 +525,6 @@ static void on_orphan_closed(void *user, const struct tow_quic_close_reason *rea
 static const struct tow_quic_conn_events orphan_events = {
 	.established = on_established,
 	.stream_opened = on_orphan_stream,
-	.datagram = on_datagram,
 	.closed = on_orphan_closed,
 };
 

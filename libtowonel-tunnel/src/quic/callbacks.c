@@ -7,6 +7,8 @@
 
 #include <assert.h>
 
+#include <towonel/wire/udp_frame.h>
+
 #include "quic/connection.h"
 
 /* Ends ngtcp2's work on a packet early when what it told has ended the connection. */
@@ -165,6 +167,7 @@ static int on_stop_sending(ngtcp2_conn *quic, int64_t id, uint64_t code, void *u
 	/* ngtcp2 answers with RESET_STREAM of the same code by itself. */
 	stream->sending_ended = 1;
 	tow__quic_stream_unready(stream);
+	tow__quic_datagrams_drop(stream);
 	tow__send_queue_cut(&stream->queue, &conn->host->chunks);
 	if (stream->events.stopped)
 		stream->events.stopped(stream->user, code);
@@ -203,12 +206,26 @@ static int on_datagram(ngtcp2_conn *quic, uint32_t flags, const uint8_t *data, s
                        void *user)
 {
 	struct tow_quic_conn *conn = user;
+	struct tow_quic_stream *stream = NULL;
+	struct tow_slice payload;
+	uint64_t id;
 
-	(void)quic;
 	(void)flags;
-	if (conn->events.datagram)
-		conn->events.datagram(conn->user, tow_slice_make(data, len));
+	if (tow_udp_datagram_read(tow_slice_make(data, len), &id, &payload) == 0)
+		stream = ngtcp2_conn_get_stream_user_data2(quic, (int64_t)id);
+	if (stream && stream->events.datagram)
+		stream->events.datagram(stream->user, payload);
+	else
+		tow__quic_datagram_count(conn, TOW__QUIC_DATAGRAM_STRAY);
 	return done(conn);
+}
+
+static int on_datagram_lost(ngtcp2_conn *quic, uint64_t id, void *user)
+{
+	(void)quic;
+	(void)id;
+	tow__quic_datagram_count(user, TOW__QUIC_DATAGRAM_LOST);
+	return 0;
 }
 
 void tow__quic_host_cid(struct tow__quic_host *host, ngtcp2_cid *out)
@@ -280,4 +297,5 @@ const ngtcp2_callbacks tow__quic_callbacks = {
 	.extend_max_stream_data = on_more_stream_data,
 	.extend_max_local_streams_bidi = on_more_streams,
 	.recv_datagram = on_datagram,
+	.lost_datagram = on_datagram_lost,
 };

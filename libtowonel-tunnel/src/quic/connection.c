@@ -109,7 +109,7 @@ int tow__quic_conn_new(const struct tow__quic_conn_params *params, struct tow_qu
 	conn->local = *params->local;
 	conn->remote = *params->remote;
 	conn->notes_end = &conn->notes;
-	conn->datagrams_end = &conn->datagrams;
+	conn->datagram_room = TOW_DATAGRAM_QUEUES_MIN;
 	if (params->events)
 		conn->events = *params->events;
 	if (params->peer) {
@@ -150,18 +150,12 @@ int tow__quic_conn_new(const struct tow__quic_conn_params *params, struct tow_qu
 
 void tow__quic_conn_free(struct tow_quic_conn *conn)
 {
-	struct tow__quic_datagram *datagram;
-
 	if (!conn)
 		return;
 	assert(!conn->inside);
 	while (conn->streams) {
 		conn->streams->noted = 0;
 		tow__quic_stream_free(conn->streams);
-	}
-	while ((datagram = conn->datagrams) != NULL) {
-		conn->datagrams = datagram->next;
-		free(datagram);
 	}
 	ngtcp2_conn_del(conn->quic);
 	if (conn->tls)
@@ -264,36 +258,18 @@ static void account(struct tow_quic_stream *stream, size_t offered, ngtcp2_ssize
 		tow__quic_stream_note(stream);
 }
 
-/* Fills one packet: DATAGRAM frames first, then the streams in turn, as many as fit. */
-static ngtcp2_ssize write_packet(ngtcp2_conn *quic, ngtcp2_path *path, ngtcp2_pkt_info *info,
-                                 uint8_t *dest, size_t cap, ngtcp2_tstamp now_ns, void *user)
+/* Adds the streams' bytes to a packet, in turn. Returns as tow__quic_write_datagrams does. */
+static ngtcp2_ssize write_streams(struct tow_quic_conn *conn, ngtcp2_path *path,
+                                  ngtcp2_pkt_info *info, uint8_t *dest, size_t cap,
+                                  ngtcp2_tstamp now_ns)
 {
-	struct tow_quic_conn *conn = user;
+	ngtcp2_conn *quic = conn->quic;
 	struct tow_quic_stream *stream;
 	ngtcp2_vec vec[VECTORS];
 	ngtcp2_ssize n, taken;
 	size_t count, total;
-	int accepted, fin;
+	int fin;
 
-	while (conn->datagrams) {
-		/* Queued before the path shrank, it would never fit, and hold up everything behind
-		 * it. */
-		if (conn->datagrams->len > tow_quic_datagram_max(conn)) {
-			tow__quic_datagram_pop(conn);
-			continue;
-		}
-		accepted = 0;
-		vec[0].base = conn->datagrams->bytes;
-		vec[0].len = conn->datagrams->len;
-		n = ngtcp2_conn_writev_datagram(quic, path, info, dest, cap, &accepted,
-		                                NGTCP2_WRITE_DATAGRAM_FLAG_MORE, 0, vec, 1, now_ns);
-		if (accepted || n == NGTCP2_ERR_INVALID_ARGUMENT || n == NGTCP2_ERR_INVALID_STATE)
-			tow__quic_datagram_pop(conn);
-		if (n == NGTCP2_ERR_WRITE_MORE || n == NGTCP2_ERR_INVALID_ARGUMENT ||
-		    n == NGTCP2_ERR_INVALID_STATE)
-			continue;
-		return n;
-	}
 	while ((stream = conn->ready) != NULL) {
 		count = tow__send_queue_peek(&stream->queue, vec, VECTORS, &total);
 		fin = stream->fin_wanted && total == tow__send_queue_unsent(&stream->queue);
@@ -312,7 +288,7 @@ static ngtcp2_ssize write_packet(ngtcp2_conn *quic, ngtcp2_path *path, ngtcp2_pk
 			/* All streams are when the connection is: they stay in the ring, MAX_DATA
 			 * comes without a callback. */
 			if (ngtcp2_conn_get_max_data_left2(quic) == 0)
-				break;
+				return NGTCP2_ERR_WRITE_MORE;
 			tow__quic_stream_unready(stream);
 			continue;
 		case NGTCP2_ERR_STREAM_SHUT_WR:
@@ -323,8 +299,27 @@ static ngtcp2_ssize write_packet(ngtcp2_conn *quic, ngtcp2_path *path, ngtcp2_pk
 				conn->ready = stream->ready_next;
 			return n;
 		}
-		break;
 	}
+	return NGTCP2_ERR_WRITE_MORE;
+}
+
+/* Fills one packet. Where both wait, every other one begins with the streams, so that neither a
+ * flood of datagrams nor a bulk transfer leaves the other without. */
+static ngtcp2_ssize write_packet(ngtcp2_conn *quic, ngtcp2_path *path, ngtcp2_pkt_info *info,
+                                 uint8_t *dest, size_t cap, ngtcp2_tstamp now_ns, void *user)
+{
+	struct tow_quic_conn *conn = user;
+	ngtcp2_ssize n = NGTCP2_ERR_WRITE_MORE;
+
+	if (conn->ready && conn->datagram_streams && conn->streams_turn)
+		n = write_streams(conn, path, info, dest, cap, now_ns);
+	conn->streams_turn = !conn->streams_turn;
+	if (n == NGTCP2_ERR_WRITE_MORE)
+		n = tow__quic_write_datagrams(conn, path, info, dest, cap, now_ns);
+	if (n == NGTCP2_ERR_WRITE_MORE)
+		n = write_streams(conn, path, info, dest, cap, now_ns);
+	if (n != NGTCP2_ERR_WRITE_MORE)
+		return n;
 	return ngtcp2_conn_writev_stream(quic, path, info, dest, cap, NULL,
 	                                 NGTCP2_WRITE_STREAM_FLAG_NONE, -1, NULL, 0, now_ns);
 }
@@ -377,6 +372,7 @@ int tow__quic_conn_write(struct tow_quic_conn *conn, uint8_t *buf, uint64_t now_
 	if (n >= 0)
 		ngtcp2_conn_update_pkt_tx_time(conn->quic, now_ns);
 	conn->inside = 0;
+	tow__quic_datagrams_measure(conn);
 	if (n > 0) {
 		batch->len = (size_t)n;
 		batch->segment = segment;

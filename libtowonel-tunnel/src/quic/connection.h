@@ -26,14 +26,17 @@
 /* Ours, of both roles. The first byte of a server's is its worker's index. */
 #define TOW__QUIC_CID_SIZE 16
 
-/* DATAGRAM frames that wait for a packet. When the queue is full the newest is dropped: the sender
- * gets to know, and what waits is not yet old. */
-#define TOW__QUIC_DATAGRAMS_MAX      256
-#define TOW__QUIC_DATAGRAM_BYTES_MAX (512 * 1024)
-
 /* The largest batch: what one IPv6 packet carries is the most that GSO takes at once. */
 #define TOW__QUIC_PAYLOAD_MAX  65487
 #define TOW__QUIC_SEGMENTS_MAX 64
+
+/* DATAGRAM frames that came to nothing, other than by a queue that was full. */
+enum tow__quic_datagram_loss {
+	TOW__QUIC_DATAGRAM_LOST,  /* its packet was not acknowledged in time */
+	TOW__QUIC_DATAGRAM_LARGE, /* the path carries less than when it was queued */
+	TOW__QUIC_DATAGRAM_STRAY, /* came for a stream that is not, or wants none */
+	TOW__QUIC_DATAGRAM_LOSSES,
+};
 
 /* What a connection asks of its owner. Called from anywhere, ngtcp2's callbacks included. */
 struct tow__quic_host {
@@ -41,6 +44,7 @@ struct tow__quic_host {
 	struct tow__quic_crypto crypto;
 	struct tow__chunk_pool chunks;
 	uint8_t worker;
+	struct tow_metric *datagram_losses[TOW__QUIC_DATAGRAM_LOSSES]; /* NULL: not counted */
 	/* There is something to send, to tell, or to end. */
 	void (*wake)(void *owner);
 	/* Packets to this connection id are for this connection, from now on or no more. Returns 0,
@@ -101,9 +105,12 @@ struct tow_quic_conn {
 		*ready; /* a ring of those with something to send; the head is next */
 	struct tow_quic_stream *notes, **notes_end;
 	size_t open_streams;
-	uint64_t held; /* delivered and not consumed, by all streams */
-	struct tow__quic_datagram *datagrams, **datagrams_end;
-	size_t datagram_count, datagram_bytes;
+	uint64_t held;                            /* delivered and not consumed, by all streams */
+	struct tow_quic_stream *datagram_streams; /* those with DATAGRAM frames; the head is next */
+	size_t datagram_stream_count;
+	size_t datagram_bytes; /* that wait, of all streams */
+	size_t datagram_room;  /* for as many as the path carries in a moment */
+	unsigned streams_turn : 1;
 };
 
 struct tow_quic_stream {
@@ -114,6 +121,9 @@ struct tow_quic_stream {
 	struct tow_quic_stream *prev, *next;             /* of the connection */
 	struct tow_quic_stream *ready_prev, *ready_next; /* NULL: not ready */
 	struct tow_quic_stream *note_next;
+	struct tow_quic_stream *datagram_prev, *datagram_next; /* of datagram_streams */
+	struct tow__quic_datagram *datagrams, **datagrams_end;
+	size_t datagram_bytes;
 	struct tow__send_queue queue;
 	uint64_t delivered, consumed;
 	unsigned noted : 1;
@@ -196,7 +206,16 @@ extern const ngtcp2_callbacks tow__quic_callbacks;
 
 /* --- datagram.c --- */
 
-void tow__quic_datagram_pop(struct tow_quic_conn *conn); /* the oldest, which there is */
+/* Adds waiting DATAGRAM frames to a packet, one of each stream in turn. Returns
+ * NGTCP2_ERR_WRITE_MORE when none waits any more and there is room, else what _write_packet is to
+ * return. */
+ngtcp2_ssize tow__quic_write_datagrams(struct tow_quic_conn *conn, ngtcp2_path *path,
+                                       ngtcp2_pkt_info *info, uint8_t *dest, size_t cap,
+                                       ngtcp2_tstamp now_ns);
+/* How many may wait, after a look at the path. */
+void tow__quic_datagrams_measure(struct tow_quic_conn *conn);
+void tow__quic_datagrams_drop(struct tow_quic_stream *stream); /* all that wait */
+void tow__quic_datagram_count(struct tow_quic_conn *conn, enum tow__quic_datagram_loss loss);
 
 /* --- stream.c --- */
 

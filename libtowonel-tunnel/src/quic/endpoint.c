@@ -220,7 +220,13 @@ static struct tow_metric *series(struct tow_quic_endpoint *endpoint, const char 
 
 static void make_metrics(struct tow_quic_endpoint *endpoint, const char *prefix)
 {
+	static const char *const losses[] = {
+		[TOW__QUIC_DATAGRAM_LOST] = "lost",
+		[TOW__QUIC_DATAGRAM_LARGE] = "large",
+		[TOW__QUIC_DATAGRAM_STRAY] = "stray",
+	};
 	struct tow__endpoint_metrics *m = &endpoint->metrics;
+	char label[64];
 
 	m->connections = series(endpoint, prefix, TOW_METRIC_GAUGE, "connections", NULL,
 	                        "QUIC connections, handshakes under way included.");
@@ -238,6 +244,11 @@ static void make_metrics(struct tow_quic_endpoint *endpoint, const char *prefix)
 	                      "UDP payload sent.");
 	m->unknown = series(endpoint, prefix, TOW_METRIC_COUNTER, "datagrams_dropped_total", NULL,
 	                    "Datagrams that are no QUIC, or belong to no connection.");
+	for (int i = 0; i < TOW__QUIC_DATAGRAM_LOSSES; i++)
+		endpoint->host.datagram_losses[i] =
+			series(endpoint, prefix, TOW_METRIC_COUNTER, "datagram_frames_lost_total",
+		               tow_metric_label(label, sizeof(label), "reason", losses[i]),
+		               "DATAGRAM frames that did not arrive, or for no stream.");
 	m->replies = series(endpoint, prefix, TOW_METRIC_COUNTER, "stateless_replies_total", NULL,
 	                    "Datagrams sent outside a connection.");
 	m->retries = series(endpoint, prefix, TOW_METRIC_COUNTER, "retries_total", NULL,

@@ -160,7 +160,7 @@ void tow__link_linger(struct tow__link *link, uint64_t for_ns)
 
 int tow__link_has_more(const struct tow_quic_conn *conn)
 {
-	return conn->ready != NULL || conn->datagrams != NULL;
+	return conn->ready != NULL || conn->datagram_streams != NULL;
 }
 
 /* With nothing to pace, what is due soon is an acknowledgement. ngtcp2 wants it after an eighth of

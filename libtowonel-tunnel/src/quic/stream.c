@@ -35,6 +35,7 @@ void tow__quic_stream_free(struct tow_quic_stream *stream)
 
 	assert(!stream->noted);
 	tow__quic_stream_unready(stream);
+	tow__quic_datagrams_drop(stream);
 	if (stream->prev)
 		stream->prev->next = stream->next;
 	else
@@ -256,6 +257,7 @@ static void end_sending(struct tow_quic_stream *stream)
 {
 	stream->sending_ended = 1;
 	tow__quic_stream_unready(stream);
+	tow__quic_datagrams_drop(stream);
 	tow__send_queue_cut(&stream->queue, &stream->conn->host->chunks);
 }
 

@@ -318,16 +318,9 @@ static void on_closed(void *user, const struct tow_quic_close_reason *reason)
 	a->reason = *reason;
 }
 
-static void on_datagram(void *user, struct tow_slice bytes)
-{
-	(void)user;
-	(void)bytes;
-}
-
 static const struct tow_quic_conn_events conn_events = {
 	.established = on_established,
 	.stream_opened = on_stream_opened,
-	.datagram = on_datagram,
 	.closed = on_closed,
 };
 

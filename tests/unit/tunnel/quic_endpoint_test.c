@@ -238,25 +238,6 @@ static void test_too_many_connections(void **state)
 	assert_int_equal(tow_quic_endpoint_connections(f->server), 1);
 }
 
-static void test_datagrams(void **state)
-{
-	struct fixture *f = *state;
-	uint8_t bytes[1000] = { 1 };
-	unsigned i;
-
-	fixture_both(f);
-	fixture_connect_up(f);
-	assert_true(tow_quic_datagram_max(f->conn) >= 1100);
-	for (i = 0; i < 50; i++)
-		assert_int_equal(tow_quic_send_datagram(f->conn, tow_slice_of("x"),
-		                                        tow_slice_make(bytes, 1 + i * 10)),
-		                 0);
-	until_n(f, f->datagrams, 50);
-	/* the path on loopback is large, and is found to be */
-	fixture_turn(f, NULL, 200 * MSEC, 0);
-	assert_true(tow_quic_datagram_max(f->conn) > 30000);
-}
-
 static void test_migration(void **state)
 {
 	struct fixture *f = *state;
@@ -388,7 +369,6 @@ int main(void)
 		TEST(test_free_with_live_connections),
 		TEST(test_nobody_listens),
 		TEST(test_too_many_connections),
-		TEST(test_datagrams),
 		TEST(test_migration),
 		TEST(test_dual_stack),
 		TEST(test_slow_readers),

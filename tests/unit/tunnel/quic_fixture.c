@@ -111,16 +111,8 @@ static void server_closed(void *user, const struct tow_quic_close_reason *reason
 	f->accepted = NULL;
 }
 
-static void server_datagram(void *user, struct tow_slice bytes)
-{
-	struct fixture *f = user;
-
-	(void)tow_quic_send_datagram(f->accepted, tow_slice_of("re:"), bytes);
-}
-
 static const struct tow_quic_conn_events server_events = {
 	.stream_opened = server_stream,
-	.datagram = server_datagram,
 	.closed = server_closed,
 };
 
@@ -152,14 +144,6 @@ static void client_closed(void *user, const struct tow_quic_close_reason *reason
 	f->conn = NULL;
 }
 
-static void client_datagram(void *user, struct tow_slice bytes)
-{
-	struct fixture *f = user;
-
-	assert_true(bytes.len > 3 && memcmp(bytes.base, "re:", 3) == 0);
-	f->datagrams++;
-}
-
 static void client_credit(void *user)
 {
 	((struct fixture *)user)->credit++;
@@ -167,7 +151,6 @@ static void client_credit(void *user)
 
 const struct tow_quic_conn_events fixture_client_events = {
 	.established = client_established,
-	.datagram = client_datagram,
 	.streams_available = client_credit,
 	.closed = client_closed,
 };

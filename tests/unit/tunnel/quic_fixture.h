@@ -42,7 +42,7 @@ struct fixture {
 	unsigned server_streams, server_stream_closes, server_resets;
 	/* client */
 	struct tow_quic_conn *conn;
-	unsigned established, closes, datagrams, credit;
+	unsigned established, closes, credit;
 	struct tow_quic_close_reason reason;
 };
 

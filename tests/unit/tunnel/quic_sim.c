@@ -66,7 +66,11 @@ static void link_put(struct sim *sim, const struct tow_addr *from, const struct 
 	struct datagram *datagram = calloc(1, sizeof(*datagram));
 
 	assert_non_null(datagram);
-	datagram->at_ns = sim->now_ns + sim->weather.delay_ns;
+	if (sim->free_ns < sim->now_ns)
+		sim->free_ns = sim->now_ns;
+	if (sim->rate)
+		sim->free_ns += len * TOW_NSEC_PER_SEC / sim->rate;
+	datagram->at_ns = sim->free_ns + sim->weather.delay_ns;
 	if (sim->weather.jitter_ns)
 		datagram->at_ns += sim_draw(sim) % sim->weather.jitter_ns;
 	datagram->order = sim->orders++;
@@ -197,8 +201,14 @@ static struct flow *flow_new(struct side *side, struct tow_quic_stream *stream)
 
 static void on_stream(void *user, struct tow_quic_stream *stream)
 {
-	struct flow *flow = flow_new(user, stream);
+	struct side *side = user;
+	struct flow *flow;
 
+	if (side->opened) {
+		side->opened(side, stream);
+		return;
+	}
+	flow = flow_new(side, stream);
 	flow->id = tow_quic_stream_id(stream);
 	tow_quic_stream_set_events(stream, &flow_events, flow);
 	flow_write(flow);
@@ -219,17 +229,6 @@ static void on_established(void *user)
 	}
 }
 
-static void on_datagram(void *user, struct tow_slice bytes)
-{
-	struct side *side = user;
-	size_t i;
-
-	check(bytes.len >= 3 && bytes.base[0] == 'd' && bytes.base[1] == 'g');
-	for (i = 2; i < bytes.len; i++)
-		check(bytes.base[i] == (uint8_t)i);
-	side->datagrams++;
-}
-
 static void on_closed(void *user, const struct tow_quic_close_reason *reason)
 {
 	struct side *side = user;
@@ -241,7 +240,6 @@ static void on_closed(void *user, const struct tow_quic_close_reason *reason)
 static const struct tow_quic_conn_events conn_events = {
 	.established = on_established,
 	.stream_opened = on_stream,
-	.datagram = on_datagram,
 	.closed = on_closed,
 };
 
@@ -513,6 +511,15 @@ void sim_run(struct sim *sim, uint64_t for_ns)
 
 	while (sim->now_ns < end_ns && !all_done(sim) && sim_step(sim))
 		;
+}
+
+void sim_establish(struct sim *sim)
+{
+	sim_connect(sim, &sim->server.key.id);
+	while (!sim->client.established && !sim->client.closed && sim_step(sim))
+		;
+	check(sim->client.established == 1);
+	check(sim->server.established == 1);
 }
 
 void sim_check_complete(struct sim *sim)

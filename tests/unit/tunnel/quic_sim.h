@@ -47,7 +47,7 @@ struct side {
 	struct tow_quic_close_reason reason;
 	struct flow *flows;
 	unsigned flow_count, flows_done;
-	unsigned datagrams;
+	void (*opened)(struct side *side, struct tow_quic_stream *stream); /* NULL: it is a flow */
 	unsigned opens; /* streams to open when established */
 	size_t bytes;   /* on each stream, each way */
 };
@@ -77,6 +77,8 @@ struct sim {
 	size_t count;
 	struct tow_addr nat; /* what the server sees the client as; family 0: its own address */
 	unsigned sent, lost;
+	uint64_t rate;    /* bytes a second, of both directions together; 0: as many as come */
+	uint64_t free_ns; /* when the link has carried what it was given */
 	int black_hole;
 	int retried; /* the server's connection began with a token */
 };
@@ -96,7 +98,8 @@ struct sim *sim_new(uint64_t seed);
 void sim_connect(struct sim *sim, const struct tow_id *expected);
 int sim_step(struct sim *sim); /* 0 when nothing is due any more */
 void sim_run(struct sim *sim,
-             uint64_t for_ns); /* until all streams are done, or the time is over */
+             uint64_t for_ns);       /* until all streams are done, or the time is over */
+void sim_establish(struct sim *sim); /* connects, and runs until both are up */
 void sim_check_complete(struct sim *sim);
 void sim_free(struct sim *sim);
 struct tow_addr sim_addr(uint8_t last, uint16_t port);

@@ -145,56 +145,6 @@ static void test_key_update(void **state)
 	}
 }
 
-static void establish(struct sim *sim)
-{
-	sim_connect(sim, &sim->server.key.id);
-	while (!sim->client.established && !sim->client.closed && sim_step(sim))
-		;
-	check(sim->client.established == 1);
-	check(sim->server.established == 1);
-}
-
-static void test_datagrams(void **state)
-{
-	uint8_t bytes[2000];
-	unsigned i;
-	struct sim *sim = sim_new(7);
-
-	(void)state;
-	for (i = 0; i < sizeof(bytes); i++)
-		bytes[i] = (uint8_t)i;
-	sim->weather.loss = 100;
-	sim->client.opens = 1; /* something that never ends, so that the run goes on */
-	sim->client.bytes = sim->server.bytes = 1;
-	establish(sim);
-	sim->client.opens = 2;
-	check(tow_quic_datagram_max(sim->client.conn) > 1100);
-	for (i = 0; i < 200; i++) {
-		size_t len = 1 + sim_draw(sim) % (tow_quic_datagram_max(sim->client.conn) - 2);
-		uint64_t until = sim->now_ns + 5 * MSEC;
-
-		check(tow_quic_send_datagram(sim->client.conn, tow_slice_of("dg"),
-		                             tow_slice_make(bytes + 2, len)) == 0);
-		while (sim->now_ns < until && sim_step(sim))
-			;
-	}
-	check(tow_quic_send_datagram(sim->client.conn, tow_slice_of("dg"),
-	                             tow_slice_make(bytes, 1500)) == TOW_ETOOBIG);
-	/* lost ones are not sent again, the others come once */
-	check(sim->server.datagrams > 140 && sim->server.datagrams < 200);
-	/* a full queue says so, and nothing is lost of what it took */
-	sim->weather.loss = 0;
-	sim->server.datagrams = 0;
-	for (i = 0; tow_quic_send_datagram(sim->client.conn, tow_slice_of("dg"),
-	                                   tow_slice_make(bytes + 2, 100)) == 0;
-	     i++)
-		check(i < TOW__QUIC_DATAGRAMS_MAX);
-	check(i == TOW__QUIC_DATAGRAMS_MAX);
-	sim_run(sim, 5 * TOW_NSEC_PER_SEC);
-	check(sim->server.datagrams == TOW__QUIC_DATAGRAMS_MAX);
-	sim_free(sim);
-}
-
 static void test_idle_timeout(void **state)
 {
 	struct sim *sim = sim_new(3);
@@ -204,7 +154,7 @@ static void test_idle_timeout(void **state)
 	sim->client.opens = 1;
 	sim->client.bytes = sim->server.bytes = 1000;
 	sim->server.opens = 1;
-	establish(sim);
+	sim_establish(sim);
 	sim_run(sim, 2 * TOW_NSEC_PER_SEC);
 	sim_check_complete(sim);
 	sim->server.opens = 2; /* not done: go on */
@@ -304,7 +254,7 @@ static void test_application_close(void **state)
 	(void)state;
 	sim->client.opens = 1;
 	sim->client.bytes = sim->server.bytes = 10 << 20;
-	establish(sim);
+	sim_establish(sim);
 	tow_quic_conn_close(sim->server.conn, 0x1234, "so long");
 	sim_run(sim, 60 * TOW_NSEC_PER_SEC);
 	check(sim->server.closed == 1 && sim->server.reason.status == 0 &&
@@ -325,7 +275,6 @@ int main(void)
 		cmocka_unit_test(test_nat_rebinding),
 		cmocka_unit_test(test_migration),
 		cmocka_unit_test(test_key_update),
-		cmocka_unit_test(test_datagrams),
 		cmocka_unit_test(test_idle_timeout),
 		cmocka_unit_test(test_handshake_timeout),
 		cmocka_unit_test(test_server_with_another_key),

@@ -20,6 +20,10 @@
  * end of the loop's turn, so that one turn's writes share packets and system calls. A writer
  * watches _unsent and waits for `writable`. Receiving: `data` hands bytes over; the peer may send
  * more only as _consume is called.
+ *
+ * A stream that the server opened may also carry DATAGRAM frames, each beginning with the stream's
+ * id / 4 (as in RFC 9297). They are sent once, in no order, and wait for congestion control in a
+ * short queue of each stream; the queues take turns with one another and with what streams send.
  */
 
 #include <towonel/tunnel/log.h>
@@ -53,6 +57,9 @@ struct tow_quic_stream_events {
 	/* The peer does not want what is sent (STOP_SENDING); sending has been reset with the same
 	 * code. */
 	void (*stopped)(void *user, uint64_t code);
+	/* A DATAGRAM frame that belongs to this stream. They come in no order, not even with
+	 * `data`. */
+	void (*datagram)(void *user, struct tow_slice payload);
 	/* Both directions have ended and everything sent is acknowledged, or the connection is
 	 * gone. */
 	void (*closed)(void *user);
@@ -73,7 +80,6 @@ struct tow_quic_conn_events {
 	void (*established)(void *user);
 	/* The peer opened a bidirectional stream; set its events before returning. */
 	void (*stream_opened)(void *user, struct tow_quic_stream *stream);
-	void (*datagram)(void *user, struct tow_slice bytes);
 	/* The peer allows more streams after _open_stream gave TOW_BLOCKED. May be NULL. */
 	void (*streams_available)(void *user);
 	void (*closed)(void *user, const struct tow_quic_close_reason *reason);
@@ -176,12 +182,11 @@ void tow_quic_stream_consume(struct tow_quic_stream *stream, size_t len);
  * dead to the caller. */
 void tow_quic_stream_abandon(struct tow_quic_stream *stream, uint64_t code);
 
-/* The largest payload that a DATAGRAM frame can carry now; 0 when the peer takes none. */
-size_t tow_quic_datagram_max(const struct tow_quic_conn *conn);
-/* Queues a DATAGRAM frame made of two pieces. Returns 0; TOW_ETOOBIG; TOW_BLOCKED when the queue is
- * full (it is dropped, as loss is); TOW_ECLOSED. */
-int tow_quic_send_datagram(struct tow_quic_conn *conn, struct tow_slice prefix,
-                           struct tow_slice payload);
+/* The largest payload that a DATAGRAM frame of the stream can carry now; 0 when there can be none. */
+size_t tow_quic_stream_datagram_max(const struct tow_quic_stream *stream);
+/* Queues a copy. Returns 0; TOW_ETOOBIG; TOW_BLOCKED when as many wait as the path carries in a
+ * moment (it is dropped, as loss is); TOW_ECLOSED. */
+int tow_quic_stream_send_datagram(struct tow_quic_stream *stream, struct tow_slice payload);
 
 #ifdef __cplusplus
 }
