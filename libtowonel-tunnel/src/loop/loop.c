@@ -165,6 +165,7 @@ void tow_loop_free(struct tow_loop *loop)
 	tow__spare_deinit(loop);
 	free(loop->ios);
 	free(loop->receive_area);
+	free(loop->udp_outbox);
 	pthread_mutex_destroy(&loop->posts_lock);
 	free(loop);
 }

@@ -45,6 +45,7 @@ struct tow_loop {
 	size_t spare_count;
 
 	void *receive_area; /* of the UDP sockets; lives as long as the loop */
+	void *udp_outbox;   /* likewise */
 
 	pthread_mutex_t posts_lock;
 	struct posted *posts, **posts_end;

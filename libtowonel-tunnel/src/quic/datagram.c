@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * DATAGRAM frames (RFC 9221), each of one stream. A stream's wait in a queue of its own, so that one
- * that floods loses its own frames only. When a queue is full the newest is dropped: the sender gets
- * to know, and what waits is not yet old. All queues together hold what the path carries in a moment,
- * and each an equal share of it, as more would only be late.
+ * DATAGRAM frames (RFC 9221), each of one stream. A stream's wait in a queue of its own, so that
+ * one that floods loses its own frames only. When a queue is full the newest is dropped: the sender
+ * gets to know, and what waits is not yet old. All queues together hold what the path carries in a
+ * moment, and each an equal share of it, as more would only be late.
  */
 
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+#include "udp/socket.h"
+
 #include "loop/loop.h"
-#include "tcp/socket.h"
 
-#include <towonel/tunnel/udp.h>
-
+#include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
@@ -16,19 +16,15 @@
  * UDP_GRO, with a run of datagrams of one size from one sender. The slots belong to the loop and
  * are shared by its sockets; a slot that nothing was put into costs address space only.
  *
- * Sending: one sendmsg with UDP_SEGMENT for a run of datagrams. Where the kernel or the device
- * refuses that, the socket goes on with one datagram each, through sendmmsg.
+ * Sending at once: one sendmsg with UDP_SEGMENT for a run of datagrams. Where the kernel or the
+ * device refuses that, the socket goes on with one datagram each, through sendmmsg. What is queued
+ * is in outbox.c.
  */
 
 #define SLOTS            8
 #define SLOT_SIZE        65536
-#define BATCHES_PER_TURN 4     /* then other descriptors get their turn */
-#define SEGMENTS_MAX     64    /* of one sendmsg, in Linux */
-#define GSO_BYTES_MAX    65487 /* 65535 less the headers of IPv6 and UDP */
+#define BATCHES_PER_TURN 4 /* then other descriptors get their turn */
 
-#ifndef UDP_SEGMENT
-#define UDP_SEGMENT 103
-#endif
 #ifndef UDP_GRO
 #define UDP_GRO 104
 #endif
@@ -44,21 +40,6 @@ struct receive_area {
 		char bytes[192];
 	} controls[SLOTS];
 	uint8_t bytes[SLOTS][SLOT_SIZE];
-};
-
-struct tow_udp_socket {
-	struct tow_loop *loop;
-	struct tow_io *io;
-	struct tow_udp_events events;
-	void *user;
-	int fd;
-	int family;
-	struct tow_addr addr;
-	int wildcard; /* the local address varies by datagram */
-	int gso_refused;
-	int blocked;   /* `writable` is owed */
-	int receiving; /* a callback may free the socket: */
-	int freed;     /* then on_ready does it */
 };
 
 static void set_option(int fd, int level, int option, int value)
@@ -152,6 +133,12 @@ static size_t read_control(struct msghdr *message, struct tow_udp_packet *packet
 	return segment;
 }
 
+void tow__udp_lost(struct tow_udp_socket *socket, int code)
+{
+	if (socket->events.lost)
+		socket->events.lost(socket->user, code);
+}
+
 static void deliver(struct tow_udp_socket *socket, struct mmsghdr *message)
 {
 	struct msghdr *header = &message->msg_hdr;
@@ -183,6 +170,10 @@ static int receive_batch(struct tow_udp_socket *socket, struct receive_area *are
 		area->messages[i].msg_hdr.msg_controllen = sizeof area->controls[i];
 	}
 	n = recvmmsg(socket->fd, area->messages, SLOTS, MSG_DONTWAIT, NULL);
+	if (n < 0 && errno == ECONNREFUSED) {
+		tow__udp_lost(socket, TOW_EREFUSED);
+		return 1;
+	}
 	if (n <= 0)
 		return 0;
 	for (int i = 0; i < n && !socket->freed; i++)
@@ -214,18 +205,8 @@ static void on_ready(void *user, int events)
 
 /* --- sending --- */
 
-/* Control messages of a datagram to be sent. */
-struct send_control {
-	size_t len;
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int)) +
-		           CMSG_SPACE(sizeof(uint16_t))];
-	} u; /* at the end, as one that holds a flexible array (cmsghdr's) has to be */
-};
-
-static void add_control(struct send_control *control, int level, int type, const void *data,
-                        size_t len)
+void tow__udp_control_add(struct tow__udp_control *control, int level, int type, const void *data,
+                          size_t len)
 {
 	struct cmsghdr *c = (struct cmsghdr *)(void *)(control->u.bytes + control->len);
 
@@ -236,8 +217,8 @@ static void add_control(struct send_control *control, int level, int type, const
 	control->len += CMSG_SPACE(len);
 }
 
-static void add_source_and_ecn(struct send_control *control, const struct tow_udp_socket *socket,
-                               const struct tow_addr *local, int v4, uint8_t ecn)
+void tow__udp_control_source(struct tow__udp_control *control, const struct tow_udp_socket *socket,
+                             const struct tow_addr *local, int v4, uint8_t ecn)
 {
 	struct in6_pktinfo info6 = { 0 };
 	struct in_pktinfo info4 = { 0 };
@@ -246,28 +227,28 @@ static void add_source_and_ecn(struct send_control *control, const struct tow_ud
 	/* A datagram to an IPv4 address takes IPv4's options, on an IPv6 socket too. */
 	if (socket->wildcard && local && local->family == 4 && v4) {
 		memcpy(&info4.ipi_spec_dst, local->bytes, 4);
-		add_control(control, IPPROTO_IP, IP_PKTINFO, &info4, sizeof info4);
+		tow__udp_control_add(control, IPPROTO_IP, IP_PKTINFO, &info4, sizeof info4);
 	} else if (socket->wildcard && local && local->family == 6 && !v4) {
 		memcpy(&info6.ipi6_addr, local->bytes, 16);
-		add_control(control, IPPROTO_IPV6, IPV6_PKTINFO, &info6, sizeof info6);
+		tow__udp_control_add(control, IPPROTO_IPV6, IPV6_PKTINFO, &info6, sizeof info6);
 	}
 	if (tos)
-		add_control(control, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TOS : IPV6_TCLASS,
-		            &tos, sizeof tos);
+		tow__udp_control_add(control, v4 ? IPPROTO_IP : IPPROTO_IPV6,
+		                     v4 ? IP_TOS : IPV6_TCLASS, &tos, sizeof tos);
 }
 
-/* Sends bytes as datagrams of segment bytes, one sendmmsg for up to SEGMENTS_MAX of them. Returns
- * how many bytes the kernel took, or -1 with errno. */
+/* Sends bytes as datagrams of segment bytes, one sendmmsg for up to TOW__UDP_SEGMENTS_MAX of them.
+ * Returns how many bytes the kernel took, or -1 with errno. */
 static ssize_t send_each(const struct tow_udp_socket *socket, const struct msghdr *model,
                          const uint8_t *bytes, size_t len, size_t segment)
 {
-	struct mmsghdr messages[SEGMENTS_MAX];
-	struct iovec iovs[SEGMENTS_MAX];
+	struct mmsghdr messages[TOW__UDP_SEGMENTS_MAX];
+	struct iovec iovs[TOW__UDP_SEGMENTS_MAX];
 	unsigned count = 0;
 	ssize_t taken = 0;
 	int n;
 
-	for (size_t at = 0; at < len && count < SEGMENTS_MAX; at += segment, count++) {
+	for (size_t at = 0; at < len && count < TOW__UDP_SEGMENTS_MAX; at += segment, count++) {
 		iovs[count].iov_base = (void *)(uintptr_t)(bytes + at);
 		iovs[count].iov_len = len - at < segment ? len - at : segment;
 		messages[count].msg_hdr = *model;
@@ -283,22 +264,23 @@ static ssize_t send_each(const struct tow_udp_socket *socket, const struct msghd
 
 /* As send_each, with one sendmsg. */
 static ssize_t send_run(const struct tow_udp_socket *socket, const struct msghdr *model,
-                        struct send_control *control, const uint8_t *bytes, size_t len,
+                        struct tow__udp_control *control, const uint8_t *bytes, size_t len,
                         size_t segment)
 {
-	size_t most = segment && segment <= GSO_BYTES_MAX ? GSO_BYTES_MAX / segment : 1;
-	struct send_control with_segment = *control;
+	size_t most =
+		segment && segment <= TOW__UDP_GSO_BYTES_MAX ? TOW__UDP_GSO_BYTES_MAX / segment : 1;
+	struct tow__udp_control with_segment = *control;
 	uint16_t size = (uint16_t)segment;
 	struct msghdr message = *model;
 	struct iovec iov;
 
-	if (most > SEGMENTS_MAX)
-		most = SEGMENTS_MAX;
+	if (most > TOW__UDP_SEGMENTS_MAX)
+		most = TOW__UDP_SEGMENTS_MAX;
 	iov.iov_base = (void *)(uintptr_t)bytes;
 	iov.iov_len = len < most * segment ? len : most * segment;
 	message.msg_iov = &iov;
 	if (iov.iov_len > segment) {
-		add_control(&with_segment, IPPROTO_UDP, UDP_SEGMENT, &size, sizeof size);
+		tow__udp_control_add(&with_segment, IPPROTO_UDP, UDP_SEGMENT, &size, sizeof size);
 		message.msg_control = with_segment.u.bytes;
 		message.msg_controllen = with_segment.len;
 	}
@@ -307,7 +289,7 @@ static ssize_t send_run(const struct tow_udp_socket *socket, const struct msghdr
 
 /* Sends some of it. Returns as send_each does. */
 static ssize_t send_some(struct tow_udp_socket *socket, const struct msghdr *model,
-                         struct send_control *control, const uint8_t *bytes, size_t len,
+                         struct tow__udp_control *control, const uint8_t *bytes, size_t len,
                          size_t segment)
 {
 	ssize_t n;
@@ -329,14 +311,15 @@ int tow_udp_send(struct tow_udp_socket *socket, const struct tow_addr *remote,
                  const struct tow_addr *local, uint8_t ecn, const uint8_t *bytes, size_t len,
                  size_t segment, size_t *sent)
 {
-	struct send_control control = { .len = 0 };
+	struct tow__udp_control control = { .len = 0 };
 	struct sockaddr_storage sa;
 	struct msghdr model = { .msg_name = &sa, .msg_iovlen = 1 };
 	size_t done = 0;
 	int status = 0;
 
+	assert(!socket->connected);
 	model.msg_namelen = tow__addr_to_sockaddr_for(socket->family, remote, &sa);
-	add_source_and_ecn(&control, socket, local, remote->family == 4, ecn);
+	tow__udp_control_source(&control, socket, local, remote->family == 4, ecn);
 	if (control.len) {
 		model.msg_control = control.u.bytes;
 		model.msg_controllen = control.len;
@@ -367,6 +350,29 @@ int tow_udp_send(struct tow_udp_socket *socket, const struct tow_addr *remote,
 
 /* --- lifetime --- */
 
+static int connect_to(struct tow_udp_socket *s, const struct tow_addr *remote,
+                      struct tow_error *err)
+{
+	char text[TOW_ADDR_TEXT_SIZE];
+	struct sockaddr_storage sa;
+	socklen_t len = tow_addr_to_sockaddr(remote, &sa);
+	int saved_errno;
+
+	s->connected = 1;
+	s->family = sa.ss_family;
+	s->fd = socket(sa.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (s->fd >= 0 && !connect(s->fd, (struct sockaddr *)&sa, len)) {
+		len = sizeof sa;
+		getsockname(s->fd, (struct sockaddr *)&sa, &len);
+		return tow_addr_from_sockaddr((struct sockaddr *)&sa, &s->addr);
+	}
+	saved_errno = errno;
+	if (s->fd >= 0)
+		close(s->fd);
+	return tow_error_set(err, tow__socket_error(saved_errno), "cannot send to %s: %s",
+	                     tow_addr_format(remote, text), strerror(saved_errno));
+}
+
 int tow_udp_socket_new(struct tow_loop *loop, const struct tow_udp_config *config,
                        const struct tow_udp_events *events, void *user, struct tow_udp_socket **out,
                        struct tow_error *err)
@@ -385,7 +391,10 @@ int tow_udp_socket_new(struct tow_loop *loop, const struct tow_udp_config *confi
 	socket->loop = loop;
 	socket->events = *events;
 	socket->user = user;
-	status = tow__socket_bind(&bind, &socket->fd, &socket->family, &socket->addr, err);
+	if (config->connect.family)
+		status = connect_to(socket, &config->connect, err);
+	else
+		status = tow__socket_bind(&bind, &socket->fd, &socket->family, &socket->addr, err);
 	if (status) {
 		free(socket);
 		return status;
@@ -407,6 +416,8 @@ void tow_udp_socket_free(struct tow_udp_socket *socket)
 {
 	if (!socket)
 		return;
+	if (socket->queued)
+		tow__udp_outbox_flush(socket->loop);
 	tow_io_free(socket->io);
 	close(socket->fd);
 	socket->freed = 1;

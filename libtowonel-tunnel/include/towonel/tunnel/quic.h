@@ -182,7 +182,7 @@ void tow_quic_stream_consume(struct tow_quic_stream *stream, size_t len);
  * dead to the caller. */
 void tow_quic_stream_abandon(struct tow_quic_stream *stream, uint64_t code);
 
-/* The largest payload that a DATAGRAM frame of the stream can carry now; 0 when there can be none. */
+/* The largest payload that a DATAGRAM frame of the stream can carry now; 0: none can be sent. */
 size_t tow_quic_stream_datagram_max(const struct tow_quic_stream *stream);
 /* Queues a copy. Returns 0; TOW_ETOOBIG; TOW_BLOCKED when as many wait as the path carries in a
  * moment (it is dropped, as loss is); TOW_ECLOSED. */

@@ -8,6 +8,10 @@
  * (PKTINFO, also on hosts with many addresses), ECN bits, the don't-fragment bit for path MTU
  * discovery. What the kernel or a NIC refuses is given up without a word, for good or for the
  * packet.
+ *
+ * There are two ways to send: tow_udp_send at once, for one who paces himself and waits until the
+ * socket can take more; tow_udp_queue with everything else that the loop's turn brings, for one who
+ * forwards, and loses what the socket does not take.
  */
 
 #include <towonel/tunnel/loop.h>
@@ -21,10 +25,10 @@ extern "C" {
 struct tow_udp_socket;
 
 struct tow_udp_packet {
-	struct tow_slice bytes;  /* borrowed for the call */
+	struct tow_slice bytes; /* borrowed for the call */
 	struct tow_addr remote;
-	struct tow_addr local;   /* the address it came to, with the socket's port */
-	uint8_t ecn;             /* two bits, RFC 3168 */
+	struct tow_addr local; /* the address it came to, with the socket's port */
+	uint8_t ecn;           /* two bits, RFC 3168 */
 };
 
 /* Packets in order of arrival, GRO already split. batch_end is called after each batch of system
@@ -33,18 +37,24 @@ struct tow_udp_events {
 	void (*packet)(void *user, const struct tow_udp_packet *packet);
 	void (*batch_end)(void *user);
 	void (*writable)(void *user); /* after a send gave TOW_BLOCKED */
+	/* A datagram came to nothing: one queued that the socket did not take (TOW_BLOCKED: it is
+	 * full; TOW_ETOOBIG; TOW_EIO), or one that a connected socket has sent (TOW_EREFUSED: ICMP
+	 * tells). To be noted, no more: the socket may be about to go. */
+	void (*lost)(void *user, int code);
 };
 
 struct tow_udp_config {
-	struct tow_addr bind;   /* port 0 picks a free one */
-	int dual_stack;         /* IPv6 wildcard: IPv4 too */
+	struct tow_addr bind;    /* port 0 picks a free one */
+	struct tow_addr connect; /* sends to this address only, and hears nobody else; bind is then
+	                            not looked at. Family 0: anybody */
+	int dual_stack;          /* IPv6 wildcard: IPv4 too */
 	int reuse_port;
-	int dont_fragment;      /* IP_PMTUDISC_PROBE: this socket does its own path MTU discovery */
-	int receive_buffer;     /* SO_RCVBUF, bytes; 0 leaves the default */
+	int dont_fragment;  /* IP_PMTUDISC_PROBE: this socket does its own path MTU discovery */
+	int receive_buffer; /* SO_RCVBUF, bytes; 0 leaves the default */
 	int send_buffer;
 };
 
-/* Returns 0; TOW_EADDRINUSE, TOW_EDENIED, TOW_EIO. */
+/* Returns 0; TOW_EADDRINUSE, TOW_EDENIED, TOW_EIO; connecting: TOW_EREFUSED and others too. */
 int tow_udp_socket_new(struct tow_loop *loop, const struct tow_udp_config *config,
                        const struct tow_udp_events *events, void *user, struct tow_udp_socket **out,
                        struct tow_error *err);
@@ -60,6 +70,12 @@ int tow_udp_socket_fd(const struct tow_udp_socket *socket);
 int tow_udp_send(struct tow_udp_socket *socket, const struct tow_addr *remote,
                  const struct tow_addr *local, uint8_t ecn, const uint8_t *bytes, size_t len,
                  size_t segment, size_t *sent);
+
+/* Takes a copy of a datagram, to be sent at the end of the loop's turn: those of a socket in one
+ * system call, and runs of one size to one address as one. Those to the same address stay in order.
+ * remote and local are NULL for a connected socket. */
+void tow_udp_queue(struct tow_udp_socket *socket, const struct tow_addr *remote,
+                   const struct tow_addr *local, struct tow_slice bytes);
 
 #ifdef __cplusplus
 }

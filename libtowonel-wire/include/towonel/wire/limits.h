@@ -36,6 +36,7 @@
 #define TOW_STREAMS_BY_AGENT 4      /* that it opens itself: the control stream */
 #define TOW_HANDSHAKES_PER_SECOND 200 /* that strangers may begin with an edge */
 #define TOW_DATAGRAM_MAX 65535
+#define TOW_UDP_PAYLOAD_MAX 65527       /* of UDP over IPv6 without extensions; IPv4's is 65507 */
 #define TOW_DATAGRAM_QUEUE_MS 50        /* DATAGRAM frames that wait are to leave in that time; */
 #define TOW_DATAGRAM_QUEUES_MIN 65536   /* so many bytes always may, */
 #define TOW_DATAGRAM_QUEUES_MAX 4194304 /* and no more, of a connection's streams together */

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TOW__UDP_SOCKET_H
+#define TOW__UDP_SOCKET_H
+
+/* What the two ways of sending have in common. */
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <towonel/tunnel/udp.h>
+
+#include "tcp/socket.h"
+
+#define TOW__UDP_SEGMENTS_MAX  64    /* of one sendmsg, in Linux */
+#define TOW__UDP_GSO_BYTES_MAX 65487 /* 65535 less the headers of IPv6 and UDP */
+
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+
+struct tow_udp_socket {
+	struct tow_loop *loop;
+	struct tow_io *io;
+	struct tow_udp_events events;
+	void *user;
+	int fd;
+	int family;
+	struct tow_addr addr;
+	int wildcard; /* the local address varies by datagram */
+	int connected;
+	int gso_refused;
+	size_t queued; /* runs in the outbox */
+	int blocked;   /* `writable` is owed */
+	int receiving; /* a callback may free the socket: */
+	int freed;     /* then on_ready does it */
+};
+
+/* Control messages of a datagram to be sent. */
+struct tow__udp_control {
+	size_t len;
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int)) +
+		           CMSG_SPACE(sizeof(uint16_t))];
+	} u; /* at the end, as one that holds a flexible array (cmsghdr's) has to be */
+};
+void tow__udp_control_add(struct tow__udp_control *control, int level, int type, const void *data,
+                          size_t len);
+/* The address that it leaves from, and its ECN bits. v4: it goes to an IPv4 address. */
+void tow__udp_control_source(struct tow__udp_control *control, const struct tow_udp_socket *socket,
+                             const struct tow_addr *local, int v4, uint8_t ecn);
+
+void tow__udp_lost(struct tow_udp_socket *socket, int code);
+
+/* --- outbox.c --- */
+
+void tow__udp_outbox_flush(struct tow_loop *loop);
+
+#endif
