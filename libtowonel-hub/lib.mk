@@ -15,6 +15,7 @@ SOURCES := \
 	src/api/health.c \
 	src/api/heartbeat.c \
 	src/api/invites.c \
+	src/api/openapi.c \
 	src/api/ports.c \
 	src/api/table.c \
 	src/api/tenants.c \
@@ -47,5 +48,6 @@ SOURCES := \
 
 include mk/library.mk
 
-# These are compiled into schema.o.
+# These are compiled into schema.o and openapi.o.
 $(BUILD)/obj/libtowonel-hub/src/store/schema.o: $(wildcard libtowonel-hub/src/store/schema/*.sql)
+$(BUILD)/obj/libtowonel-hub/src/api/openapi.o: libtowonel-hub/src/api/openapi.json

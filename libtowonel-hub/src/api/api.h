@@ -25,6 +25,9 @@
 extern const struct tow_http_route tow__api_routes[];
 extern const size_t tow__api_route_count;
 
+/* What they are, in OpenAPI 3.1; held against the table by a test. */
+extern const char tow__openapi[];
+
 /* Flags of a row. */
 enum {
 	TOW__API_OPERATOR = 1, /* the operator's key is asked for */
@@ -87,6 +90,7 @@ json_t *tow__call_made(struct tow__call *call, json_t *json);
 
 /* Handlers, in the order of the table. */
 void tow__api_health(void *user, struct tow_http_request *request);
+void tow__api_openapi(void *user, struct tow_http_request *request);
 void tow__api_edges(void *user, struct tow_http_request *request);
 void tow__api_invite_create(void *user, struct tow_http_request *request);
 void tow__api_invite_list(void *user, struct tow_http_request *request);

@@ -3,6 +3,7 @@
 
 import json
 import os
+import tempfile
 
 from .process import run
 
@@ -43,10 +44,12 @@ class Api:
             argv += ["-H", f"Authorization: Bearer {self.key}"]
         for header in headers:
             argv += ["-H", header]
-        if body is not None:
-            argv += ["-H", "Content-Type: application/json", "--data-binary",
-                     body if isinstance(body, str) else json.dumps(body)]
-        done = run([*argv, (url or self.node.hub_url) + path])
+        with tempfile.TemporaryFile("w+") as file:
+            if body is not None:
+                argv += ["-H", "Content-Type: application/json", "--data-binary", "@-"]
+                file.write(body if isinstance(body, str) else json.dumps(body))
+                file.seek(0)
+            done = run([*argv, (url or self.node.hub_url) + path], stdin=file)
         assert done.returncode == 0, done.stderr
         return Answer(done.stdout)
 
