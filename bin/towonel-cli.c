@@ -17,10 +17,11 @@
 #define PROGRAM "towonel"
 
 const struct command *const cli_commands[] = {
-	&invite_create, &invite_list,     &invite_hostnames, &invite_revoke,     &tenant_list,
-	&tenant_remove, &tenant_leave,    &tenant_init,      &tenant_export_key, &tenant_import_key,
-	&entry_submit,  &entry_list,      &port_available,   &port_list,         &status_all,
-	&audit_list,    &completion_bash, &completion_zsh,   &completion_fish,
+	&invite_create,   &invite_list,  &invite_hostnames, &invite_revoke,     &tenant_list,
+	&tenant_remove,   &tenant_leave, &tenant_init,      &tenant_export_key, &tenant_import_key,
+	&entry_submit,    &entry_list,   &port_available,   &port_list,         &port_reserve,
+	&port_release,    &status_all,   &audit_list,       &completion_bash,   &completion_zsh,
+	&completion_fish,
 };
 const size_t cli_command_count = sizeof cli_commands / sizeof *cli_commands;
 

@@ -44,6 +44,7 @@ int main(int argc, char **argv)
 	struct tow_agent_config config = {
 		.invite_token = getenv("TOWONEL_INVITE_TOKEN"),
 		.services = argc > 1 ? argv[1] : NULL,
+		.tcp_services = argc > 2 ? argv[2] : NULL,
 	};
 	char error[256];
 	int code;

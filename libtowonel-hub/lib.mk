@@ -37,6 +37,7 @@ SOURCES := \
 	src/store/libpq.c \
 	src/store/log.c \
 	src/store/pool.c \
+	src/store/port_claims.c \
 	src/store/ports.c \
 	src/store/postgres.c \
 	src/store/routes.c \

@@ -12,16 +12,16 @@
 
 /* --- submit --- */
 
-/* The options by letter: hostname, mode, agent-id, name, listen-port. */
-#define OPTION_LETTERS "hmanp"
+/* The options by letter: hostname, mode, agent-id, name, listen-port, ports, idle-timeout. */
+#define OPTION_LETTERS "hmanpci"
 static const struct {
 	enum tow_entry_op op;
 	const char *needs, *takes;
 } ops[] = {
-	{ TOW_ENTRY_UPSERT_HOSTNAME, "h", "m" },    { TOW_ENTRY_DELETE_HOSTNAME, "h", "" },
-	{ TOW_ENTRY_SET_HOSTNAME_TLS, "hm", "" },   { TOW_ENTRY_REVOKE_AGENT, "a", "" },
-	{ TOW_ENTRY_UPSERT_TCP_SERVICE, "np", "" }, { TOW_ENTRY_DELETE_TCP_SERVICE, "n", "" },
-	{ TOW_ENTRY_UPSERT_UDP_SERVICE, "np", "" }, { TOW_ENTRY_DELETE_UDP_SERVICE, "n", "" },
+	{ TOW_ENTRY_UPSERT_HOSTNAME, "h", "m" },      { TOW_ENTRY_DELETE_HOSTNAME, "h", "" },
+	{ TOW_ENTRY_SET_HOSTNAME_TLS, "hm", "" },     { TOW_ENTRY_REVOKE_AGENT, "a", "" },
+	{ TOW_ENTRY_UPSERT_TCP_SERVICE, "np", "c" },  { TOW_ENTRY_DELETE_TCP_SERVICE, "n", "" },
+	{ TOW_ENTRY_UPSERT_UDP_SERVICE, "np", "ci" }, { TOW_ENTRY_DELETE_UDP_SERVICE, "n", "" },
 };
 #define OP_COUNT (sizeof ops / sizeof *ops)
 
@@ -38,6 +38,8 @@ static const struct option submit_options[] = {
 	{ "agent-id", required_argument, NULL, 'a' },
 	{ "name", required_argument, NULL, 'n' },
 	{ "listen-port", required_argument, NULL, 'p' },
+	{ "ports", required_argument, NULL, 'c' },
+	{ "idle-timeout", required_argument, NULL, 'i' },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -81,12 +83,32 @@ static int read_op(struct cli *cli, struct tow_entry *entry)
 	return 0;
 }
 
+static int read_ports(struct cli *cli, struct tow_entry *entry)
+{
+	const char *port = cli->given['p'], *ports = cli->given['c'], *idle = cli->given['i'];
+	uint64_t first = 0, count = 1, seconds = 0;
+	if (port && cli_parse_number(port, 1, 65535, &first) != 0)
+		return cli_usage_error(cli, "--listen-port \"%s\" is no port", port);
+	if (ports && cli_parse_number(ports, 1, TOW_PORT_RANGE_MAX, &count) != 0)
+		return cli_usage_error(cli, "--ports \"%s\" is no number from 1 to %d", ports,
+		                       TOW_PORT_RANGE_MAX);
+	if (first + count - 1 > UINT16_MAX)
+		return cli_usage_error(cli, "--ports %s from port %s on go beyond 65535", ports,
+		                       port);
+	if (idle && (cli_parse_duration(idle, &seconds) != 0 || seconds < 1 ||
+	             seconds > TOW_IDLE_TIMEOUT_MAX_S))
+		return cli_usage_error(cli, "--idle-timeout \"%s\" is nothing from 1s to 1h", idle);
+	entry->listen_port = (uint16_t)first;
+	entry->port_count = (uint16_t)count;
+	entry->idle_timeout_secs = (uint16_t)seconds;
+	return 0;
+}
+
 static int read_values(struct cli *cli, struct tow_entry *entry)
 {
 	const char *hostname = cli->given['h'], *mode = cli->given['m'], *agent = cli->given['a'],
-		   *name = cli->given['n'], *port = cli->given['p'];
+		   *name = cli->given['n'];
 	struct tow_error err;
-	uint64_t number = 0;
 	if (hostname && tow_hostname_parse(tow_slice_of(hostname), TOW_HOSTNAME_PATTERN,
 	                                   entry->name, &err) != 0)
 		return cli_usage_error(cli, "--hostname: %s", err.text);
@@ -100,10 +122,7 @@ static int read_values(struct cli *cli, struct tow_entry *entry)
 		return cli_usage_error(cli, "--name: %s", err.text);
 	if (name)
 		snprintf(entry->name, sizeof entry->name, "%s", name);
-	if (port && cli_parse_number(port, 1, 65535, &number) != 0)
-		return cli_usage_error(cli, "--listen-port \"%s\" is no port", port);
-	entry->listen_port = (uint16_t)number;
-	return 0;
+	return read_ports(cli, entry);
 }
 
 static int run_submit(struct cli *cli)
@@ -131,7 +150,8 @@ const struct command entry_submit = {
 	.noun = "entry",
 	.verb = "submit",
 	.arguments = "--op OP [--hostname H] [--mode passthrough|terminate] [--agent-id HEX] "
-		     "[--name S]\n                            [--listen-port P]",
+		     "[--name S]\n                            [--listen-port P] [--ports N] "
+		     "[--idle-timeout TIME]",
 	.summary = "sign a change of the tenant's configuration and submit it",
 	.details =
 		"  --op OP            with the options that it takes:\n"
@@ -139,8 +159,11 @@ const struct command entry_submit = {
 		"                       delete_hostname     --hostname\n"
 		"                       set_hostname_tls    --hostname --mode\n"
 		"                       revoke_agent        --agent-id\n"
-		"                       upsert_tcp_service  --name --listen-port   (udp likewise)\n"
-		"                       delete_tcp_service  --name                 (udp likewise)\n"
+		"                       upsert_tcp_service  --name --listen-port [--ports]\n"
+		"                       delete_tcp_service  --name\n"
+		"                       upsert_udp_service  --name --listen-port [--ports] "
+		"[--idle-timeout]\n"
+		"                       delete_udp_service  --name\n"
 		"\n"
 		"An agent that starts or reloads sets hostnames and services as its own settings "
 		"say.\n",
@@ -209,12 +232,17 @@ static int read_page(struct cli *cli, struct log *log, uint64_t after, uint64_t 
 
 static void add_row(struct table *table, const json_t *payload)
 {
-	char sequence[24], when[32], port[24];
+	char sequence[24], when[32], port[48];
+	uint64_t first = cli_number(payload, "listen_port"), count = cli_number(payload, "ports");
 	const char *hostname = cli_text(payload, "hostname"), *name = cli_text(payload, "name"),
 		   *detail = cli_text(payload, "tls_mode");
 	snprintf(sequence, sizeof sequence, "%" PRIu64, cli_number(payload, "sequence"));
-	if (cli_number(payload, "listen_port")) {
-		snprintf(port, sizeof port, "port %" PRIu64, cli_number(payload, "listen_port"));
+	if (first) {
+		if (count > 1)
+			snprintf(port, sizeof port, "ports %" PRIu64 "-%" PRIu64, first,
+			         first + count - 1);
+		else
+			snprintf(port, sizeof port, "port %" PRIu64, first);
 		detail = port;
 	}
 	const char *cells[] = {

@@ -14,11 +14,6 @@ static int check_carried(const struct tow_service_list *list, struct tow_error *
 			                     "udp_services: \"%s\": this version carries no UDP "
 			                     "services",
 			                     service->name);
-		if (service->port_count > 1)
-			return tow_error_set(err, TOW_EINVAL,
-			                     "tcp_services: \"%s\": this version carries no "
-			                     "ranges of ports",
-			                     service->name);
 		if (service->tls_mode == TOW_TLS_TERMINATE)
 			return tow_error_set(err, TOW_EINVAL,
 			                     "services: \"%s\": edges of this version do not "

@@ -53,6 +53,8 @@ int tow__hub_state_fold(struct hub_state *state, const struct tow_entry *entry)
 		.tls_mode = entry->tls_mode,
 		.http_mode = entry->http_mode,
 		.listen_port = entry->listen_port,
+		.port_count = entry->port_count,
+		.idle_timeout_secs = entry->idle_timeout_secs,
 	};
 	memcpy(item.name, entry->name, sizeof item.name);
 	if (entry->sequence > state->latest_sequence)
@@ -93,7 +95,30 @@ static int same(const struct tow_service *service, const struct hub_item *item)
 {
 	if (service->kind == TOW_SERVICE_HTTPS)
 		return service->tls_mode == item->tls_mode && service->http_mode == item->http_mode;
-	return service->listen_port == item->listen_port;
+	return service->listen_port == item->listen_port &&
+	       service->port_count == item->port_count &&
+	       service->idle_timeout_secs == item->idle_timeout_secs;
+}
+
+static int share_a_port(const struct tow_service *service, const struct hub_item *item)
+{
+	return service->kind == item->kind &&
+	       service->listen_port < (unsigned)item->listen_port + item->port_count &&
+	       item->listen_port < (unsigned)service->listen_port + service->port_count;
+}
+
+/* Does the service have to let go of its ports before it claims others? When another one is to
+ * have one of them: two services may swap. And when it goes elsewhere altogether: what it has is
+ * then of no use, even if the hub refuses the new ones. One that grows keeps what it has. */
+static int leaves_first(const struct tow_service_list *wanted, const struct tow_service *service,
+                        const struct hub_item *item)
+{
+	if (item->kind == TOW_SERVICE_HTTPS)
+		return 0;
+	for (size_t i = 0; i < wanted->count; i++)
+		if (&wanted->items[i] != service && share_a_port(&wanted->items[i], item))
+			return 1;
+	return !share_a_port(service, item);
 }
 
 static const enum tow_entry_op upsert_op[] = {
@@ -121,6 +146,8 @@ static int append_upsert(struct operations *operations, const struct tow_service
 		.tls_mode = service->tls_mode,
 		.http_mode = service->http_mode,
 		.listen_port = service->listen_port,
+		.port_count = service->port_count,
+		.idle_timeout_secs = service->idle_timeout_secs,
 	};
 	memcpy(entry.name, service->name, TOW_HOSTNAME_SIZE);
 	return tow__operations_append(operations, &entry);
@@ -144,9 +171,7 @@ int tow__reconcile(const struct tow_service_list *wanted, const struct hub_state
 	for (size_t i = 0; rc == 0 && i < has->count; i++) {
 		const struct hub_item *item = &has->items[i];
 		const struct tow_service *service = find_wanted(wanted, item);
-		/* A service that changes its port lets go of the old one first: two services may
-		 * swap. */
-		if (!service || (item->kind != TOW_SERVICE_HTTPS && !same(service, item)))
+		if (!service || (!same(service, item) && leaves_first(wanted, service, item)))
 			rc = append_delete(out, item);
 	}
 	for (size_t i = 0; rc == 0 && i < wanted->count; i++) {

@@ -16,7 +16,9 @@ struct hub_item {
 	char name[TOW_HOSTNAME_SIZE];
 	enum tow_tls_mode tls_mode; /* https */
 	enum tow_http_mode http_mode;
-	uint16_t listen_port; /* tcp, udp */
+	uint16_t listen_port;       /* tcp, udp */
+	uint16_t port_count;        /* tcp, udp */
+	uint16_t idle_timeout_secs; /* udp */
 };
 
 /* All-zero is valid and empty. */

@@ -8,6 +8,7 @@ import signal
 
 import pytest
 
+from support.greeter import Greeter
 from support.origins import Authority, Haproxy, Nginx
 from support.process import SANITIZED, metric, wait_until
 from support.raw_origin import RawOrigin
@@ -100,6 +101,15 @@ def make_raw_origin(stack):
         origin = RawOrigin(serve, **options)
         stack.callback(origin.close)
         return origin
+    return make
+
+
+@pytest.fixture
+def make_greeter(stack):
+    def make(greeting, **options):
+        greeter = Greeter(greeting, **options)
+        stack.callback(greeter.close)
+        return greeter
     return make
 
 

@@ -138,6 +138,14 @@ def ask_every_endpoint(api, tool):
     assert len(api.as_nobody().get(f"/v1/tenants/{a.id}/entries", headers=[by_tenant]).json["entries"]) == 3
     assert [port["service"] for port in api.get("/v1/ports").json["ports"]] == ["ssh"]
     assert len(api.get("/v1/ports/available?protocol=udp&count=3").json["ports"]) == 3
+    assert a.submit("upsert_udp_service", name="game", listen_port=21022, ports=3, idle_timeout_secs=90).status == 200
+    held = api.post(f"/v1/tenants/{a.id}/ports", {"protocol": "tcp", "preferred": 21023, "label": "soon"})
+    assert held.status == 201 and held.json["port"] == 21023 and held.json["edge"]["node_id"]
+    assert [(port["port"], port["service"], port["label"]) for port in api.get(f"/v1/tenants/{a.id}/ports").json["ports"]
+            ] == [(21022, "ssh", None), (21023, None, "soon"), *((21022 + i, "game", None) for i in range(3))]
+    assert api.get("/v1/ports?limit=2&offset=4").headers["x-total-count"] == "5"
+    assert any(tenant["ports"] for tenant in api.get("/v1/tenants").json["tenants"])
+    assert api.delete(f"/v1/tenants/{a.id}/ports/tcp/21023").json["status"] == "released"
     assert api.get(f"/v1/invites/{a.invite_id}").json["status"] == "active"
     more = f"*.more.{a.zone}"
     assert more in api.post(f"/v1/invites/{a.invite_id}/hostnames", {"hostnames": [more]}).json["hostnames"]
@@ -184,6 +192,9 @@ def test_every_endpoint_is_asked_by_our_own_programs(make_node, make_agent, tmp_
     says(None, "invite", "hostnames", "--id", made["invite_id"])
     says(None, "port", "list")
     says(None, "port", "available", "--protocol", "tcp")
+    held = says(None, "port", "reserve", "--tenant-id", made["tenant_id"], "--protocol", "tcp")
+    says(None, "port", "list", "--tenant-id", made["tenant_id"])
+    says(None, "port", "release", "--tenant-id", made["tenant_id"], "--protocol", "tcp", "--port", str(held["port"]))
     says(None, "status")
     token = {"TOWONEL_INVITE_TOKEN": node.invite("b.example.eu", name="bob")}
     says(None, "entry", "submit", "--op", "upsert_hostname", "--hostname", "b.example.eu", env=token)
@@ -268,6 +279,7 @@ def test_unknown_fields_are_refused_by_name(api, member):
     bodies = {
         "/v1/invites": {"hostnames": ["x.example.eu"]},
         f"/v1/invites/{member.invite_id}/hostnames": {"hostnames": ["x.example.eu"]},
+        f"/v1/tenants/{member.id}/ports": {"protocol": "tcp"},
         f"/v1/tenants/{member.id}/leave": member.key.entry("leave"),
         "/v1/entries": member.key.entry("upsert_hostname", hostname=member.zone, tls_mode="passthrough"),
         "/v1/bootstrap": {"invite_id": member.invite_id, "invite_secret": member.secret},

@@ -20,6 +20,8 @@ EVERYWHERE = [
     (["towonel", "invite", "create"], "--h", {"--hostnames", "--hub-url", "--help"}),
     (["towonel", "tenant", "leave"], "--", {"--key-path", "--token", "--hub-url", "--json", "--help"}),
     (["towonel", "status"], "--a", {"--api-key"}),
+    (["towonel", "port"], "re", {"reserve", "release"}),
+    (["towonel", "port", "reserve", "--protocol"], "u", {"udp"}),
     (["towonel", "port", "available", "--protocol"], "", {"tcp", "udp"}),
     (["towonel", "entry", "submit", "--hostname", "a.eu", "--mode"], "t", {"terminate"}),
     (["towonel", "entry", "submit", "--op"], "delete_", {

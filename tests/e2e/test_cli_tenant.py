@@ -186,7 +186,7 @@ def test_ports(node, tenant):
     tenant.submit("upsert_tcp_service", "--name", "ssh", "--listen-port", "22023")
     tenant.submit("upsert_udp_service", "--name", "dns", "--listen-port", "22023")
     head, *rows = node.towonel("port", "list").stdout.splitlines()
-    assert head.split() == ["PORT", "SERVICE", "TENANT", "SINCE"]
+    assert head.split() == ["PORT", "SERVICE", "TENANT", "SINCE", "RESERVED"]
     assert sorted(row.split()[:3] for row in rows) == [["22023/tcp", "ssh", tenant.id], ["22023/udp", "dns", tenant.id]]
     ports = json.loads(node.towonel("port", "list", "--json").stdout)["ports"]
     assert {(port["port"], port["protocol"], port["service"]) for port in ports} == {
@@ -199,6 +199,62 @@ def test_ports(node, tenant):
     assert len(node.towonel("port", "available", "--protocol", "udp").stdout.split()) == 20
     document = json.loads(node.towonel("port", "available", "--protocol", "udp", "--count", "1", "--json").stdout)
     assert document["protocol"] == "udp" and len(document["ports"]) == 1
+
+
+def test_port_ranges(node, tenant):
+    tenant.submit("upsert_tcp_service", "--name", "game", "--listen-port", "22100", "--ports", "16")
+    tenant.submit("upsert_udp_service", "--name", "game", "--listen-port", "22100", "--ports", "2",
+                  "--idle-timeout", "5m")
+    rows = [row.split()[:3] for row in node.towonel("port", "list", "--tenant-id", tenant.id).stdout.splitlines()[1:]]
+    assert rows == [["22100-22115/tcp", "game", tenant.id], ["22100-22101/udp", "game", tenant.id]]
+    assert len(json.loads(node.towonel("port", "list", "--json").stdout)["ports"]) == 18
+    assert "ports 22100-22115" in tenant.towonel("entry", "list").stdout
+    refused(tenant.towonel("entry", "submit", "--op", "upsert_tcp_service", "--name", "ssh", "--listen-port", "22105"),
+            "port 22105/tcp is taken by your own service")
+    for options, why in ((["--ports", "513"], "no number from 1 to 512"), (["--ports", "0"], "no number"),
+                         (["--listen-port", "65535", "--ports", "2"], "beyond 65535"),
+                         (["--idle-timeout", "2h"], "nothing from 1s to 1h")):
+        done = tenant.towonel("entry", "submit", "--op", "upsert_udp_service", "--name", "x", "--listen-port", "22200",
+                              *options)
+        assert done.returncode == 2 and why in done.stderr
+    done = tenant.towonel("entry", "submit", "--op", "upsert_tcp_service", "--name", "x", "--listen-port", "22200",
+                          "--idle-timeout", "1m")
+    assert done.returncode == 2 and "no use for --idle-timeout" in done.stderr
+
+
+def test_port_reservations(node, tenant):
+    def port(verb, *options):
+        return node.towonel("port", verb, "--tenant-id", tenant.id, *options)
+
+    done = port("reserve", "--protocol", "tcp", "--port", "22300", "--label", "the game")
+    assert done.returncode == 0 and "Port 22300/tcp is reserved" in done.stdout
+    document = json.loads(port("reserve", "--protocol", "udp", "--json").stdout)
+    assert document["protocol"] == "udp" and document["port"] >= 20000
+    assert document["edge"]["addresses"] == [f"127.0.0.1:{node.tunnel_port}"]
+    rows = port("list").stdout.splitlines()[1:]
+    assert [row.split()[0] for row in rows] == ["22300/tcp", f"{document['port']}/udp"]
+    assert rows[0].endswith("the game") and rows[1].endswith("yes")
+    refused(port("reserve", "--protocol", "tcp", "--port", "22300"), "reserved for this tenant already")
+    refused(port("reserve", "--protocol", "tcp", "--port", "80"), "below 1024")
+
+    # Another tenant cannot have it, by reserving or by claiming; its own service can, and may let go of it again.
+    other = node.invite("other.eu", name="other")
+    refused(node.towonel("entry", "submit", "--op", "upsert_tcp_service", "--name", "x", "--listen-port", "22300",
+                         env={"TOWONEL_INVITE_TOKEN": other}), "port 22300/tcp is reserved for tenant")
+    tenant.submit("upsert_tcp_service", "--name", "game", "--listen-port", "22300")
+    tenant.submit("delete_tcp_service", "--name", "game")
+    assert port("list").stdout.splitlines()[1].split()[0] == "22300/tcp"
+
+    assert "Released" in port("release", "--protocol", "tcp", "--port", "22300").stdout
+    refused(port("release", "--protocol", "tcp", "--port", "22300"), "not reserved for this tenant")
+    assert json.loads(port("release", "--protocol", "udp", "--port", str(document["port"]), "--json").stdout) == {
+        "status": "released", "port": document["port"], "protocol": "udp"}
+    for verb, options, why in (("reserve", ["--protocol", "sctp"], "neither tcp nor udp"), ("reserve", [], "--protocol"),
+                               ("release", ["--protocol", "tcp"], "--port is missing"),
+                               ("reserve", ["--protocol", "tcp", "--port", "0"], "no port")):
+        done = port(verb, *options)
+        assert done.returncode == 2 and why in done.stderr
+    assert node.towonel("port", "reserve", "--protocol", "tcp").returncode == 2
 
 
 def test_status(make_node, tmp_path):

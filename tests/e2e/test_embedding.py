@@ -8,8 +8,9 @@ import time
 
 import pytest
 
+from support.greeter import greeted
 from support.lines import Origin, visit
-from support.process import BUILD, Process, run, wait_until
+from support.process import BUILD, Process, free_port, run, wait_until
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SANITIZE = shlex.split(os.environ.get("TOWONEL_SANITIZE", ""))
@@ -73,6 +74,21 @@ def test_one_call_runs_an_agent(programs, installed, kind, make_node, origin, tm
     wait_until(lambda: visit(node.edge_port, NAMES[0]) == "origin", "a visitor gets through", timeout=5)
     assert process.stop() == 0
     assert "stopped: success" in process.log()
+
+
+def test_a_refused_service_is_an_event(programs, installed, make_node, make_agent, make_greeter, tmp_path):
+    node, port, own = make_node(), free_port(), free_port()
+    origin = make_greeter("hello").address
+    taken = {"name": "taken", "origin": origin, "listen_port": port}
+    make_agent(node.invite("alice.eu", name="alice"), tcp=[taken])
+    wait_until(lambda: greeted(port) == "hello", "alice has the port")
+    mine = {"name": "mine", "origin": origin, "listen_port": own}
+    process = Process([programs["embed_run", "static"], "", json.dumps([taken, mine])], tmp_path / "embed.log",
+                      env={**installed, "TOWONEL_INVITE_TOKEN": node.invite("bob.eu", name="bob")})
+    process.wait_log(f'refused tcp:taken: port {port}/tcp is taken by service "taken" of tenant "alice"')
+    process.wait_log("serving")
+    wait_until(lambda: greeted(own) == "hello", "the other service works")
+    assert process.stop() == 0
 
 
 @pytest.mark.parametrize("kind", ["shared", "static"])

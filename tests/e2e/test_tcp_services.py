@@ -5,64 +5,12 @@ import json
 import socket
 import threading
 
-import pytest
-
+from support.greeter import greeted
 from support.process import PATIENCE, free_port, wait_until
-from support.raw_origin import ProxyHeader
-
-
-class Greeter:
-    """Speaks first, as SSH and mail servers do, then repeats what it hears."""
-
-    def __init__(self, greeting, proxy=False):
-        self._greeting, self._proxy = greeting, proxy
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = "127.0.0.1:%d" % self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                sock, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
-
-    def _serve(self, sock):
-        with sock:
-            sock.settimeout(PATIENCE)
-            greeting = self._greeting
-            if self._proxy:
-                header = ProxyHeader(sock)
-                greeting += f" {header.source} {header.source_port}"
-            sock.sendall(greeting.encode() + b"\n")
-            while data := sock.recv(65536):
-                sock.sendall(data)
-
-    def close(self):
-        self._listener.close()
-
-
-@pytest.fixture
-def make_greeter(stack):
-    def make(greeting, **options):
-        greeter = Greeter(greeting, **options)
-        stack.callback(greeter.close)
-        return greeter
-    return make
 
 
 def service(name, origin, port, **more):
     return {"name": name, "origin": origin.address, "listen_port": port, **more}
-
-
-def greeted(port):
-    """The first line from that port; None when nobody listens there."""
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as sock:
-            return sock.makefile().readline().strip()
-    except ConnectionRefusedError:
-        return None
 
 
 def test_a_port_leads_to_its_origin(make_node, make_agent, make_greeter):

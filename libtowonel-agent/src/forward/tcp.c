@@ -49,11 +49,11 @@ struct forward {
 	enum state state;
 	struct tow_quic_stream *stream; /* HEADER, DIAL */
 	int stream_finished;
-	struct tow_buf received;  /* HEADER, DIAL: not consumed yet */
-	struct tow_timer timer;   /* HEADER */
-	struct origin_dial *dial; /* DIAL */
-	struct tow_pipe *pipe;    /* PIPE */
-	struct tow_service service;
+	struct tow_buf received;    /* HEADER, DIAL: not consumed yet */
+	struct tow_timer timer;     /* HEADER */
+	struct origin_dial *dial;   /* DIAL */
+	struct tow_pipe *pipe;      /* PIPE */
+	struct tow_service service; /* its origin_port is the one for this visitor's port */
 	uint8_t id[TOW_UNIQUE_ID_SIZE];
 	struct tow_addr visitor;
 };
@@ -191,6 +191,13 @@ static void start_dial(struct forward *f, const struct tow_proxy_header *header)
 		return;
 	}
 	f->service = *service;
+	if (tow_service_origin_port(service, header->destination.port, &f->service.origin_port)) {
+		tow_log_debug(f->owner->log, "the service does not have this port",
+		              tow_f_str("service", authority),
+		              tow_f_uint("port", header->destination.port));
+		fail(f, ERROR_UNKNOWN_SERVICE);
+		return;
+	}
 	f->visitor = header->source;
 	if (header->unique_id.len == sizeof f->id)
 		memcpy(f->id, header->unique_id.base, sizeof f->id);
@@ -198,7 +205,7 @@ static void start_dial(struct forward *f, const struct tow_proxy_header *header)
 	              tow_f_str("service", authority), tow_f_addr("visitor", &f->visitor));
 
 	struct tow_slice hello = { bytes, greeting(f, header, bytes, sizeof bytes) };
-	int rc = tow__origin_dial(f->owner->loop, &f->owner->tls, service, hello, dialled, f,
+	int rc = tow__origin_dial(f->owner->loop, &f->owner->tls, &f->service, hello, dialled, f,
 	                          &f->dial);
 	f->state = DIAL;
 	if (rc != 0)

@@ -46,6 +46,7 @@ struct tow__call {
 	json_t *body; /* of the request, once tow__call_body was called */
 	struct tow__fault fault;
 	json_t *answer;       /* made by work or respond */
+	int status;           /* of the answer; 0: 200 */
 	uint64_t total_count; /* for X-Total-Count, when counted */
 	int counted;
 	enum tow__db_access access;
@@ -82,9 +83,13 @@ void tow__call_page(struct tow__call *call, struct tow__page *out);
 uint64_t tow__call_query_int(struct tow__call *call, const char *key, uint64_t min, uint64_t max,
                              uint64_t fallback);
 
+/* A whole number in digits alone. Returns 0, TOW_EPARSE. */
+int tow__digits_parse(const char *text, uint64_t min, uint64_t max, uint64_t *out);
+
 json_t *tow__json_names(const struct tow__names *names);
 json_t *tow__json_time(uint64_t ms); /* null for 0 */
 json_t *tow__json_id(const struct tow_id *id);
+json_t *tow__json_port(const struct tow__port *port);
 /* Says that an answer could not be made for want of memory, when json is NULL; then as json. */
 json_t *tow__call_made(struct tow__call *call, json_t *json);
 
@@ -107,6 +112,9 @@ void tow__api_bootstrap(void *user, struct tow_http_request *request);
 void tow__api_agent_heartbeat(void *user, struct tow_http_request *request);
 void tow__api_port_list(void *user, struct tow_http_request *request);
 void tow__api_port_available(void *user, struct tow_http_request *request);
+void tow__api_tenant_port_reserve(void *user, struct tow_http_request *request);
+void tow__api_tenant_port_list(void *user, struct tow_http_request *request);
+void tow__api_tenant_port_release(void *user, struct tow_http_request *request);
 void tow__api_audit(void *user, struct tow_http_request *request);
 
 #endif

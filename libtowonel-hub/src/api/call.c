@@ -60,7 +60,8 @@ static void answer(struct tow__call *call)
 			         (unsigned long long)call->total_count);
 			tow_http_set_header(call->request, "X-Total-Count", count);
 		}
-		tow_http_respond_json(call->request, 200, json_incref(call->answer));
+		tow_http_respond_json(call->request, call->status ? call->status : 200,
+		                      json_incref(call->answer));
 	}
 	if (call->release)
 		call->release(call);
@@ -258,23 +259,30 @@ void tow__call_path_invite(struct tow__call *call, uint8_t out[TOW_INVITE_ID_SIZ
 		tow__fault_set(&call->fault, TOW__NOT_FOUND, "there is no such invite");
 }
 
+int tow__digits_parse(const char *text, uint64_t min, uint64_t max, uint64_t *out)
+{
+	size_t digits = strspn(text, "0123456789");
+	uint64_t value;
+
+	if (!digits || digits > 18 || text[digits])
+		return TOW_EPARSE;
+	value = strtoull(text, NULL, 10);
+	if (value < min || value > max)
+		return TOW_EPARSE;
+	*out = value;
+	return 0;
+}
+
 uint64_t tow__call_query_int(struct tow__call *call, const char *key, uint64_t min, uint64_t max,
                              uint64_t fallback)
 {
 	const char *text = tow_http_query(call->request, key);
-	size_t digits;
-	uint64_t value;
+	uint64_t value = fallback;
 
-	if (!text || call->fault.kind)
-		return fallback;
-	digits = strspn(text, "0123456789");
-	value = digits && digits <= 18 && !text[digits] ? strtoull(text, NULL, 10) : UINT64_MAX;
-	if (value < min || value > max) {
+	if (text && !call->fault.kind && tow__digits_parse(text, min, max, &value))
 		tow__fault_set(&call->fault, TOW__INVALID_REQUEST,
 		               "\"%s\" is no number from %llu to %llu", key,
 		               (unsigned long long)min, (unsigned long long)max);
-		return fallback;
-	}
 	return value;
 }
 

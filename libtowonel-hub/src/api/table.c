@@ -29,6 +29,10 @@ const struct tow_http_route tow__api_routes[] = {
 	{ "POST", "/v1/agent/heartbeat", PUBLIC, .handle = tow__api_agent_heartbeat },
 	{ "GET", "/v1/ports", OPERATOR, .handle = tow__api_port_list },
 	{ "GET", "/v1/ports/available", OPERATOR, .handle = tow__api_port_available },
+	{ "POST", "/v1/tenants/{id}/ports", OPERATOR, .handle = tow__api_tenant_port_reserve },
+	{ "GET", "/v1/tenants/{id}/ports", OPERATOR, .handle = tow__api_tenant_port_list },
+	{ "DELETE", "/v1/tenants/{id}/ports/{protocol}/{port}", OPERATOR,
+	  .handle = tow__api_tenant_port_release },
 	{ "GET", "/v1/audit", OPERATOR, .handle = tow__api_audit },
 };
 const size_t tow__api_route_count = sizeof tow__api_routes / sizeof *tow__api_routes;

@@ -43,10 +43,7 @@ static json_t *ports_of(const struct tow__tenant *tenant)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < tenant->port_count; i++)
-		json_array_append_new(list, json_pack("{s:i, s:s, s:s}", "port",
-		                                      tenant->ports[i].port, "protocol",
-		                                      tow_protocol_name(tenant->ports[i].protocol),
-		                                      "service", tenant->ports[i].service));
+		json_array_append_new(list, tow__json_port(&tenant->ports[i]));
 	return list;
 }
 

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "store/ports.h"
+
 /* --- hostnames --- */
 
 static int covered(struct tow__taking *s, const struct tow_entry *e)
@@ -109,112 +111,6 @@ static void apply_delete_hostname(struct tow__taking *s, const struct tow_entry 
 	tow__store_changed_hostname(s->store, e->name);
 }
 
-/* --- ports --- */
-
-static enum tow_protocol protocol_of(enum tow_entry_op op)
-{
-	return op == TOW_ENTRY_UPSERT_UDP_SERVICE || op == TOW_ENTRY_DELETE_UDP_SERVICE
-	               ? TOW_PROTOCOL_UDP
-	               : TOW_PROTOCOL_TCP;
-}
-
-/* The port that a service of the tenant has; 0 when none. */
-static uint16_t port_now(struct tow__taking *s, const struct tow_entry *e)
-{
-	struct tow__db_rows rows = tow__db_query(
-		s->store->db,
-		"SELECT port FROM ports WHERE tenant_id = $1 AND protocol = $2 AND service = $3",
-		TOW__ARGS(tow__db_id(&e->tenant_id), tow__db_int(protocol_of(e->op)),
-	                  tow__db_text(e->name)));
-	uint16_t port = tow__db_next(&rows) ? (uint16_t)tow__db_get_int(&rows, 0) : 0;
-
-	tow__db_end(&rows);
-	return port;
-}
-
-static void check_port_free(struct tow__taking *s, const struct tow_entry *e)
-{
-	const char *protocol = tow_protocol_name(protocol_of(e->op));
-	char service[TOW_SERVICE_NAME_MAX + 1], name[TOW_TENANT_NAME_MAX + 1],
-		text[TOW_ID_TEXT_SIZE];
-	struct tow_id holder;
-	struct tow__db_rows rows = tow__db_query(
-		s->store->db,
-		"SELECT p.tenant_id, p.service, i.name FROM ports p JOIN invites i ON i.tenant_id "
-		"= p.tenant_id "
-		"WHERE p.protocol = $1 AND p.port = $2",
-		TOW__ARGS(tow__db_int(protocol_of(e->op)), tow__db_int(e->listen_port)));
-
-	if (!tow__db_next(&rows))
-		return;
-	tow__db_get_exactly(&rows, 0, holder.bytes, sizeof holder.bytes);
-	tow__db_get_text(&rows, 1, service, sizeof service);
-	tow__db_get_text(&rows, 2, name, sizeof name);
-	tow__db_end(&rows);
-	if (!tow_id_equal(&holder, &e->tenant_id))
-		tow__fault_set(s->fault, TOW__PORT_IN_USE,
-		               "port %u/%s is taken by service \"%s\" of tenant \"%s\" (%.16s...)",
-		               e->listen_port, protocol, service, name,
-		               tow_id_format(&holder, text));
-	else if (strcmp(service, e->name))
-		tow__fault_set(s->fault, TOW__PORT_IN_USE,
-		               "port %u/%s is taken by your own service \"%s\"", e->listen_port,
-		               protocol, service);
-}
-
-static void check_port(struct tow__taking *s, const struct tow_entry *e)
-{
-	const char *protocol = tow_protocol_name(protocol_of(e->op));
-
-	if (e->port_count > 1)
-		tow__fault_set(s->fault, TOW__INVALID_REQUEST,
-		               "this hub does not know ranges of ports");
-	else if (e->listen_port < 1024 && !s->store->config.allow_privileged_ports)
-		tow__fault_set(s->fault, TOW__TENANT_NOT_ALLOWED,
-		               "port %u/%s is below 1024, which this hub does not allow "
-		               "(TOWONEL_HUB_ALLOW_PRIVILEGED_PORTS)",
-		               e->listen_port, protocol);
-	else if (tow__store_port_reserved(s->store, e->listen_port))
-		tow__fault_set(s->fault, TOW__PORT_IN_USE,
-		               "port %u/%s is taken by the host of the tunnel itself",
-		               e->listen_port, protocol);
-	else if (!port_now(s, e) &&
-	         tow__count_of(s, "SELECT count(*) FROM ports WHERE tenant_id = $1",
-	                       &e->tenant_id) >= TOW__PORTS_PER_TENANT)
-		tow__fault_set(s->fault, TOW__TENANT_NOT_ALLOWED, "a tenant has at most %d ports",
-		               TOW__PORTS_PER_TENANT);
-	else
-		check_port_free(s, e);
-}
-
-static void apply_delete_port(struct tow__taking *s, const struct tow_entry *e)
-{
-	enum tow_protocol protocol = protocol_of(e->op);
-	uint16_t port = port_now(s, e);
-
-	if (!port)
-		return;
-	tow__db_run(s->store->db, "DELETE FROM ports WHERE protocol = $1 AND port = $2",
-	            TOW__ARGS(tow__db_int(protocol), tow__db_int(port)));
-	tow__store_changed_port(s->store, protocol, port);
-}
-
-static void apply_port(struct tow__taking *s, const struct tow_entry *e)
-{
-	enum tow_protocol protocol = protocol_of(e->op);
-
-	if (port_now(s, e) == e->listen_port)
-		return;
-	apply_delete_port(s, e); /* it moves */
-	tow__db_run(s->store->db,
-	            "INSERT INTO ports (protocol, port, tenant_id, service, claimed_ms) "
-	            "VALUES ($1, $2, $3, $4, $5)",
-	            TOW__ARGS(tow__db_int(protocol), tow__db_int(e->listen_port),
-	                      tow__db_id(&e->tenant_id), tow__db_text(e->name),
-	                      tow__db_int(s->now_ms)));
-	tow__store_changed_port(s->store, protocol, e->listen_port);
-}
-
 /* --- agents --- */
 
 enum agent_state { AGENT_UNKNOWN, AGENT_LIVE, AGENT_REVOKED };
@@ -306,7 +202,11 @@ void tow__entry_subject(const struct tow_entry *e, char *out, size_t cap)
 		break;
 	case TOW_ENTRY_UPSERT_TCP_SERVICE:
 	case TOW_ENTRY_UPSERT_UDP_SERVICE:
-		snprintf(out, cap, "%s %u", e->name, e->listen_port);
+		if (e->port_count > 1)
+			snprintf(out, cap, "%s %u-%u", e->name, e->listen_port,
+			         e->listen_port + e->port_count - 1u);
+		else
+			snprintf(out, cap, "%s %u", e->name, e->listen_port);
 		break;
 	default: snprintf(out, cap, "%s", e->name); break;
 	}
@@ -318,9 +218,9 @@ const struct tow__entry_op tow__entry_ops[] = {
 	[TOW_ENTRY_SET_HOSTNAME_TLS] = { check_hostname, apply_hostname },
 	[TOW_ENTRY_UPSERT_AGENT] = { check_agent, apply_upsert_agent },
 	[TOW_ENTRY_REVOKE_AGENT] = { check_agent, apply_revoke_agent },
-	[TOW_ENTRY_UPSERT_TCP_SERVICE] = { check_port, apply_port },
-	[TOW_ENTRY_DELETE_TCP_SERVICE] = { NULL, apply_delete_port },
-	[TOW_ENTRY_UPSERT_UDP_SERVICE] = { check_port, apply_port },
-	[TOW_ENTRY_DELETE_UDP_SERVICE] = { NULL, apply_delete_port },
+	[TOW_ENTRY_UPSERT_TCP_SERVICE] = { tow__port_claim_check, tow__port_claim_apply },
+	[TOW_ENTRY_DELETE_TCP_SERVICE] = { NULL, tow__port_claim_drop },
+	[TOW_ENTRY_UPSERT_UDP_SERVICE] = { tow__port_claim_check, tow__port_claim_apply },
+	[TOW_ENTRY_DELETE_UDP_SERVICE] = { NULL, tow__port_claim_drop },
 	[TOW_ENTRY_LEAVE] = { NULL, apply_leave },
 };

@@ -74,14 +74,16 @@ static void ports(struct tow__store *store, uint64_t from, struct tow_route_writ
 	struct tow__db_rows rows =
 		from ? tow__db_query(
 			       store->db,
-			       "SELECT DISTINCT c.protocol, c.port, p.tenant_id, p.service" SINCE
+			       "SELECT DISTINCT c.protocol, c.port, p.tenant_id, p.service, "
+			       "p.idle_timeout_secs" SINCE
 			       "ports p ON p.protocol = c.protocol AND p.port = c.port "
-			       "WHERE c.version > $1 AND c.port IS NOT NULL",
+			       "AND p.service <> '' WHERE c.version > $1 AND c.port IS NOT NULL",
 			       TOW__ARGS(tow__db_int(from)))
 		     : tow__db_query(store->db,
-	                             "SELECT protocol, port, tenant_id, service FROM ports",
+	                             "SELECT protocol, port, tenant_id, service, "
+	                             "idle_timeout_secs FROM ports WHERE service <> ''",
 	                             TOW__NO_ARGS);
-	struct tow_route_port port = { 0 };
+	struct tow_route_port port;
 
 	while (tow__db_next(&rows)) {
 		port.protocol = tow__db_get_int(&rows, 0) ? TOW_PROTOCOL_UDP : TOW_PROTOCOL_TCP;
@@ -92,6 +94,7 @@ static void ports(struct tow__store *store, uint64_t from, struct tow_route_writ
 		}
 		tow__db_get_exactly(&rows, 2, port.tenant_id.bytes, sizeof port.tenant_id.bytes);
 		tow__db_get_text(&rows, 3, port.service, sizeof port.service);
+		port.idle_timeout_secs = (uint16_t)tow__db_get_int(&rows, 4);
 		tow_route_write_port(w, &port);
 	}
 }

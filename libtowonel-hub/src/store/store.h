@@ -130,6 +130,17 @@ struct tow__agent {
 	uint64_t expires_ms;
 };
 
+/* A public port that is a tenant's. */
+struct tow__port {
+	enum tow_protocol protocol;
+	uint16_t number;
+	struct tow_id tenant_id;
+	char service[TOW_SERVICE_NAME_MAX + 1]; /* "": none has it now */
+	int reserved;
+	char label[TOW_PORT_LABEL_MAX + 1]; /* of the reservation */
+	uint64_t claimed_ms;                /* since when it is the tenant's */
+};
+
 struct tow__tenant {
 	struct tow_id id;
 	char name[TOW_TENANT_NAME_MAX + 1];
@@ -138,7 +149,7 @@ struct tow__tenant {
 	struct tow__names hostnames; /* uses */
 	struct tow__agent *agents;   /* neither revoked nor expired */
 	size_t agent_count;
-	struct tow_route_port *ports;
+	struct tow__port *ports;
 	size_t port_count;
 };
 
@@ -211,16 +222,26 @@ int tow__store_audit_list(struct tow__store *store, const struct tow_id *tenant,
 
 /* --- ports --- */
 
-int tow__store_port_list(struct tow__store *store,
-                         int (*visit)(void *user, const struct tow_route_port *port,
-                                      uint64_t claimed_ms),
-                         void *user, struct tow__fault *fault);
-/* The first `count` ports that nobody holds and the host does not need, within TOW__PORTS_FIRST to
+/* By protocol and number. tenant: whose (TOW__NOT_FOUND when there is none); NULL: everybody's. */
+int tow__store_port_list(struct tow__store *store, const struct tow_id *tenant,
+                         const struct tow__page *page,
+                         int (*visit)(void *user, const struct tow__port *port), void *user,
+                         uint64_t *total, struct tow__fault *fault);
+/* The first `count` ports that are nobody's and the host does not need, within TOW__PORTS_FIRST to
  * _LAST. */
 #define TOW__PORTS_FIRST 20000
 #define TOW__PORTS_LAST  32767 /* outgoing connections take theirs from above */
 int tow__store_port_available(struct tow__store *store, enum tow_protocol protocol, size_t count,
                               uint16_t *ports, size_t *found, struct tow__fault *fault);
+/* Holds a port for its tenant, whose services may claim it then or have it already. In: protocol,
+ * tenant, label, the time as claimed_ms, and number, 0 for any that is available. Out: number,
+ * service, claimed_ms. TOW__NOT_FOUND for a tenant that is not there. */
+int tow__store_port_reserve(struct tow__store *store, struct tow__port *port,
+                            struct tow__fault *fault);
+/* Ends that. A service that has the port keeps it. TOW__NOT_FOUND when it is not reserved for the
+ * tenant. */
+int tow__store_port_release(struct tow__store *store, const struct tow_id *tenant,
+                            enum tow_protocol protocol, uint16_t number, struct tow__fault *fault);
 
 /* --- routes --- */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "store/private.h"
+#include "store/ports.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -103,20 +103,17 @@ static void read_ports(struct tow__store *store, struct tow__tenant *tenant)
 	struct tow__db_rows rows;
 
 	for (rows = tow__db_query(db,
-	                          "SELECT protocol, port, service FROM ports WHERE tenant_id = $1 "
+	                          "SELECT " TOW__PORT_COLUMNS " FROM ports WHERE tenant_id = $1 "
 	                          "ORDER BY protocol, port",
 	                          TOW__ARGS(tow__db_id(&tenant->id)));
 	     tow__db_next(&rows);) {
-		struct tow_route_port *ports =
+		struct tow__port *ports =
 			grow(db, tenant->ports, tenant->port_count, sizeof *ports);
 		if (!ports)
 			continue;
 		tenant->ports = ports;
 		ports += tenant->port_count++;
-		ports->protocol = tow__db_get_int(&rows, 0) ? TOW_PROTOCOL_UDP : TOW_PROTOCOL_TCP;
-		ports->port = (uint16_t)tow__db_get_int(&rows, 1);
-		ports->tenant_id = tenant->id;
-		tow__db_get_text(&rows, 2, ports->service, sizeof ports->service);
+		tow__port_read(&rows, ports);
 	}
 }
 

@@ -2,6 +2,7 @@
 """Programs under test: started with a log file of their own, ended by process id."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -39,6 +40,29 @@ def free_port(host="127.0.0.1"):
                         continue
             _ports_given.add(port)
             return port
+
+
+def free_ports(count, host="127.0.0.1"):
+    """The first of so many ports in a row, as free as those of free_port. Outgoing connections take none of them."""
+    with _ports_lock:
+        start = random.randrange(20000, 30000)
+        for first in range(start, 32768 - count):
+            ports = range(first, first + count)
+            if _ports_given.isdisjoint(ports) and all(_is_free(port, host) for port in ports):
+                _ports_given.update(ports)
+                return first
+    raise AssertionError(f"there are no {count} free ports in a row")
+
+
+def _is_free(port, host):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        with socket.socket(family, kind) as sock:
+            try:
+                sock.bind((host, port))
+            except OSError:
+                return False
+    return True
 
 
 def wait_until(condition, what, timeout=PATIENCE, interval=0.05):

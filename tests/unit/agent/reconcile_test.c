@@ -27,11 +27,18 @@ struct row {
 	}
 #define TCP(n, p)                                                                                  \
 	{                                                                                          \
-		.op = TOW_ENTRY_UPSERT_TCP_SERVICE, .name = n, .listen_port = p, .sequence = 1     \
+		.op = TOW_ENTRY_UPSERT_TCP_SERVICE, .name = n, .listen_port = p, .port_count = 1,  \
+		.sequence = 1                                                                      \
+	}
+#define TCPS(n, p, c)                                                                              \
+	{                                                                                          \
+		.op = TOW_ENTRY_UPSERT_TCP_SERVICE, .name = n, .listen_port = p, .port_count = c,  \
+		.sequence = 1                                                                      \
 	}
 #define UDP(n, p)                                                                                  \
 	{                                                                                          \
-		.op = TOW_ENTRY_UPSERT_UDP_SERVICE, .name = n, .listen_port = p, .sequence = 1     \
+		.op = TOW_ENTRY_UPSERT_UDP_SERVICE, .name = n, .listen_port = p, .port_count = 1,  \
+		.idle_timeout_secs = 60, .sequence = 1                                             \
 	}
 #define A "{\"hostname\":\"a.example.eu\",\"origin\":\"127.0.0.1:1\"}"
 #define B "{\"hostname\":\"b.example.eu\",\"origin\":\"127.0.0.1:1\"}"
@@ -39,6 +46,12 @@ struct row {
 	"{\"hostname\":\"a.example.eu\",\"origin\":\"127.0.0.1:1\",\"tls_mode\":{\"mode\":"        \
 	"\"terminate\"}}"
 #define SSH(port) "{\"name\":\"ssh\",\"origin\":\"127.0.0.1:22\",\"listen_port\":" port "}"
+#define RANGE(name, port, count)                                                                   \
+	"{\"name\":\"" name "\",\"origin\":\"127.0.0.1:22\",\"listen_port\":" port                 \
+	",\"ports\":" count "}"
+#define IDLE(port, secs)                                                                           \
+	"{\"name\":\"ssh\",\"origin\":\"127.0.0.1:22\",\"listen_port\":" port                      \
+	",\"idle_timeout_secs\":" secs "}"
 #define GIT(port) "{\"name\":\"git\",\"origin\":\"127.0.0.1:22\",\"listen_port\":" port "}"
 
 static const struct row rows[] = {
@@ -102,6 +115,60 @@ static const struct row rows[] = {
 	  "[" SSH("2223") "]",
 	  { UDP("ssh", 2222) },
 	  "delete_udp_service ssh;upsert_udp_service ssh;" },
+	{ "another time limit needs no release",
+	  "",
+	  "",
+	  "[" IDLE("2222", "90") "]",
+	  { UDP("ssh", 2222) },
+	  "upsert_udp_service ssh;" },
+	{ "the usual time limit, said or not",
+	  "",
+	  "",
+	  "[" IDLE("2222", "60") "]",
+	  { UDP("ssh", 2222) },
+	  "" },
+	{ "a range as it is",
+	  "",
+	  "[" RANGE("game", "5000", "16") "]",
+	  "",
+	  { TCPS("game", 5000, 16) },
+	  "" },
+	{ "a range that grows keeps what it has",
+	  "",
+	  "[" RANGE("game", "5000", "17") "]",
+	  "",
+	  { TCPS("game", 5000, 16) },
+	  "upsert_tcp_service game;" },
+	{ "a range that shrinks, and one that shifts",
+	  "",
+	  "[" RANGE("a", "5000", "2") "," RANGE("b", "6001", "4") "]",
+	  "",
+	  { TCPS("a", 5000, 4), TCPS("b", 6000, 4) },
+	  "upsert_tcp_service a;upsert_tcp_service b;" },
+	{ "a range that goes elsewhere",
+	  "",
+	  "[" RANGE("game", "5016", "16") "]",
+	  "",
+	  { TCPS("game", 5000, 16) },
+	  "delete_tcp_service game;upsert_tcp_service game;" },
+	{ "ranges that move into one another",
+	  "",
+	  "[" RANGE("a", "5002", "4") "," RANGE("b", "5006", "4") "]",
+	  "",
+	  { TCPS("a", 5000, 4), TCPS("b", 5004, 4) },
+	  "delete_tcp_service b;upsert_tcp_service a;upsert_tcp_service b;" },
+	{ "a port that a service gives up is another's at once",
+	  "",
+	  "[" RANGE("a", "5000", "1") "," RANGE("b", "5001", "1") "]",
+	  "",
+	  { TCPS("a", 5000, 2) },
+	  "delete_tcp_service a;upsert_tcp_service a;upsert_tcp_service b;" },
+	{ "the same range of the other protocol is nobody's business",
+	  "",
+	  "[" RANGE("a", "5000", "4") "]",
+	  "[" RANGE("b", "5000", "4") "]",
+	  { TCPS("a", 5000, 2) },
+	  "upsert_tcp_service a;upsert_udp_service b;" },
 	{ "the tenant has left",
 	  "[" A "]",
 	  "",

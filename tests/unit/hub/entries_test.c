@@ -13,35 +13,7 @@
 
 #include "drivers.h"
 
-static struct tow_entry port_entry(struct tenant *t, enum tow_entry_op op, const char *name,
-                                   uint16_t port)
-{
-	struct tow_entry e = entry_of(t, op, name);
-
-	e.listen_port = port;
-	return e;
-}
-
-#define TCP(t, name, port) port_entry((t), TOW_ENTRY_UPSERT_TCP_SERVICE, (name), (port))
-#define UDP(t, name, port) port_entry((t), TOW_ENTRY_UPSERT_UDP_SERVICE, (name), (port))
-
-static int show_port(void *user, const struct tow_route_port *port, uint64_t claimed_ms)
-{
-	assert_int_equal(claimed_ms, NOW);
-	return tow_buf_printf(user, "%s/%u=%s ", tow_protocol_name(port->protocol), port->port,
-	                      port->service);
-}
-
-static void expect_ports(struct fixture *f, const char *want)
-{
-	struct tow_buf text = { 0 };
-	struct tow__fault fault = { 0 };
-
-	assert_int_equal(tow__store_port_list(f->store, show_port, &text, &fault), 0);
-	assert_int_equal(tow_buf_append(&text, "", 1), 0);
-	assert_string_equal((const char *)tow_buf_peek(&text).base, want);
-	tow_buf_deinit(&text);
-}
+#define TCP(t, name, port) ports_entry_of((t), TOW_ENTRY_UPSERT_TCP_SERVICE, (name), (port), 1)
 
 static int show_tenant(void *user, const struct tow__tenant *tenant)
 {
@@ -51,7 +23,7 @@ static int show_tenant(void *user, const struct tow__tenant *tenant)
 		tow_buf_printf(user, "agent%u@%llu ", tenant->agents[i].id.bytes[0],
 		               (unsigned long long)tenant->agents[i].generation);
 	for (size_t i = 0; i < tenant->port_count; i++)
-		tow_buf_printf(user, "%u ", tenant->ports[i].port);
+		tow_buf_printf(user, "%u ", tenant->ports[i].number);
 	return 0;
 }
 
@@ -122,78 +94,6 @@ static void hostnames_stay_within_the_patterns(void **state)
 	               "not in use");
 	/* deleting what is not there is what was wanted */
 	submit_ok(f, &t, entry_of(&t, TOW_ENTRY_DELETE_HOSTNAME, "app.a.eu"));
-	tenant_deinit(&t);
-}
-
-static void a_port_belongs_to_one_service_of_one_tenant(void **state)
-{
-	struct fixture *f = *state;
-	struct tenant a, b;
-
-	tenant_make_ok(f, &a, "alice", "a.eu");
-	tenant_make_ok(f, &b, "bob", "b.eu");
-	submit_ok(f, &a, TCP(&a, "ssh", 2222));
-	submit_ok(f, &a, TCP(&a, "ssh", 2222));
-	submit_ok(f, &a, UDP(&a, "ssh", 2222));
-	submit_refused(f, &a, TCP(&a, "git", 2222), TOW__PORT_IN_USE,
-	               "port 2222/tcp is taken by your own service \"ssh\"");
-	submit_refused(f, &b, TCP(&b, "ssh", 2222), TOW__PORT_IN_USE,
-	               "port 2222/tcp is taken by service \"ssh\" of tenant \"alice\"");
-	submit_refused(f, &b, UDP(&b, "dns", 2222), TOW__PORT_IN_USE, "2222/udp");
-	submit_refused(f, &b, TCP(&b, "web", 8443), TOW__PORT_IN_USE, "host");
-	submit_refused(f, &b, UDP(&b, "dns", 53), TOW__TENANT_NOT_ALLOWED, "below 1024");
-	submit_ok(f, &b, UDP(&b, "dns", 5353));
-	submit_ok(f, &b, UDP(&b, "dns", 5354)); /* moves */
-	expect_ports(f, "tcp/2222=ssh udp/2222=ssh udp/5354=dns ");
-	submit_refused(f, &b, UDP(&b, "dns", 2222), TOW__PORT_IN_USE, "2222/udp");
-	expect_ports(f, "tcp/2222=ssh udp/2222=ssh udp/5354=dns ");
-	/* another tenant's service of that name is not touched */
-	submit_ok(f, &b, port_entry(&b, TOW_ENTRY_DELETE_TCP_SERVICE, "ssh", 0));
-	submit_ok(f, &a, port_entry(&a, TOW_ENTRY_DELETE_UDP_SERVICE, "ssh", 0));
-	expect_ports(f, "tcp/2222=ssh udp/5354=dns ");
-	submit_ok(f, &a, port_entry(&a, TOW_ENTRY_DELETE_TCP_SERVICE, "ssh", 0));
-	submit_ok(f, &b, TCP(&b, "ssh", 2222));
-	tenant_deinit(&a);
-	tenant_deinit(&b);
-}
-
-static void privileged_ports_are_allowed_by_setting(void **state)
-{
-	struct fixture *f = *state;
-	struct tenant t;
-
-	f->config.allow_privileged_ports = 1;
-	fixture_reopen(f);
-	tenant_make_ok(f, &t, "t", "t.eu");
-	submit_ok(f, &t, UDP(&t, "dns", 53));
-	expect_ports(f, "udp/53=dns ");
-	tenant_deinit(&t);
-}
-
-static void free_ports_leave_out_what_is_held_or_needed(void **state)
-{
-	struct fixture *f = *state;
-	struct tenant t;
-	struct tow__fault fault = { 0 };
-	static uint16_t ports[65536];
-	size_t found = 0;
-
-	tenant_make_ok(f, &t, "t", "t.eu");
-	submit_ok(f, &t, TCP(&t, "a", 20000));
-	submit_ok(f, &t, TCP(&t, "b", 20003));
-	submit_ok(f, &t, TCP(&t, "c", 40000));
-	submit_ok(f, &t, UDP(&t, "d", 20002));
-	assert_int_equal(
-		tow__store_port_available(f->store, TOW_PROTOCOL_TCP, 3, ports, &found, &fault), 0);
-	assert_int_equal(found, 3);
-	assert_int_equal(ports[0], 20002); /* 20001 is the host's */
-	assert_int_equal(ports[1], 20004);
-	assert_int_equal(ports[2], 20005);
-	assert_int_equal(
-		tow__store_port_available(f->store, TOW_PROTOCOL_TCP, 65536, ports, &found, &fault),
-		0);
-	assert_int_equal(found, TOW__PORTS_LAST - TOW__PORTS_FIRST + 1 - 3);
-	assert_int_equal(ports[found - 1], TOW__PORTS_LAST);
 	tenant_deinit(&t);
 }
 
@@ -287,8 +187,9 @@ static void sign_version_2(struct tenant *t, struct tenant *signer, struct tow_b
 	assert_int_equal(tow_tenant_key_sign(signer->key, tow_slice_of(input), signature), 0);
 	tow_base64url_encode(signature, sizeof signature, s);
 	assert_int_equal(
-		tow_buf_printf(out, "{\"payload\":\"%s\",\"protected\":\"%s\",\"signature\":\"%s\"}",
-	                       p, header, s),
+		tow_buf_printf(out,
+	                       "{\"payload\":\"%s\",\"protected\":\"%s\",\"signature\":\"%s\"}", p,
+	                       header, s),
 		0);
 }
 
@@ -602,9 +503,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 		T(hostnames_stay_within_the_patterns),
-		T(a_port_belongs_to_one_service_of_one_tenant),
-		T(privileged_ports_are_allowed_by_setting),
-		T(free_ports_leave_out_what_is_held_or_needed),
 		T(a_sequence_is_used_once),
 		T(a_batch_is_taken_whole_or_not_at_all),
 		T(a_batch_is_of_one_tenant),

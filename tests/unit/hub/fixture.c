@@ -199,6 +199,16 @@ struct tow_entry agent_entry_of(struct tenant *t, uint8_t agent, uint64_t genera
 	return e;
 }
 
+struct tow_entry ports_entry_of(struct tenant *t, enum tow_entry_op op, const char *name,
+                                uint16_t port, uint16_t count)
+{
+	struct tow_entry e = entry_of(t, op, name);
+
+	e.listen_port = port;
+	e.port_count = count;
+	return e;
+}
+
 enum tow__fault_kind submit(struct fixture *f, struct tenant *t, const struct tow_entry *entries,
                             size_t count, struct tow__fault *fault)
 {
@@ -243,4 +253,58 @@ void submit_refused(struct fixture *f, struct tenant *t, struct tow_entry entry,
 		fail_msg("got %s", fault.kind ? fault.text : "success");
 	if (!strstr(fault.text, part))
 		fail_msg("\"%s\" has no \"%s\"", fault.text, part);
+}
+
+/* Ports in a row that are told as one. */
+struct run {
+	struct tow__port first;
+	unsigned last; /* 0: none yet */
+	struct tow_buf text;
+};
+
+static void tell_run(struct run *run)
+{
+	const struct tow__port *p = &run->first;
+	char to[16] = "";
+
+	if (!run->last)
+		return;
+	if (run->last != p->number)
+		snprintf(to, sizeof to, "-%u", run->last);
+	assert_int_equal(tow_buf_printf(&run->text, "%s/%u%s=%s%s ", tow_protocol_name(p->protocol),
+	                                p->number, to, p->service, p->reserved ? "!" : ""),
+	                 0);
+}
+
+static int add_to_run(void *user, const struct tow__port *port)
+{
+	struct run *run = user;
+	struct tow__port *first = &run->first;
+
+	assert_int_equal(port->claimed_ms, NOW);
+	if (run->last && port->number == run->last + 1 && port->protocol == first->protocol &&
+	    port->reserved == first->reserved && !strcmp(port->service, first->service) &&
+	    tow_id_equal(&port->tenant_id, &first->tenant_id)) {
+		run->last++;
+		return 0;
+	}
+	tell_run(run);
+	*first = *port;
+	run->last = port->number;
+	return 0;
+}
+
+void expect_ports(struct fixture *f, const char *want)
+{
+	struct run run = { .last = 0 };
+	struct tow__page page = { 100000, 0 };
+	struct tow__fault fault = { 0 };
+	uint64_t total;
+
+	assert_int_equal(
+		tow__store_port_list(f->store, NULL, &page, add_to_run, &run, &total, &fault), 0);
+	tell_run(&run);
+	assert_int_equal(tow_buf_append(&run.text, "", 1), 0);
+	assert_string_equal((const char *)tow_buf_peek(&run.text).base, want);
+	tow_buf_deinit(&run.text);
 }

@@ -43,6 +43,9 @@ void names_of(const char *list, struct tow__names *out);
 struct tow_entry entry_of(struct tenant *t, enum tow_entry_op op, const char *name);
 struct tow_entry agent_entry_of(struct tenant *t, uint8_t agent, uint64_t generation, uint8_t hash,
                                 uint64_t expires_ms);
+/* Of a service with so many ports. */
+struct tow_entry ports_entry_of(struct tenant *t, enum tow_entry_op op, const char *name,
+                                uint16_t port, uint16_t count);
 /* Signs and submits; *fault says the outcome. */
 enum tow__fault_kind submit(struct fixture *f, struct tenant *t, const struct tow_entry *entries,
                             size_t count, struct tow__fault *fault);
@@ -50,5 +53,8 @@ void submit_ok(struct fixture *f, struct tenant *t, struct tow_entry entry);
 /* Expects the fault, and its text to have the given part. */
 void submit_refused(struct fixture *f, struct tenant *t, struct tow_entry entry,
                     enum tow__fault_kind kind, const char *part);
+/* What the ports of all tenants are: "tcp/5000-5015=game udp/53=dns udp/54=dns! tcp/7000=! ", where
+ * ! is for reserved ones. */
+void expect_ports(struct fixture *f, const char *want);
 
 #endif

@@ -70,7 +70,7 @@ static void same_tables(struct tow_route_table *a, struct tow_route_table *b,
 			}
 		}
 	for (int protocol = 0; protocol < 2; protocol++)
-		for (uint16_t port = 3000; port < 3008; port++) {
+		for (uint16_t port = 3000; port < 3010; port++) {
 			const struct tow_route_port *x =
 				tow_route_lookup_port(a, (enum tow_protocol)protocol, port);
 			const struct tow_route_port *y =
@@ -78,6 +78,7 @@ static void same_tables(struct tow_route_table *a, struct tow_route_table *b,
 			assert_int_equal(!x, !y);
 			if (x) {
 				assert_string_equal(x->service, y->service);
+				assert_int_equal(x->idle_timeout_secs, y->idle_timeout_secs);
 				assert_true(tow_id_equal(&x->tenant_id, &y->tenant_id));
 			}
 		}
@@ -120,6 +121,9 @@ static struct tow_entry random_entry(struct tenant *t, int index)
 	case TOW_ENTRY_UPSERT_TCP_SERVICE:
 	case TOW_ENTRY_UPSERT_UDP_SERVICE:
 		e.listen_port = (uint16_t)(3000 + random() % 8);
+		e.port_count = (uint16_t)(1 + random() % 3);
+		if (op == TOW_ENTRY_UPSERT_UDP_SERVICE)
+			e.idle_timeout_secs = (uint16_t)(60 + random() % 2);
 		/* fall through */
 	default: snprintf(e.name, sizeof e.name, "s%d", which);
 	}

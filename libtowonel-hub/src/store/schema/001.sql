@@ -62,15 +62,21 @@ CREATE TABLE hostnames (
 );
 CREATE INDEX hostnames_by_tenant ON hostnames (tenant_id);
 
+-- Each number that is somebody's: a service has it, or it is reserved for the tenant, or both. A service with a range
+-- has a row for each of its ports.
 CREATE TABLE ports (
 	protocol BIGINT NOT NULL,              -- 0 tcp, 1 udp
 	port BIGINT NOT NULL,
 	tenant_id BLOB NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
-	service TEXT NOT NULL,
-	claimed_ms BIGINT NOT NULL,
+	service TEXT NOT NULL,                 -- '': none now
+	idle_timeout_secs BIGINT NOT NULL,     -- of the service; 0 for tcp
+	reserved BIGINT NOT NULL,              -- 0 or 1
+	label TEXT NOT NULL,                   -- of the reservation
+	claimed_ms BIGINT NOT NULL,            -- since when it is the tenant's
 	PRIMARY KEY (protocol, port),
-	UNIQUE (tenant_id, protocol, service)
+	CHECK (service <> '' OR reserved = 1)
 );
+CREATE INDEX ports_by_service ON ports (tenant_id, protocol, service);
 
 CREATE TABLE agents (
 	tenant_id BLOB NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
