@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,12 +88,12 @@ static void start_next(struct tow_tcp_dial *dial);
 
 static void won(struct attempt *attempt)
 {
-	int fd = attempt->fd, one = 1;
+	int fd = attempt->fd;
 
 	tow_io_free(attempt->io);
 	attempt->io = NULL;
 	attempt->fd = -1;
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	tow__socket_set_options(fd);
 	settle(attempt->dial, 0, fd);
 }
 

@@ -103,20 +103,6 @@ static void on_ready(void *user, int events)
 		free(listener);
 }
 
-/* What is accepted inherits all of it, and needs no calls of its own. */
-static void set_options(int fd)
-{
-	const int on = 1, idle = TOW_KEEPALIVE_IDLE_S, interval = TOW_KEEPALIVE_INTERVAL_S,
-		  probes = TOW_KEEPALIVE_PROBES;
-
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	/* Dead peers are found, however long their connections last. */
-	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
-}
-
 int tow_tcp_listener_new(struct tow_loop *loop, struct tow_log *log, const struct tow_addr *addr,
                          int dual_stack, int reuse_port, tow_tcp_accepted accepted, void *user,
                          struct tow_tcp_listener **out, struct tow_error *err)
@@ -142,7 +128,8 @@ int tow_tcp_listener_new(struct tow_loop *loop, struct tow_log *log, const struc
 		return status;
 	}
 	listener->wildcard = tow__addr_is_any(&listener->addr);
-	set_options(listener->fd);
+	/* what is accepted inherits them, and needs no calls of its own */
+	tow__socket_set_options(listener->fd);
 	if (listen(listener->fd, BACKLOG)) {
 		status = tow_error_set(err, tow__socket_error(errno), "cannot listen on TCP %s: %s",
 		                       tow_addr_format(addr, text), strerror(errno));

@@ -4,8 +4,11 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <towonel/wire/limits.h>
 
 socklen_t tow_addr_to_sockaddr(const struct tow_addr *addr, struct sockaddr_storage *out)
 {
@@ -154,6 +157,19 @@ int tow_default_route_addr(int family, struct tow_addr *out)
 	}
 	close(fd);
 	return status;
+}
+
+void tow__socket_set_options(int fd)
+{
+	const int on = 1, idle = TOW_KEEPALIVE_IDLE_S, interval = TOW_KEEPALIVE_INTERVAL_S,
+		  probes = TOW_KEEPALIVE_PROBES;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	/* Dead peers are found, however long their connections last. */
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
 }
 
 void tow_tcp_set_reset(int fd)

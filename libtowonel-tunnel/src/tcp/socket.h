@@ -25,6 +25,9 @@ int tow__socket_bind(const struct tow__bind *bind, int *fd, int *family, struct 
 /* Translates errno of bind, listen, connect. */
 int tow__socket_error(int error_number);
 
+/* What a TCP connection is to have: no delay, and keep-alive. */
+void tow__socket_set_options(int fd);
+
 int tow__addr_is_any(const struct tow_addr *addr);
 
 #endif

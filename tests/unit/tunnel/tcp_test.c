@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <towonel/tunnel/tcp.h>
+#include <towonel/wire/limits.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -142,13 +143,13 @@ static void dial(const char *host, uint16_t port, uint64_t timeout_ns)
 	assert_int_equal(ends.told, 1);
 }
 
-static void assert_is_set(int fd, int level, int option)
+static int option_of(int fd, int level, int option)
 {
 	int value = 0;
 	socklen_t len = sizeof value;
 
 	assert_int_equal(getsockopt(fd, level, option, &value, &len), 0);
-	assert_true(value);
+	return value;
 }
 
 static void connections_arrive_with_their_addresses(void **state)
@@ -186,7 +187,14 @@ static void connections_arrive_with_their_addresses(void **state)
 			int fd = n ? ends.dialled : ends.accepted;
 			assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
 			assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
-			assert_is_set(fd, IPPROTO_TCP, TCP_NODELAY);
+			assert_true(option_of(fd, IPPROTO_TCP, TCP_NODELAY));
+			assert_true(option_of(fd, SOL_SOCKET, SO_KEEPALIVE));
+			assert_int_equal(option_of(fd, IPPROTO_TCP, TCP_KEEPIDLE),
+			                 TOW_KEEPALIVE_IDLE_S);
+			assert_int_equal(option_of(fd, IPPROTO_TCP, TCP_KEEPINTVL),
+			                 TOW_KEEPALIVE_INTERVAL_S);
+			assert_int_equal(option_of(fd, IPPROTO_TCP, TCP_KEEPCNT),
+			                 TOW_KEEPALIVE_PROBES);
 		}
 		assert_int_equal(write(ends.dialled, "x", 1), 1);
 		close_ends();

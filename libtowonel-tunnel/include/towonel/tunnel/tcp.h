@@ -4,7 +4,7 @@
 
 /*
  * TCP sockets as file descriptors: listening, accepting, dialling. All are non-blocking and
- * close-on-exec; accepted and dialled ones have TCP_NODELAY set.
+ * close-on-exec; accepted and dialled ones have TCP_NODELAY and keep-alive set.
  */
 
 #include <sys/socket.h>

@@ -51,8 +51,8 @@
 #define TOW_VISITOR_IDLE_MS       3600000 /* no byte either way */
 #define TOW_ALERT_LINGER_MS       1000    /* for a refused visitor to read why */
 #define TOW_ALERT_DRAIN_MAX       65536   /* read from it meanwhile, and thrown away */
-#define TOW_KEEPALIVE_IDLE_S      120     /* TCP keep-alive towards visitors: a dead one is */
-#define TOW_KEEPALIVE_INTERVAL_S  30      /* found after idle + interval * probes */
+#define TOW_KEEPALIVE_IDLE_S      120     /* TCP keep-alive towards visitors and origins: a dead */
+#define TOW_KEEPALIVE_INTERVAL_S  30      /* one is found after idle + interval * probes */
 #define TOW_KEEPALIVE_PROBES      4
 #define TOW_PORT_RETRY_MIN_MS     1000 /* a service's port that could not be bound */
 #define TOW_PORT_RETRY_MAX_MS     30000
