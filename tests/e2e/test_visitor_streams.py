@@ -10,7 +10,7 @@ import time
 import pytest
 
 from support.origins import curl
-from support.process import metric, wait_until
+from support.process import free_port, metric, wait_until
 from support.raw_origin import echo, reset, wait_for_reset
 from support.visitors import (client_hello, dial, pattern, pattern_digest, read_exactly, read_to_end, set_reset)
 
@@ -24,12 +24,19 @@ def send_pattern(sock, size=SIZE):
         sock.sendall(piece)
 
 
-@pytest.fixture
-def tunnel(make_tunnel, make_raw_origin):
-    """Node and agent in front of a raw origin that does what serve says."""
+@pytest.fixture(params=["https", "tcp"])
+def tunnel(request, make_tunnel, make_node, make_agent, make_raw_origin):
+    """Node and agent in front of a raw origin that does what serve says; visitors come to origin.public_port."""
     def make(serve, **options):
         origin = make_raw_origin(serve, **options)
-        node, agent = make_tunnel({NAME: origin.address})
+        if request.param == "https":
+            node, agent = make_tunnel({NAME: origin.address})
+            origin.public_port = node.edge_port
+        else:
+            node, origin.public_port = make_node(), free_port()
+            agent = make_agent(node.invite(NAME), tcp=[{"name": "raw", "origin": origin.address, "proxy_protocol": "v2",
+                                                        "listen_port": origin.public_port}])
+            wait_until(lambda: metric(node.edge_metrics(), "towonel_edge_ports_bound") == 1, "the port is bound")
         return node, agent, origin
     return make
 
@@ -41,7 +48,7 @@ def test_visitor_closes_its_half_first(tunnel):
         return seen
 
     node, _, origin = tunnel(serve)
-    with dial(node.edge_port) as visitor:
+    with dial(origin.public_port) as visitor:
         visitor.sendall(HELLO)
         send_pattern(visitor)
         visitor.shutdown(socket.SHUT_WR)
@@ -56,7 +63,7 @@ def test_origin_closes_its_half_first(tunnel):
         return read_to_end(sock)
 
     node, _, origin = tunnel(serve)
-    with dial(node.edge_port) as visitor:
+    with dial(origin.public_port) as visitor:
         visitor.sendall(HELLO)
         assert read_to_end(visitor) == (SIZE, pattern_digest(SIZE))
         time.sleep(0.5)
@@ -69,7 +76,7 @@ def test_visitor_ends_right_after_its_hello(tunnel):
     """The end comes with the first bytes, before the agent has answered."""
     node, _, origin = tunnel(lambda sock, visit: (sock.sendall(b"bye"), read_to_end(sock))[1])
     for _ in range(20):
-        with dial(node.edge_port) as visitor:
+        with dial(origin.public_port) as visitor:
             visitor.sendall(HELLO + b"more")
             visitor.shutdown(socket.SHUT_WR)
             assert read_to_end(visitor) == (3, hashlib.sha256(b"bye").hexdigest())
@@ -85,7 +92,7 @@ def test_both_ways_at_once(tunnel):
         return seen
 
     node, agent, origin = tunnel(serve)
-    with dial(node.edge_port) as visitor:
+    with dial(origin.public_port) as visitor:
         visitor.sendall(HELLO)
         sender = threading.Thread(target=lambda: (send_pattern(visitor), visitor.shutdown(socket.SHUT_WR)))
         sender.start()
@@ -98,7 +105,7 @@ def test_both_ways_at_once(tunnel):
 
 def test_reset_by_the_visitor_reaches_the_origin(tunnel):
     node, agent, origin = tunnel(lambda sock, visit: (sock.sendall(b"x"), wait_for_reset(sock))[1])
-    with dial(node.edge_port) as visitor:
+    with dial(origin.public_port) as visitor:
         visitor.sendall(HELLO)
         read_exactly(visitor, 1)
         set_reset(visitor)
@@ -115,7 +122,7 @@ def test_reset_by_the_origin_reaches_the_visitor(tunnel):
         reset(sock)
 
     node, agent, origin = tunnel(serve)
-    with dial(node.edge_port) as visitor:
+    with dial(origin.public_port) as visitor:
         visitor.sendall(HELLO)
         read_exactly(visitor, 1)
         visitor.sendall(b"y")
@@ -143,7 +150,7 @@ def test_reset_while_data_waits_both_ways(tunnel):
                 sock.sendall(bytes(1 << 16))
 
     node, agent, origin = tunnel(serve)
-    with dial(node.edge_port) as visitor:
+    with dial(origin.public_port) as visitor:
         visitor.sendall(HELLO)
         assert stuck.wait(30)
         set_reset(visitor)
@@ -161,7 +168,7 @@ def test_answer_before_a_close_that_resets(tunnel):
 
     node, _, origin = tunnel(serve)
     for _ in range(20):
-        with dial(node.edge_port) as visitor:
+        with dial(origin.public_port) as visitor:
             visitor.sendall(HELLO + bytes(30000))
             assert read_exactly(visitor, 45)[:12] == b"HTTP/1.1 413"
             with pytest.raises(ConnectionResetError):
@@ -190,7 +197,7 @@ def test_short_connections_leave_nothing_behind(tunnel):
     node, agent, origin = tunnel(echo)
 
     def visit(end):
-        with dial(node.edge_port) as visitor:
+        with dial(origin.public_port) as visitor:
             visitor.sendall(HELLO + b"ping")
             assert read_exactly(visitor, 4) == b"ping"
             if end == "reset":

@@ -49,7 +49,12 @@ class Postgres:
 
     @property
     def dsn(self):
-        return f"postgres://towonel:{ENCODED}@127.0.0.1:{self.port}/postgres"
+        return self.dsn_at(self.port)
+
+    @staticmethod
+    def dsn_at(port):
+        """By way of another port that leads to it."""
+        return f"postgres://towonel:{ENCODED}@127.0.0.1:{port}/postgres"
 
     def _become(self):
         if self._user:
