@@ -123,7 +123,7 @@ def test_origin_server_name_wraps_the_visitors_tls(make_tunnel, make_raw_origin,
         big = os.urandom(1 << 20)
         visitor.sendall(big)
         assert read_exactly(visitor, len(big)) == big
-    assert seen == ["inner.example.eu"]
+    assert set(seen) == {"inner.example.eu"}  # asked twice where the server wants another key share
     assert origin.result() == len(big) + 5
 
 

@@ -15,8 +15,8 @@ class Authority:
         self.cert = os.path.join(self.directory, "ca.crt")
         self._key = os.path.join(self.directory, "ca.key")
         run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-             "-days", "2", "-subj", "/CN=test authority", "-keyout", self._key, "-out", self.cert],
-            check=True)
+             "-days", "2", "-subj", "/CN=test authority", "-addext", "keyUsage=critical,keyCertSign,cRLSign",
+             "-keyout", self._key, "-out", self.cert], check=True)
 
     def issue(self, *names):
         """Paths of a certificate and its key for these names."""
