@@ -13,6 +13,7 @@ SOURCES := \
 	src/edge_link.c \
 	src/events.c \
 	src/forward/tcp.c \
+	src/forward/udp.c \
 	src/origin.c \
 	src/reconcile.c \
 	src/registration.c

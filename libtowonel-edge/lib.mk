@@ -22,6 +22,9 @@ SOURCES := \
 	src/tls/cert_files.c \
 	src/tls/cert_record.c \
 	src/tls/cert_store.c \
+	src/udp/limits.c \
+	src/udp/listener.c \
+	src/udp/session.c \
 	src/visitor.c
 
 include mk/library.mk

@@ -50,6 +50,7 @@ SOURCES := \
 	src/tls/identity_cert.c \
 	src/tls/preferences.c \
 	src/tls/tls_stream.c \
+	src/udp/flow.c \
 	src/udp/outbox.c \
 	src/udp/socket.c
 

@@ -390,7 +390,7 @@ static void stopped(struct tow_agent *agent)
 static void begin_leaving(struct tow_agent *agent, uint64_t farewell_ns)
 {
 	agent->state = LEAVING;
-	agent->forwards.draining = 1;
+	tow__forwards_drain(&agent->forwards);
 	tow_timer_stop(&agent->drain_timer);
 	set_up_count(agent, 0);
 	for (size_t i = agent->link_count; i-- > 0;)
@@ -402,7 +402,7 @@ static void begin_leaving(struct tow_agent *agent, uint64_t farewell_ns)
 static void advance(void *user)
 {
 	struct tow_agent *agent = user;
-	if (agent->state == DRAINING && agent->forwards.active == 0)
+	if (agent->state == DRAINING && tow__forwards_active(&agent->forwards) == 0)
 		begin_leaving(agent, FAREWELL_NS);
 	if (agent->state == LEAVING && agent->link_count == 0 &&
 	    tow__registration_left(agent->registration))
@@ -419,7 +419,7 @@ static void drain_late(void *user)
 {
 	struct tow_agent *agent = user;
 	tow_log_warn(agent->log, "streams are still open; closing them",
-	             tow_f_uint("streams", agent->forwards.active));
+	             tow_f_uint("streams", tow__forwards_active(&agent->forwards)));
 	begin_leaving(agent, FAREWELL_NS);
 }
 
@@ -427,14 +427,15 @@ void tow_agent_drain(struct tow_agent *agent)
 {
 	if (agent->state == DRAINING) {
 		tow_log_warn(agent->log, "stopping at once",
-		             tow_f_uint("streams", agent->forwards.active));
+		             tow_f_uint("streams", tow__forwards_active(&agent->forwards)));
 		begin_leaving(agent, HASTY_FAREWELL_NS);
 	}
 	if (agent->state != RUNNING)
 		return;
-	tow_log_info(agent->log, "draining", tow_f_uint("streams", agent->forwards.active));
+	tow_log_info(agent->log, "draining",
+	             tow_f_uint("streams", tow__forwards_active(&agent->forwards)));
 	agent->state = DRAINING;
-	agent->forwards.draining = 1;
+	tow__forwards_drain(&agent->forwards);
 	for (size_t i = 0; i < agent->link_count; i++)
 		tow__edge_link_drain(agent->links[i].link);
 	tow_timer_start_in(&agent->drain_timer, agent->drain_ms * TOW_NSEC_PER_MSEC);

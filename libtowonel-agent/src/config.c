@@ -9,11 +9,6 @@ static int check_carried(const struct tow_service_list *list, struct tow_error *
 {
 	for (size_t i = 0; i < list->count; i++) {
 		const struct tow_service *service = &list->items[i];
-		if (service->kind == TOW_SERVICE_UDP)
-			return tow_error_set(err, TOW_EINVAL,
-			                     "udp_services: \"%s\": this version carries no UDP "
-			                     "services",
-			                     service->name);
 		if (service->tls_mode == TOW_TLS_TERMINATE)
 			return tow_error_set(err, TOW_EINVAL,
 			                     "services: \"%s\": edges of this version do not "

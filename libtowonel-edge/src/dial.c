@@ -73,11 +73,20 @@ static void on_writable(void *user)
 	(void)user; /* never asked for: TOW_REPLAY_MAX is the bound */
 }
 
+static void on_datagram(void *user, struct tow_slice payload)
+{
+	struct dial *d = user;
+
+	if (d->datagram != NULL)
+		d->datagram(d->user, payload);
+}
+
 static const struct tow_quic_stream_events stream_events = {
 	.data = on_data,
 	.writable = on_writable,
 	.reset = on_reset,
 	.stopped = on_stopped,
+	.datagram = on_datagram,
 	.closed = on_closed,
 };
 
@@ -110,8 +119,8 @@ static void on_silence(void *user)
 {
 	struct dial *d = user;
 
-	if (d->state != DIAL_WAITING ||
-	    tow__agent_session_packets(d->agent) != d->heard_packets || pick(d) == NULL)
+	if (d->state != DIAL_WAITING || tow__agent_session_packets(d->agent) != d->heard_packets ||
+	    pick(d) == NULL)
 		return;
 	tow__agent_session_doubt(d->agent);
 	if (d->state == DIAL_WAITING)

@@ -30,6 +30,8 @@ enum dial_state {
 struct dial {
 	struct worker *worker;
 	void (*changed)(void *user); /* WAITING has ended */
+	void (*datagram)(void *user,
+	                 struct tow_slice payload); /* came ahead of the status byte; may be NULL */
 	void *user;
 	struct tow_id tenant;
 	char authority[TOW_AUTHORITY_SIZE];

@@ -52,6 +52,7 @@ void tow__timing_default(struct timing *timing)
 		.agent_close_ns = TOW_AGENT_CLOSE_DELAY_MS * TOW_NSEC_PER_MSEC,
 		.ping_interval_ns = TOW_PING_INTERVAL_MS * TOW_NSEC_PER_MSEC,
 		.ping_timeout_ns = TOW_PING_TIMEOUT_MS * TOW_NSEC_PER_MSEC,
+		.udp_idle_second_ns = TOW_NSEC_PER_SEC,
 		.port_retry_min_ns = TOW_PORT_RETRY_MIN_MS * TOW_NSEC_PER_MSEC,
 		.port_retry_max_ns = TOW_PORT_RETRY_MAX_MS * TOW_NSEC_PER_MSEC,
 		.cache_delay_ns = TOW_ROUTES_CACHE_DELAY_MS * TOW_NSEC_PER_MSEC,
@@ -230,6 +231,7 @@ static void free_edge(struct tow_edge *e)
 	tow__routes_cache_free(e->cache);
 	tow_route_table_free(w->table);
 	tow__source_limit_deinit(&w->sources);
+	tow__udp_limits_deinit(&w->udp);
 	for (size_t i = 0; i < e->address_count; i++)
 		free(e->addresses[i]);
 	free(e->addresses);
@@ -329,6 +331,7 @@ int tow__edge_new_timed(const struct tow_edge_config *config, const struct timin
 	e->user = config->user;
 	tow__edge_metrics_init(&w->metrics, config->metrics);
 	tow__source_limit_init(&w->sources, config->connections_per_address);
+	tow__udp_limits_init(&w->udp);
 	tow__ports_init(&w->ports, w, &config->listen, config->listen_dual_stack);
 	tow_timer_init(&e->report_timer, w->loop, on_report_timer, e);
 	tow_timer_init(&e->close_timer, w->loop, on_close_timer, e);

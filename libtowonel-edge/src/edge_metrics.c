@@ -24,6 +24,12 @@ const char *tow__hello_outcome_name(enum hello_outcome outcome)
 	return names[outcome];
 }
 
+static const char *const udp_drop_names[] = {
+#define UDP_DROP_NAME(name, label) [name] = label,
+	UDP_DROP_TABLE(UDP_DROP_NAME)
+#undef UDP_DROP_NAME
+};
+
 static struct tow_metric *counter(struct tow_metrics *registry, const char *name,
                                   const char *labels, const char *help)
 {
@@ -33,6 +39,36 @@ static struct tow_metric *counter(struct tow_metrics *registry, const char *name
 static struct tow_metric *gauge(struct tow_metrics *registry, const char *name, const char *help)
 {
 	return tow_metrics_series(registry, TOW_METRIC_GAUGE, name, NULL, help);
+}
+
+static void init_udp(struct edge_metrics *m, struct tow_metrics *registry)
+{
+	static const char datagrams[] = "Datagrams of UDP sessions; in is from visitors.";
+	static const char bytes[] = "Payload of those datagrams.";
+	char label[64];
+
+	m->udp_sessions = gauge(registry, "towonel_edge_udp_sessions", "UDP sessions now.");
+	m->udp_sessions_total =
+		counter(registry, "towonel_edge_udp_sessions_total", NULL, "UDP sessions begun.");
+	for (int i = 0; i < UDP_REFUSAL_COUNT; i++)
+		m->udp_refused[i] =
+			counter(registry, "towonel_edge_udp_sessions_refused_total",
+		                tow_metric_label(label, sizeof(label), "reason",
+		                                 tow__udp_refusal_name((enum udp_refusal)i)),
+		                "UDP sessions that were not to be, by reason.");
+	m->udp_datagrams_in = counter(registry, "towonel_edge_udp_datagrams_total",
+	                              "direction=\"in\"", datagrams);
+	m->udp_datagrams_out = counter(registry, "towonel_edge_udp_datagrams_total",
+	                               "direction=\"out\"", datagrams);
+	m->udp_bytes_in =
+		counter(registry, "towonel_edge_udp_bytes_total", "direction=\"in\"", bytes);
+	m->udp_bytes_out =
+		counter(registry, "towonel_edge_udp_bytes_total", "direction=\"out\"", bytes);
+	for (int i = 0; i < UDP_DROP_COUNT; i++)
+		m->udp_dropped[i] =
+			counter(registry, "towonel_edge_udp_dropped_total",
+		                tow_metric_label(label, sizeof(label), "reason", udp_drop_names[i]),
+		                "Datagrams that were not forwarded, by reason.");
 }
 
 void tow__edge_metrics_init(struct edge_metrics *m, struct tow_metrics *registry)
@@ -54,6 +90,7 @@ void tow__edge_metrics_init(struct edge_metrics *m, struct tow_metrics *registry
 		                        "Visitors that were not served, by reason.");
 	m->dials_retried = counter(registry, "towonel_edge_dials_retried_total", NULL,
 	                           "Visitors tried on another agent after one had failed.");
+	init_udp(m, registry);
 	m->agents_connected =
 		gauge(registry, "towonel_edge_agents_connected", "Agents that take new streams.");
 	m->agents_superseded = counter(registry, "towonel_edge_agents_superseded_total", NULL,

@@ -3,6 +3,7 @@
 #define TOW_EDGE_METRICS_H
 
 #include <towonel/tunnel/metrics.h>
+#include "udp/limits.h"
 
 /* Why a visitor was not served. */
 #define REFUSAL_TABLE(X)                                                                           \
@@ -51,6 +52,22 @@ enum hello_outcome {
 		HELLO_OUTCOME_COUNT,
 };
 
+/* Datagrams that were not forwarded. */
+#define UDP_DROP_TABLE(X)                                                                          \
+	X(UDP_DROP_REFUSED, "refused")         /* there is no session for it */                    \
+	X(UDP_DROP_REPLAY_FULL, "replay_full") /* no agent has accepted yet, and many wait */      \
+	X(UDP_DROP_TUNNEL_FULL, "tunnel_full") /* too many of the session's wait already */        \
+	X(UDP_DROP_SOCKET_FULL, "socket_full")                                                     \
+	X(UDP_DROP_TOO_BIG, "too_big")                                                             \
+	X(UDP_DROP_UNSENT, "unsent")
+
+enum udp_drop {
+#define UDP_DROP_ENUM(name, label) name,
+	UDP_DROP_TABLE(UDP_DROP_ENUM)
+#undef UDP_DROP_ENUM
+		UDP_DROP_COUNT,
+};
+
 struct edge_metrics {
 	struct tow_metric *active_connections;
 	struct tow_metric *connections;
@@ -58,6 +75,12 @@ struct edge_metrics {
 	struct tow_metric *bytes_out;
 	struct tow_metric *refused[REFUSAL_COUNT];
 	struct tow_metric *dials_retried;
+	struct tow_metric *udp_sessions; /* now */
+	struct tow_metric *udp_sessions_total;
+	struct tow_metric *udp_refused[UDP_REFUSAL_COUNT];
+	struct tow_metric *udp_datagrams_in, *udp_datagrams_out; /* from visitors, and to them */
+	struct tow_metric *udp_bytes_in, *udp_bytes_out;
+	struct tow_metric *udp_dropped[UDP_DROP_COUNT];
 	struct tow_metric *agents_connected;
 	struct tow_metric *agents_superseded;
 	struct tow_metric *agents_lost; /* closed for not answering pings */

@@ -6,17 +6,31 @@
 #include <towonel/tunnel/tcp.h>
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
+#include "udp/listener.h"
 #include "visitor.h"
 #include "worker.h"
 
 struct port {
 	struct ports *ports;
+	enum tow_protocol protocol;
 	uint16_t number;
-	struct tow_tcp_listener *listener; /* NULL: could not be bound */
+	uint32_t key;
+	struct tow_tcp_listener *tcp; /* one of them, unless it could not be bound */
+	struct udp_listener *udp;
 	struct tow_timer retry;
 	uint64_t retry_ns;
 	UT_hash_handle hh;
 };
+
+static uint32_t key_of(enum tow_protocol protocol, uint16_t number)
+{
+	return (uint32_t)protocol << 16 | number;
+}
+
+static int is_bound(const struct port *port)
+{
+	return port->tcp != NULL || port->udp != NULL;
+}
 
 static void count(struct ports *ports)
 {
@@ -43,8 +57,10 @@ static int bind_port(struct port *port, struct tow_error *err)
 	struct tow_addr addr = ports->host;
 
 	addr.port = port->number;
+	if (port->protocol == TOW_PROTOCOL_UDP)
+		return tow__udp_listener_new(w, &addr, ports->dual_stack, &port->udp, err);
 	return tow_tcp_listener_new(w->loop, w->log, &addr, ports->dual_stack, 0, on_accepted, port,
-	                            &port->listener, err);
+	                            &port->tcp, err);
 }
 
 static void retry_later(struct port *port)
@@ -65,14 +81,16 @@ static void on_retry(void *user)
 	struct tow_error err;
 
 	if (bind_port(port, &err) != 0) {
-		tow_log_debug(w->log, "a port still cannot be bound",
-		              tow_f_uint("port", port->number), tow_f_err(&err));
+		tow_log_debug(
+			w->log, "a port still cannot be bound", tow_f_uint("port", port->number),
+			tow_f_str("protocol", tow_protocol_name(port->protocol)), tow_f_err(&err));
 		retry_later(port);
 		return;
 	}
 	port->ports->failed--;
 	port->ports->bound++;
-	tow_log_info(w->log, "port is bound after all", tow_f_uint("port", port->number));
+	tow_log_info(w->log, "port is bound after all", tow_f_uint("port", port->number),
+	             tow_f_str("protocol", tow_protocol_name(port->protocol)));
 	count(port->ports);
 }
 
@@ -80,12 +98,14 @@ static void release(struct port *port)
 {
 	struct ports *ports = port->ports;
 
-	if (port->listener != NULL) {
-		tow_tcp_listener_free(port->listener);
+	if (is_bound(port))
 		ports->bound--;
-	} else {
+	else
 		ports->failed--;
-	}
+	if (port->tcp != NULL)
+		tow_tcp_listener_free(port->tcp);
+	if (port->udp != NULL)
+		tow__udp_listener_free(port->udp);
 	tow_timer_stop(&port->retry);
 	HASH_DEL(ports->ports, port);
 	free(port);
@@ -111,21 +131,24 @@ void tow__ports_deinit(struct ports *ports)
 void tow__ports_add(struct ports *ports, const struct tow_route_port *route)
 {
 	struct worker *w = ports->worker;
+	uint32_t key = key_of(route->protocol, route->port);
 	struct tow_error err;
 	struct port *port;
 
-	if (route->protocol != TOW_PROTOCOL_TCP || w->draining)
+	if (w->draining)
 		return;
-	HASH_FIND(hh, ports->ports, &route->port, sizeof(route->port), port);
+	HASH_FIND(hh, ports->ports, &key, sizeof(key), port);
 	if (port != NULL)
 		return;
 	port = calloc(1, sizeof(*port));
 	if (port != NULL) {
 		port->ports = ports;
+		port->protocol = route->protocol;
 		port->number = route->port;
+		port->key = key;
 		port->retry_ns = w->timing.port_retry_min_ns;
 		tow_timer_init(&port->retry, w->loop, on_retry, port);
-		HASH_ADD(hh, ports->ports, number, sizeof(port->number), port);
+		HASH_ADD(hh, ports->ports, key, sizeof(port->key), port);
 	}
 	if (port == NULL || port->hh.tbl == NULL) {
 		free(port);
@@ -135,12 +158,15 @@ void tow__ports_add(struct ports *ports, const struct tow_route_port *route)
 	if (bind_port(port, &err) == 0) {
 		ports->bound++;
 		tow_log_info(w->log, "port is bound", tow_f_uint("port", port->number),
+		             tow_f_str("protocol", tow_protocol_name(port->protocol)),
 		             tow_f_str("service", route->service),
 		             tow_f_id("tenant", &route->tenant_id));
 	} else {
 		ports->failed++;
 		tow_log_warn(w->log, "port cannot be bound, trying again",
-		             tow_f_uint("port", port->number), tow_f_str("service", route->service),
+		             tow_f_uint("port", port->number),
+		             tow_f_str("protocol", tow_protocol_name(port->protocol)),
+		             tow_f_str("service", route->service),
 		             tow_f_id("tenant", &route->tenant_id), tow_f_err(&err));
 		retry_later(port);
 	}
@@ -149,15 +175,15 @@ void tow__ports_add(struct ports *ports, const struct tow_route_port *route)
 
 void tow__ports_remove(struct ports *ports, enum tow_protocol protocol, uint16_t number)
 {
+	uint32_t key = key_of(protocol, number);
 	struct port *port;
 
-	if (protocol != TOW_PROTOCOL_TCP)
-		return;
-	HASH_FIND(hh, ports->ports, &number, sizeof(number), port);
+	HASH_FIND(hh, ports->ports, &key, sizeof(key), port);
 	if (port == NULL)
 		return;
 	release(port);
-	tow_log_info(ports->worker->log, "port is released", tow_f_uint("port", number));
+	tow_log_info(ports->worker->log, "port is released", tow_f_uint("port", number),
+	             tow_f_str("protocol", tow_protocol_name(protocol)));
 	count(ports);
 }
 
@@ -168,9 +194,9 @@ size_t tow__ports_failed(const struct ports *ports, struct tow_route_port *out, 
 	size_t n = 0;
 
 	for (port = ports->ports; port != NULL && n < cap; port = port->hh.next) {
-		if (port->listener != NULL)
+		if (is_bound(port))
 			continue;
-		route = tow_route_lookup_port(ports->worker->table, TOW_PROTOCOL_TCP, port->number);
+		route = tow_route_lookup_port(ports->worker->table, port->protocol, port->number);
 		if (route != NULL)
 			out[n++] = *route;
 	}

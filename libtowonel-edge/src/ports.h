@@ -3,8 +3,8 @@
 #define TOW_EDGE_PORTS_H
 
 /*
- * The listeners of TCP services: one for each TCP port of the route table. A port that cannot be
- * bound is tried again, less and less often; the others do not wait for it.
+ * The listeners of TCP and UDP services: one for each port of the route table. A port that cannot
+ * be bound is tried again, less and less often; the others do not wait for it.
  */
 
 #include <towonel/wire/addr.h>
@@ -15,7 +15,7 @@ struct worker;
 
 struct ports {
 	struct worker *worker;
-	struct port *ports; /* by number */
+	struct port *ports; /* by protocol and number */
 	size_t bound, failed;
 	struct tow_addr host; /* where to bind; its port does not matter */
 	int dual_stack;
@@ -25,7 +25,7 @@ void tow__ports_init(struct ports *ports, struct worker *worker, const struct to
                      int dual_stack);
 void tow__ports_deinit(struct ports *ports); /* releases all; twice is fine */
 
-/* As the route table says. UDP ports are not looked at. */
+/* As the route table says. */
 void tow__ports_add(struct ports *ports, const struct tow_route_port *route);
 void tow__ports_remove(struct ports *ports, enum tow_protocol protocol, uint16_t number);
 

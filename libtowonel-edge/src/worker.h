@@ -6,7 +6,7 @@
  * Everything that one loop of the edge works with. Nothing in it is shared with another loop, so an
  * edge of several workers is several of these.
  *
- *     worker ─┬─ listener, ports ──► visitors
+ *     worker ─┬─ listener, ports ──► visitors, UDP sessions
  *             ├─ endpoint ─────────► agent sessions ─► agents (who serves what)
  *             └─ table
  */
@@ -19,6 +19,7 @@
 #include "ports.h"
 #include "source_limit.h"
 #include "timing.h"
+#include "udp/limits.h"
 
 struct visitor;
 
@@ -40,8 +41,9 @@ struct worker {
 	size_t visitor_count;
 	size_t visitors_max; /* 0: no limit */
 	struct source_limit sources;
+	struct udp_limits udp;
 	int draining;
-	struct tow_log_gate limit_gate, no_agent_gate, origin_gate, agent_gate;
+	struct tow_log_gate limit_gate, no_agent_gate, origin_gate, agent_gate, udp_gate;
 
 	/* What the edge wants to know. */
 	void (*changed)(void *user);  /* agents came or went, ports were bound or not */

@@ -184,10 +184,17 @@ static void start_dial(struct forward *f, const struct tow_proxy_header *header)
 		authority[header->authority.len] = 0;
 		service = tow_service_list_find(f->owner->services, authority);
 	}
-	if (!service || service->kind == TOW_SERVICE_UDP) {
+	if (!service) {
 		tow_log_debug(f->owner->log, "no such service here",
 		              tow_f_str("service", authority));
 		fail(f, ERROR_UNKNOWN_SERVICE);
+		return;
+	}
+	if (service->kind == TOW_SERVICE_UDP) {
+		struct tow_quic_stream *stream = f->stream;
+		f->stream = NULL;
+		tow__udp_forward_start(&f->owner->udp, stream, header, service, &f->received);
+		forward_free(f);
 		return;
 	}
 	f->service = *service;
@@ -307,9 +314,25 @@ void tow__forward_accept(struct forwards *forwards, struct tow_quic_stream *stre
 	tow_timer_start_in(&f->timer, HEADER_TIMEOUT_NS);
 }
 
+size_t tow__forwards_active(const struct forwards *forwards)
+{
+	return forwards->active + forwards->udp.active;
+}
+
+void tow__forwards_drain(struct forwards *forwards)
+{
+	forwards->draining = 1;
+	tow__udp_forwards_drain(&forwards->udp);
+}
+
 void tow__forwards_init(struct forwards *f)
 {
 	struct tow_metrics *m = f->metrics;
+	f->udp.loop = f->loop;
+	f->udp.log = f->log;
+	f->udp.idle = f->idle;
+	f->udp.user = f->user;
+	tow__udp_forwards_init(&f->udp, m);
 	f->accepted =
 		tow_metrics_series(m, TOW_METRIC_COUNTER, "towonel_agent_streams_accepted_total",
 	                           NULL, "Visitor streams taken from edges.");
@@ -336,6 +359,7 @@ void tow__forwards_init(struct forwards *f)
 void tow__forwards_deinit(struct forwards *forwards)
 {
 	forwards->idle = NULL;
+	tow__udp_forwards_deinit(&forwards->udp);
 	while (forwards->first) {
 		struct forward *f = forwards->first;
 		if (f->state == PIPE)

@@ -7,9 +7,10 @@
  *
  *     HEADER ──► DIAL ──► PIPE ──► (gone)
  *
- * What the visitor sends before the origin answers waits here, bounded by the stream's flow
- * control: no credit is given before the pipe has the bytes. The accept byte goes back only when
- * the origin has been reached, so that the edge can still try another agent.
+ * That of a UDP session goes on in udp.h. What the visitor sends before the origin answers waits
+ * here, bounded by the stream's flow control: no credit is given before the pipe has the bytes. The
+ * accept byte goes back only when the origin has been reached, so that the edge can still try
+ * another agent.
  */
 
 #include <towonel/tunnel/log.h>
@@ -18,6 +19,7 @@
 #include <towonel/tunnel/quic.h>
 #include <towonel/wire/service.h>
 
+#include "forward/udp.h"
 #include "origin.h"
 
 struct forward;
@@ -31,11 +33,12 @@ struct forwards {
 	const struct tow_service_list
 		*services;        /* the present list; a reload points it elsewhere */
 	int draining;             /* new streams are refused */
-	void (*idle)(void *user); /* the last forward has ended; may be NULL */
+	void (*idle)(void *user); /* the last forward or UDP session has ended; may be NULL */
 	void *user;
 
 	struct forward *first;
 	size_t active;
+	struct udp_forwards udp;
 	struct origin_tls tls;
 	struct tow_log_gate gate;
 	struct tow_metric *accepted, *completed, *streams_active, *bytes_in, *bytes_out;
@@ -43,6 +46,10 @@ struct forwards {
 };
 
 void tow__forwards_init(struct forwards *forwards);
+/* Streams that are open. */
+size_t tow__forwards_active(const struct forwards *forwards);
+/* No new streams; UDP sessions do not wait for their idle timeout any more. */
+void tow__forwards_drain(struct forwards *forwards);
 /* Resets what is open. */
 void tow__forwards_deinit(struct forwards *forwards);
 /* Takes a stream that the edge has opened. */

@@ -23,5 +23,6 @@
 #include "tunnel/tcp.h"
 #include "tunnel/tls.h"
 #include "tunnel/udp.h"
+#include "tunnel/udp_flow.h"
 
 #endif

@@ -17,11 +17,12 @@ PROXY_SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 class ProxyHeader:
     """PROXY protocol v2, as far as an origin reads it."""
 
-    def __init__(self, sock):
+    def __init__(self, sock, transport=1):
         start = read_exactly(sock, 16)
         assert start[:12] == PROXY_SIGNATURE and start[12] == 0x21, start.hex()
         body = read_exactly(sock, struct.unpack(">H", start[14:])[0])
-        family, size = {0x11: (socket.AF_INET, 4), 0x21: (socket.AF_INET6, 16)}[start[13]]
+        family, size = {1: (socket.AF_INET, 4), 2: (socket.AF_INET6, 16)}[start[13] >> 4]
+        assert start[13] & 0xf == transport, start.hex()
         self.source = socket.inet_ntop(family, body[:size])
         self.destination = socket.inet_ntop(family, body[size:2 * size])
         self.source_port, self.destination_port = struct.unpack(">HH", body[2 * size:2 * size + 4])

@@ -108,7 +108,7 @@ class Agent:
 
     count = 0
 
-    def __init__(self, directory, token, services=None, tcp=None, host="127.0.0.1", **env):
+    def __init__(self, directory, token, services=None, tcp=None, udp=None, host="127.0.0.1", **env):
         Agent.count += 1
         self.health_port = free_port()
         self.log_path = os.path.join(str(directory), f"agent{Agent.count}.log")
@@ -122,6 +122,8 @@ class Agent:
                 services if isinstance(services, str) else json.dumps(services))
         if tcp is not None:
             self.env["TOWONEL_AGENT_TCP_SERVICES"] = tcp if isinstance(tcp, str) else json.dumps(tcp)
+        if udp is not None:
+            self.env["TOWONEL_AGENT_UDP_SERVICES"] = udp if isinstance(udp, str) else json.dumps(udp)
         self.env.update(env)
         self.process = None
 

@@ -37,6 +37,7 @@
 #define TOW_STREAMS_BY_AGENT 4      /* that it opens itself: the control stream */
 #define TOW_HANDSHAKES_PER_SECOND 200 /* that strangers may begin with an edge */
 #define TOW_DATAGRAM_MAX 65535
+#define TOW_UDP_STREAM_QUEUE_MAX 262144 /* framed datagrams that wait, of a session */
 #define TOW_UDP_PAYLOAD_MAX 65527       /* of UDP over IPv6 without extensions; IPv4's is 65507 */
 #define TOW_DATAGRAM_QUEUE_MS 50        /* DATAGRAM frames that wait are to leave in that time; */
 #define TOW_DATAGRAM_QUEUES_MIN 65536   /* so many bytes always may, */
@@ -65,6 +66,16 @@
 #define TOW_CERT_NAMES_MAX      65536 /* kept in memory */
 #define TOW_CERT_WAITS_MAX      4096  /* visitors that wait for one to be obtained */
 #define TOW_CERT_CHECK_EVERY_MS 1000  /* between two looks at a name's files */
+
+/* UDP sessions: an edge's; one costs a stream, and 500 bytes or so more */
+#define TOW_UDP_SESSIONS_MAX          65536
+#define TOW_UDP_SESSIONS_PER_LISTENER 16384
+#define TOW_UDP_SESSIONS_PER_ADDRESS  4096 /* of visitors: a resolver's queries, a NAT's hosts */
+#define TOW_UDP_SESSIONS_PER_SECOND   2000 /* that may begin, */
+#define TOW_UDP_SESSIONS_BURST        4000 /* after a quiet while so many at once */
+#define TOW_UDP_SOCKET_BUFFER         4194304 /* for what all visitors of a port send in a moment */
+#define TOW_UDP_SESSION_BUFFER        1048576 /* likewise for an origin's answers, at the agent */
+#define TOW_UDP_DRAIN_IDLE_MS         1000    /* a session so long silent ends with its agent */
 
 /* edge: agents */
 #define TOW_AGENT_HELLO_TIMEOUT_MS 10000

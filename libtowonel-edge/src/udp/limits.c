@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "limits.h"
+
+#include <towonel/tunnel/loop.h>
+#include <towonel/wire/limits.h>
+
+const char *tow__udp_refusal_name(enum udp_refusal refusal)
+{
+	static const char *const names[] = {
+#define UDP_REFUSAL_NAME(name, label) [name] = label,
+		UDP_REFUSAL_TABLE(UDP_REFUSAL_NAME)
+#undef UDP_REFUSAL_NAME
+	};
+
+	return names[refusal];
+}
+
+void tow__udp_limits_init(struct udp_limits *limits)
+{
+	*limits = (struct udp_limits){
+		.max = TOW_UDP_SESSIONS_MAX,
+		.per_listener = TOW_UDP_SESSIONS_PER_LISTENER,
+		.per_second = TOW_UDP_SESSIONS_PER_SECOND,
+		.burst = TOW_UDP_SESSIONS_BURST,
+	};
+	tow__source_limit_init(&limits->sources, TOW_UDP_SESSIONS_PER_ADDRESS);
+}
+
+void tow__udp_limits_deinit(struct udp_limits *limits)
+{
+	tow__source_limit_deinit(&limits->sources);
+}
+
+/* Each session that begins moves the time at which the bucket is full by the time that one takes to
+ * come back; a bucket that is full in less than a burst's time has one to give. */
+static int take_token(struct udp_limits *limits, uint64_t now_ns)
+{
+	uint64_t each_ns = TOW_NSEC_PER_SEC / limits->per_second;
+	uint64_t full_at_ns = limits->full_at_ns > now_ns ? limits->full_at_ns : now_ns;
+
+	if (full_at_ns + each_ns - now_ns > each_ns * limits->burst)
+		return TOW_ELIMIT;
+	limits->full_at_ns = full_at_ns + each_ns;
+	return 0;
+}
+
+int tow__udp_limits_enter(struct udp_limits *limits, const struct tow_addr *from,
+                          size_t on_listener, uint64_t now_ns, enum udp_refusal *why)
+{
+	int rc;
+
+	*why = UDP_REFUSED_LIMIT;
+	if (limits->count >= limits->max)
+		return TOW_ELIMIT;
+	*why = UDP_REFUSED_LISTENER_LIMIT;
+	if (on_listener >= limits->per_listener)
+		return TOW_ELIMIT;
+	*why = UDP_REFUSED_RATE;
+	if (take_token(limits, now_ns) != 0)
+		return TOW_ELIMIT;
+	rc = tow__source_limit_enter(&limits->sources, from);
+	*why = rc == TOW_ELIMIT ? UDP_REFUSED_ADDRESS_LIMIT : UDP_REFUSED_INTERNAL;
+	if (rc != 0)
+		return TOW_ELIMIT;
+	limits->count++;
+	return 0;
+}
+
+void tow__udp_limits_leave(struct udp_limits *limits, const struct tow_addr *from)
+{
+	limits->count--;
+	tow__source_limit_leave(&limits->sources, from);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TOW_EDGE_UDP_LIMITS_H
+#define TOW_EDGE_UDP_LIMITS_H
+
+/*
+ * Who may begin a UDP session. A datagram's source is as its sender likes, so a session is cheap to
+ * ask for and not so cheap to have: there may be so many in all, on one listener, from one address
+ * (an IPv6 /64 counts as one), and so many may begin in a second. Past a limit new ones are
+ * refused; those that are there go on.
+ */
+
+#include "../source_limit.h"
+
+#define UDP_REFUSAL_TABLE(X)                                                                       \
+	X(UDP_REFUSED_LIMIT, "limit")                                                              \
+	X(UDP_REFUSED_LISTENER_LIMIT, "listener_limit")                                            \
+	X(UDP_REFUSED_ADDRESS_LIMIT, "address_limit")                                              \
+	X(UDP_REFUSED_RATE, "rate")                                                                \
+	X(UDP_REFUSED_NO_ROUTE, "no_route")                                                        \
+	X(UDP_REFUSED_NO_AGENT, "no_agent")           /* none with a tunnel has the service */     \
+	X(UDP_REFUSED_ORIGIN, "origin")               /* every agent tried said no */              \
+	X(UDP_REFUSED_AGENT_TIMEOUT, "agent_timeout") /* the last one tried said nothing */        \
+	X(UDP_REFUSED_INTERNAL, "internal")
+
+enum udp_refusal {
+#define UDP_REFUSAL_ENUM(name, label) name,
+	UDP_REFUSAL_TABLE(UDP_REFUSAL_ENUM)
+#undef UDP_REFUSAL_ENUM
+		UDP_REFUSAL_COUNT,
+};
+
+struct udp_limits {
+	size_t max, per_listener;
+	unsigned per_second, burst;
+	struct source_limit sources;
+	size_t count;
+	uint64_t full_at_ns; /* when as many may begin as a burst is */
+};
+
+void tow__udp_limits_init(struct udp_limits *limits);
+void tow__udp_limits_deinit(struct udp_limits *limits);
+/* Counts one more, on a listener that has on_listener. Returns 0; TOW_ELIMIT and *why. */
+int tow__udp_limits_enter(struct udp_limits *limits, const struct tow_addr *from,
+                          size_t on_listener, uint64_t now_ns, enum udp_refusal *why);
+void tow__udp_limits_leave(struct udp_limits *limits, const struct tow_addr *from);
+
+const char *tow__udp_refusal_name(enum udp_refusal refusal);
+
+#endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TOW_EDGE_UDP_LISTENER_H
+#define TOW_EDGE_UDP_LISTENER_H
+
+/*
+ * The socket of a UDP port, and the sessions that it brings: one for each address and port of a
+ * visitor and each address of ours that it writes to, so that answers leave from that one.
+ */
+
+#include <towonel/wire/addr.h>
+#include <towonel/wire/error.h>
+
+struct udp_listener;
+struct worker;
+
+/* Returns 0; TOW_EADDRINUSE, TOW_EDENIED, TOW_EIO, TOW_ENOMEM. */
+int tow__udp_listener_new(struct worker *w, const struct tow_addr *addr, int dual_stack,
+                          struct udp_listener **out, struct tow_error *err);
+void tow__udp_listener_free(struct udp_listener *listener); /* and ends its sessions */
+
+#endif

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * A visitor's UDP session:
+ *
+ *     DIAL ── accepted ──► OPEN ──► (gone)      no datagram for the service's idle timeout, or the
+ *     │  ▲ '─ next agent                        agent's stream is over
+ *     └──┴──► (gone)                            no agent left, or none that answers
+ *
+ * What comes before an agent has accepted is framed on its stream, and kept for the next one as far
+ * as TOW_REPLAY_MAX goes; then it is dropped. A session that is gone begins anew with the visitor's
+ * next datagram: that is how it gets over an agent that goes away.
+ */
+
+#include "session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <towonel/wire/proxy_header.h>
+#include <towonel/wire/udp_frame.h>
+#include "../agent_session.h"
+#include "../dial.h"
+#include "../worker.h"
+
+/* What is only needed in DIAL. */
+struct udp_opening {
+	struct dial dial;
+	size_t header_len;
+	size_t datagrams; /* that wait */
+};
+
+static struct worker *worker_of(const struct udp_session *s)
+{
+	return s->listener->worker;
+}
+
+static void drop(struct worker *w, enum udp_drop why)
+{
+	tow_metric_inc(w->metrics.udp_dropped[why]);
+}
+
+/* --- the table --- */
+
+static unsigned hash_of(const struct worker *w, const uint8_t key[UDP_KEY_SIZE])
+{
+	uint8_t out[crypto_shorthash_BYTES];
+	unsigned value;
+
+	crypto_shorthash(out, key, UDP_KEY_SIZE, w->udp.sources.hash_key);
+	memcpy(&value, out, sizeof(value));
+	return value;
+}
+
+struct udp_session *tow__udp_session_find(const struct udp_listener *listener,
+                                          const uint8_t key[UDP_KEY_SIZE])
+{
+	struct udp_session *session;
+
+	HASH_FIND_BYHASHVALUE(hh, listener->sessions, key, UDP_KEY_SIZE,
+	                      hash_of(listener->worker, key), session);
+	return session;
+}
+
+void tow__udp_session_end(struct udp_session *s, uint64_t code)
+{
+	struct udp_listener *listener = s->listener;
+	struct worker *w = listener->worker;
+
+	tow_log_debug(w->log, "UDP session is over", tow_f_hex("id", s->id, sizeof(s->id)),
+	              tow_f_str("reason", tow_tunnel_error_name(code)));
+	if (s->opening != NULL) {
+		tow__dial_deinit(&s->opening->dial, code);
+		free(s->opening);
+	}
+	if (s->flow.stream != NULL)
+		tow_quic_stream_abandon(s->flow.stream, code);
+	tow_udp_flow_deinit(&s->flow);
+	if (s->agent != NULL)
+		tow__agent_session_release(s->agent);
+	tow_timer_stop(&s->timer);
+	HASH_DEL(listener->sessions, s);
+	if (listener->last == s)
+		listener->last = NULL;
+	tow__udp_limits_leave(&w->udp, &s->remote);
+	tow_metric_dec(w->metrics.udp_sessions);
+	free(s);
+}
+
+/* --- refusals --- */
+
+static void note_refusal(struct worker *w, enum udp_refusal why, const struct tow_addr *from,
+                         uint16_t port, uint64_t detail)
+{
+	uint64_t suppressed;
+
+	tow_metric_inc(w->metrics.udp_refused[why]);
+	if (tow_log_gate_open(&w->udp_gate, tow_loop_now_ns(w->loop), &suppressed))
+		tow_log_warn(w->log, "UDP session refused",
+		             tow_f_str("reason", tow__udp_refusal_name(why)),
+		             tow_f_str("detail", tow_tunnel_error_name(detail)),
+		             tow_f_addr("from", from), tow_f_uint("port", port),
+		             tow_f_uint("more", suppressed));
+}
+
+static void refuse(struct udp_session *s, enum udp_refusal why)
+{
+	struct worker *w = worker_of(s);
+
+	note_refusal(w, why, &s->remote, s->listener->port, s->opening->dial.failure);
+	tow_metric_add(w->metrics.udp_dropped[UDP_DROP_REFUSED], (int64_t)s->opening->datagrams);
+	tow__udp_session_end(s, TOW_TUNNEL_OK);
+}
+
+/* --- OPEN --- */
+
+static void to_visitor(void *user, struct tow_slice payload)
+{
+	struct udp_session *s = user;
+	struct worker *w = worker_of(s);
+
+	s->active_ns = tow_loop_now_ns(w->loop);
+	tow_metric_inc(w->metrics.udp_datagrams_out);
+	tow_metric_add(w->metrics.udp_bytes_out, (int64_t)payload.len);
+	tow_udp_queue(s->listener->socket, &s->remote, &s->local, payload);
+}
+
+static void on_data(void *user, struct tow_slice bytes, int fin)
+{
+	struct udp_session *s = user;
+	int rc;
+
+	tow_quic_stream_consume(s->flow.stream, bytes.len);
+	rc = tow_udp_flow_read(&s->flow, bytes, to_visitor, s);
+	if (rc != 0 || fin)
+		tow__udp_session_end(s, rc != 0 ? TOW_TUNNEL_INTERNAL : TOW_TUNNEL_OK);
+}
+
+static void on_over(void *user, uint64_t code)
+{
+	tow__udp_session_end(user, code);
+}
+
+static void on_closed(void *user)
+{
+	struct udp_session *s = user;
+
+	s->flow.stream = NULL;
+	tow__udp_session_end(s, TOW_TUNNEL_OK);
+}
+
+static const struct tow_quic_stream_events stream_events = {
+	.data = on_data,
+	.reset = on_over,
+	.stopped = on_over,
+	.datagram = to_visitor,
+	.closed = on_closed,
+};
+
+static void open_session(struct udp_session *s)
+{
+	struct udp_opening *o = s->opening;
+	struct dial *d = &o->dial;
+	struct tow_slice reply = tow_buf_peek(&d->reply);
+	int rc;
+
+	s->agent = d->agent;
+	s->flow.stream = d->stream;
+	d->agent = NULL;
+	d->stream = NULL;
+	s->opening = NULL;
+	tow_quic_stream_set_events(s->flow.stream, &stream_events, s);
+	tow_quic_stream_consume(s->flow.stream, reply.len);
+	rc = tow_udp_flow_read(&s->flow, reply, to_visitor, s);
+	if (rc == 0 && !d->reply_finished && !d->stopped)
+		rc = tow_timer_start_in(&s->timer, s->idle_ns);
+	else
+		rc = TOW_ECLOSED;
+	tow__dial_deinit(d, TOW_TUNNEL_OK);
+	free(o);
+	if (rc != 0)
+		tow__udp_session_end(s, TOW_TUNNEL_OK);
+}
+
+/* --- DIAL --- */
+
+static void next_agent(struct udp_session *s)
+{
+	struct worker *w = worker_of(s);
+	struct dial *d = &s->opening->dial;
+
+	if (tow__dial_next(d) != 0)
+		refuse(s, d->state != DIAL_FAILED
+		                  ? (d->blocked ? UDP_REFUSED_LIMIT : UDP_REFUSED_NO_AGENT)
+		          : d->failure == TOW_TUNNEL_IDLE ? UDP_REFUSED_AGENT_TIMEOUT
+		                                          : UDP_REFUSED_ORIGIN);
+	else if (tow_timer_start_in(&s->timer, w->timing.dial_ns) != 0)
+		refuse(s, UDP_REFUSED_INTERNAL);
+}
+
+static void on_dial_changed(void *user)
+{
+	struct udp_session *s = user;
+
+	if (s->opening->dial.state == DIAL_ACCEPTED)
+		open_session(s);
+	else if (s->opening->dial.state == DIAL_FAILED)
+		next_agent(s);
+}
+
+static void on_timer(void *user)
+{
+	struct udp_session *s = user;
+	uint64_t now = tow_loop_now_ns(worker_of(s)->loop);
+
+	if (s->opening != NULL) {
+		tow__agent_session_doubt(s->opening->dial.agent);
+		tow__dial_fail(&s->opening->dial, TOW_TUNNEL_IDLE);
+		next_agent(s);
+	} else if (now - s->active_ns >= s->idle_ns ||
+	           tow_timer_start(&s->timer, s->active_ns + s->idle_ns) != 0) {
+		tow__udp_session_end(s, TOW_TUNNEL_IDLE);
+	}
+}
+
+/* The frames come after the header. */
+static int write_header(struct udp_session *s)
+{
+	struct dial *d = &s->opening->dial;
+	const struct tow_proxy_header header = {
+		.command = TOW_PROXY_PROXY,
+		.transport = TOW_PROXY_DGRAM,
+		.source = s->remote,
+		.destination = s->local,
+		.authority = tow_slice_of(d->authority),
+		.unique_id = tow_slice_make(s->id, sizeof(s->id)),
+	};
+	uint8_t text[TOW_PROXY_HEADER_MAX];
+	int len = tow_proxy_header_write(&header, 0, text, sizeof(text));
+
+	if (len < 0)
+		return len;
+	s->opening->header_len = (size_t)len;
+	return tow_buf_append(&d->bytes, text, (size_t)len);
+}
+
+static void keep(struct udp_session *s, struct tow_slice payload)
+{
+	struct udp_opening *o = s->opening;
+	size_t frames = tow_buf_len(&o->dial.bytes) - o->header_len;
+
+	if (frames + TOW_UDP_FRAME_HEADER_SIZE + payload.len > TOW_REPLAY_MAX ||
+	    tow_udp_frame_append(&o->dial.bytes, payload) != 0)
+		drop(worker_of(s), UDP_DROP_REPLAY_FULL);
+	else
+		o->datagrams++;
+}
+
+void tow__udp_session_receive(struct udp_session *s, struct tow_slice payload)
+{
+	struct worker *w = worker_of(s);
+	int rc;
+
+	s->active_ns = tow_loop_now_ns(w->loop);
+	if (s->opening != NULL) {
+		keep(s, payload);
+		if (tow__dial_send(&s->opening->dial) != 0)
+			refuse(s, UDP_REFUSED_INTERNAL);
+		return;
+	}
+	rc = tow_udp_flow_send(&s->flow, payload);
+	if (rc == 0)
+		return;
+	drop(w, rc == TOW_BLOCKED ? UDP_DROP_TUNNEL_FULL : UDP_DROP_UNSENT);
+	if (rc != TOW_BLOCKED)
+		tow__udp_session_end(s, TOW_TUNNEL_INTERNAL);
+}
+
+static struct udp_session *session_new(struct udp_listener *listener,
+                                       const uint8_t key[UDP_KEY_SIZE],
+                                       const struct tow_udp_packet *packet)
+{
+	struct worker *w = listener->worker;
+	struct udp_session *s = calloc(1, sizeof(*s));
+
+	if (s == NULL)
+		return NULL;
+	s->opening = calloc(1, sizeof(*s->opening));
+	memcpy(s->key, key, UDP_KEY_SIZE);
+	if (s->opening != NULL)
+		HASH_ADD_BYHASHVALUE(hh, listener->sessions, key, UDP_KEY_SIZE, hash_of(w, key), s);
+	if (s->hh.tbl == NULL) {
+		free(s->opening);
+		free(s);
+		return NULL;
+	}
+	s->listener = listener;
+	s->remote = packet->remote;
+	s->local = packet->local;
+	s->active_ns = tow_loop_now_ns(w->loop);
+	tow_random(s->id, sizeof(s->id));
+	tow_timer_init(&s->timer, w->loop, on_timer, s);
+	s->opening->dial.worker = w;
+	s->opening->dial.changed = on_dial_changed;
+	s->opening->dial.datagram = to_visitor;
+	s->opening->dial.user = s;
+	tow__dial_init(&s->opening->dial);
+	tow_metric_inc(w->metrics.udp_sessions);
+	tow_metric_inc(w->metrics.udp_sessions_total);
+	return s;
+}
+
+void tow__udp_session_begin(struct udp_listener *listener, const uint8_t key[UDP_KEY_SIZE],
+                            const struct tow_udp_packet *packet)
+{
+	struct worker *w = listener->worker;
+	const struct tow_route_port *route =
+		tow_route_lookup_port(w->table, TOW_PROTOCOL_UDP, listener->port);
+	enum udp_refusal why = UDP_REFUSED_NO_ROUTE;
+	struct udp_session *s = NULL;
+	struct dial *d;
+
+	if (route != NULL &&
+	    tow__udp_limits_enter(&w->udp, &packet->remote, HASH_COUNT(listener->sessions),
+	                          tow_loop_now_ns(w->loop), &why) == 0) {
+		s = session_new(listener, key, packet);
+		if (s == NULL) {
+			tow__udp_limits_leave(&w->udp, &packet->remote);
+			why = UDP_REFUSED_INTERNAL;
+		}
+	}
+	if (s == NULL) {
+		drop(w, UDP_DROP_REFUSED);
+		note_refusal(w, why, &packet->remote, listener->port, TOW_TUNNEL_OK);
+		return;
+	}
+	d = &s->opening->dial;
+	d->tenant = route->tenant_id;
+	snprintf(d->authority, sizeof(d->authority), "udp:%s", route->service);
+	s->idle_ns = route->idle_timeout_secs * w->timing.udp_idle_second_ns;
+	tow_log_debug(w->log, "UDP session", tow_f_hex("id", s->id, sizeof(s->id)),
+	              tow_f_addr("from", &s->remote), tow_f_str("name", d->authority));
+	if (write_header(s) != 0) {
+		refuse(s, UDP_REFUSED_INTERNAL);
+		return;
+	}
+	keep(s, packet->bytes);
+	next_agent(s);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TOW_EDGE_UDP_SESSION_H
+#define TOW_EDGE_UDP_SESSION_H
+
+#include <towonel/tunnel/udp.h>
+#include <towonel/tunnel/udp_flow.h>
+#include <towonel/wire/limits.h>
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+#define UDP_KEY_SIZE 35 /* family, port and address of the visitor, address of ours */
+
+struct agent_session;
+struct udp_opening;
+struct udp_session;
+struct worker;
+
+struct udp_listener {
+	struct worker *worker;
+	uint16_t port;
+	struct tow_udp_socket *socket;
+	struct udp_session *sessions; /* by key */
+	struct udp_session *last;     /* that was asked for; NULL: none */
+};
+
+struct udp_session {
+	struct udp_listener *listener;
+	UT_hash_handle hh;
+	uint8_t key[UDP_KEY_SIZE];
+	struct tow_addr remote, local;
+	struct udp_opening *opening; /* NULL when an agent has accepted */
+	struct agent_session *agent;
+	struct tow_udp_flow flow;
+	struct tow_timer timer;
+	uint64_t idle_ns, active_ns;
+	uint8_t id[TOW_UNIQUE_ID_SIZE];
+};
+
+/* NULL: there is none. */
+struct udp_session *tow__udp_session_find(const struct udp_listener *listener,
+                                          const uint8_t key[UDP_KEY_SIZE]);
+/* For the first datagram of a visitor, unless a limit forbids. */
+void tow__udp_session_begin(struct udp_listener *listener, const uint8_t key[UDP_KEY_SIZE],
+                            const struct tow_udp_packet *packet);
+/* One from the visitor. The session may be gone afterwards. */
+void tow__udp_session_receive(struct udp_session *session, struct tow_slice payload);
+void tow__udp_session_end(struct udp_session *session, uint64_t code);
+
+#endif
