@@ -10,7 +10,8 @@
  *
  * - A descriptor is entered for reading at once, as nearly all will be read first.
  * - Interest in reading is withdrawn only when the kernel reports something that nobody wants: a
- *   pipe that pauses for a moment pays nothing.
+ *   pipe that pauses for a moment pays nothing. But at its end a descriptor is ready for ever: as
+ *   soon as nobody wants it, its entry goes.
  * - A watcher that goes leaves its entry: it ends with the descriptor, which is mostly closed right
  *   afterwards. If it is not, its next event removes the entry, or the next watcher takes it over.
  */
@@ -19,7 +20,8 @@ struct tow_io {
 	struct tow_loop *loop;
 	int fd;
 	int wanted;    /* by the owner: TOW_IO_* */
-	uint32_t told; /* what the kernel knows: EPOLL* */
+	uint32_t told; /* what the kernel knows: EPOLL*; 0: nothing of this descriptor */
+	int ended;     /* an end or an error has been reported, and will be again */
 	void (*ready)(void *user, int events);
 	void *user;
 };
@@ -27,7 +29,7 @@ struct tow_io {
 static uint32_t epoll_events(int wanted)
 {
 	/* Errors are always reported; for one who wants nothing once will do. */
-	return wanted ? (wanted & TOW_IO_READ ? (uint32_t)EPOLLIN : 0) |
+	return wanted ? (wanted & TOW_IO_READ ? (uint32_t)(EPOLLIN | EPOLLRDHUP) : 0) |
 	                        (wanted & TOW_IO_WRITE ? (uint32_t)EPOLLOUT : 0)
 	              : (uint32_t)EPOLLONESHOT;
 }
@@ -70,8 +72,8 @@ struct tow_io *tow_io_new(struct tow_loop *loop, int fd, void (*ready)(void *use
 	if (!io)
 		return NULL;
 	*io = (struct tow_io){ .loop = loop, .fd = fd, .ready = ready, .user = user };
-	if (tell(io, EPOLL_CTL_ADD, EPOLLIN) &&
-	    (errno != EEXIST || tell(io, EPOLL_CTL_MOD, EPOLLIN))) {
+	if (tell(io, EPOLL_CTL_ADD, epoll_events(TOW_IO_READ)) &&
+	    (errno != EEXIST || tell(io, EPOLL_CTL_MOD, epoll_events(TOW_IO_READ)))) {
 		free(io);
 		return NULL;
 	}
@@ -80,14 +82,32 @@ struct tow_io *tow_io_new(struct tow_loop *loop, int fd, void (*ready)(void *use
 	return io;
 }
 
+static void forget(struct tow_loop *loop, int fd)
+{
+	epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+}
+
+/* The kernel is to report no more than what is wanted. */
+static void withdraw(struct tow_io *io)
+{
+	if (io->wanted || !io->ended) {
+		tell(io, EPOLL_CTL_MOD, epoll_events(io->wanted));
+		return;
+	}
+	forget(io->loop, io->fd);
+	io->told = 0;
+}
+
 void tow_io_watch(struct tow_io *io, int events)
 {
 	uint32_t wants = epoll_events(events);
 
 	io->wanted = events & (TOW_IO_READ | TOW_IO_WRITE);
+	if (io->wanted && wants & ~io->told)
+		tell(io, io->told ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, wants);
 	/* A socket is nearly always writable: that interest goes at once. */
-	if ((io->wanted && wants & ~io->told) || io->told & ~wants & EPOLLOUT)
-		tell(io, EPOLL_CTL_MOD, wants);
+	else if (io->told & ~wants & EPOLLOUT || (!io->wanted && io->ended && io->told))
+		withdraw(io);
 }
 
 void tow_io_hand_over(struct tow_io *io, void (*ready)(void *user, int events), void *user)
@@ -121,9 +141,11 @@ void tow__io_event(struct tow_loop *loop, const struct epoll_event *event)
 	if (!event->events)
 		return;
 	if (!io) {
-		epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, event->data.fd, NULL);
+		forget(loop, event->data.fd);
 		return;
 	}
+	if (event->events & (EPOLLRDHUP | EPOLLERR | EPOLLHUP))
+		io->ended = 1;
 	if (event->events & EPOLLIN)
 		events |= TOW_IO_READ;
 	if (event->events & EPOLLOUT)
@@ -133,9 +155,13 @@ void tow__io_event(struct tow_loop *loop, const struct epoll_event *event)
 	events &= io->wanted;
 	if (!events) {
 		/* Said again, it would be reported again. */
-		if (io->told != epoll_events(io->wanted))
-			tell(io, EPOLL_CTL_MOD, epoll_events(io->wanted));
+		if (io->ended || io->told != epoll_events(io->wanted))
+			withdraw(io);
 		return;
 	}
-	io->ready(io->user, event->events & EPOLLERR ? events | TOW_IO_ERROR : events);
+	if (event->events & EPOLLERR)
+		events |= TOW_IO_ERROR;
+	if (event->events & EPOLLRDHUP && events & TOW_IO_READ)
+		events |= TOW_IO_HANGUP;
+	io->ready(io->user, events);
 }

@@ -183,7 +183,7 @@ static int prepare_to_sleep(struct tow_loop *loop)
 
 	tow__timers_arm(loop);
 	/* libuv tells the kernel of what it watches when it runs, and not before. */
-	if (loop->tasks || loop->uv_touched)
+	if (tow__tasks_wait(loop) || loop->uv_touched)
 		return 0;
 	timeout_ms = uv_backend_timeout(&loop->uv);
 	if (timeout_ms <= 0)

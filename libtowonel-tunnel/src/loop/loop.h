@@ -16,6 +16,10 @@ struct posted {
 	struct posted *next;
 };
 
+struct tow__tasks {
+	struct tow_task *first, **end;
+};
+
 struct tow_loop {
 	int epoll_fd;
 	struct tow_io **ios; /* by descriptor */
@@ -32,7 +36,7 @@ struct tow_loop {
 	int turning;     /* inside a turn */
 	uint64_t now_ns; /* 0: to be read */
 
-	struct tow_task *tasks, **tasks_end;
+	struct tow__tasks tasks, last_tasks;
 	struct tow_task *round; /* of tasks that are being run */
 
 	struct tow_timer **heap; /* a binary heap by deadline */
@@ -61,6 +65,7 @@ void tow__spare_deinit(struct tow_loop *loop);
 void tow__tasks_init(struct tow_loop *loop);
 /* Runs tasks until there are none or there seems no end. Returns 1 when some are left. */
 int tow__tasks_run(struct tow_loop *loop);
+int tow__tasks_wait(const struct tow_loop *loop); /* there are some */
 
 /* Tells the watcher of what epoll has reported. */
 void tow__io_event(struct tow_loop *loop, const struct epoll_event *event);

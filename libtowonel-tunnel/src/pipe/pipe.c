@@ -63,6 +63,7 @@ struct tow_pipe {
 	uint64_t active_ns; /* when a byte moved last */
 	uint64_t read_ns;   /* when one was read from the socket */
 	int broken;         /* the socket has been reset: its end is no FIN */
+	int hung_up;        /* the socket's end comes after what there is to read */
 	struct tow_metric *to_stream_metric, *to_socket_metric;
 	struct tow_pipe_result result;
 	int over;
@@ -290,8 +291,9 @@ static void fill_stream(struct tow_pipe *pipe)
 			no_more_to_read(pipe, status);
 			return;
 		}
-		/* A short read has drained the socket; asking again would only confirm it. */
-		if (!pipe->tls && n < cap) {
+		/* A short read has drained the socket; asking again would only confirm it, or
+		 * bring the end that is known to be there. */
+		if (!pipe->tls && n < cap && !pipe->hung_up) {
 			pipe->read_waits = TOW_IO_READ;
 			return;
 		}
@@ -496,6 +498,8 @@ static void on_ready(void *user, int events)
 	struct tow_pipe *pipe = user;
 	int writes = pipe->write_waits, reads = pipe->read_waits;
 
+	if (events & TOW_IO_HANGUP)
+		pipe->hung_up = 1;
 	if (events & TOW_IO_ERROR)
 		events |= writes | reads;
 	if (events & writes)

@@ -223,6 +223,29 @@ static void a_task_may_cancel_others_of_its_round(void **state)
 	assert_string_equal(order, "12");
 }
 
+static void a_last_task_runs_after_all_others(void **state)
+{
+	struct mark last = { .name = 'l' };
+
+	(void)state;
+	forget_order();
+	tow_task_init_last(&last.task, loop, on_mark, &last);
+	tow_task_init(&first.task, loop, schedule_more, &first);
+	tow_task_init(&second.task, loop, on_mark, &second);
+	tow_task_init(&third.task, loop, on_mark, &third);
+	tow_task_schedule(&last.task);
+	tow_task_schedule(&first.task);
+	tow_loop_run(loop);
+	assert_string_equal(order, "121l");
+	forget_order();
+	tow_task_schedule(&last.task);
+	tow_task_schedule(&second.task);
+	tow_task_cancel(&last.task);
+	tow_loop_post(loop, stop, NULL);
+	tow_loop_run(loop);
+	assert_string_equal(order, "2");
+}
+
 static void on_endless(void *user)
 {
 	(void)user;
@@ -230,7 +253,7 @@ static void on_endless(void *user)
 	tow_task_schedule(&first.task);
 }
 
-static void an_endless_task_does_not_starve_timers(void **state)
+static void an_endless_task_does_not_starve_others(void **state)
 {
 	struct tow_timer end;
 
@@ -240,8 +263,12 @@ static void an_endless_task_does_not_starve_timers(void **state)
 	tow_task_schedule(&first.task);
 	tow_timer_init(&end, loop, stop, NULL);
 	assert_int_equal(tow_timer_start_in(&end, 2 * MS), 0);
+	forget_order();
+	tow_task_init_last(&second.task, loop, on_mark, &second);
+	tow_task_schedule(&second.task);
 	tow_loop_run(loop);
 	assert_true(ticks > 16);
+	assert_string_equal(order, "2"); /* nor the last */
 	tow_task_cancel(&first.task);
 }
 
@@ -345,6 +372,54 @@ static void errors_are_reported_as_readiness(void **state)
 	assert_int_equal(count, 3);
 	close(fds[0]);
 	close(listener);
+}
+
+/* As a host sees it: the loop has nothing to do. */
+static int is_quiet(void)
+{
+	struct pollfd host = { .fd = tow_loop_fd(loop), .events = POLLIN };
+
+	tow_loop_dispatch(loop);
+	tow_loop_dispatch(loop);
+	return poll(&host, 1, 0) == 0;
+}
+
+static void on_end(void *user, int events)
+{
+	int *said = user;
+
+	*said = events;
+	tow_io_watch(io, 0);
+}
+
+static void the_end_is_told_with_the_last_bytes(void **state)
+{
+	int said = 0;
+	char byte;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	io = tow_io_new(loop, fds[0], on_end, &said);
+	tow_io_watch(io, TOW_IO_READ);
+	assert_int_equal(write(fds[1], "x", 1), 1);
+	tow_loop_dispatch(loop);
+	assert_int_equal(said, TOW_IO_READ);
+	assert_int_equal(shutdown(fds[1], SHUT_WR), 0);
+	tow_io_watch(io, TOW_IO_READ);
+	tow_loop_dispatch(loop);
+	assert_int_equal(said, TOW_IO_READ | TOW_IO_HANGUP);
+	/* The descriptor stays ready, but nobody wants to know. */
+	assert_true(is_quiet());
+	close(fds[1]);
+	assert_true(is_quiet());
+	tow_io_watch(io, TOW_IO_READ);
+	said = 0;
+	tow_loop_dispatch(loop);
+	assert_true(said & TOW_IO_READ);
+	assert_int_equal(read(fds[0], &byte, 1), 1);
+	assert_int_equal(read(fds[0], &byte, 1), 0);
+	tow_io_free(io);
+	close(fds[0]);
 }
 
 static void *post_from_thread(void *arg)
@@ -464,10 +539,12 @@ int main(void)
 		LOOP_TEST(a_timer_may_free_what_it_lives_in),
 		LOOP_TEST(tasks_run_once_and_may_schedule),
 		LOOP_TEST(a_task_may_cancel_others_of_its_round),
-		LOOP_TEST(an_endless_task_does_not_starve_timers),
+		LOOP_TEST(a_last_task_runs_after_all_others),
+		LOOP_TEST(an_endless_task_does_not_starve_others),
 		LOOP_TEST(a_watcher_reports_and_lets_go_at_once),
 		LOOP_TEST(a_paused_watcher_is_quiet),
 		LOOP_TEST(errors_are_reported_as_readiness),
+		LOOP_TEST(the_end_is_told_with_the_last_bytes),
 		LOOP_TEST(posts_arrive_in_order),
 		LOOP_TEST(a_post_left_over_runs_when_the_loop_is_freed),
 		LOOP_TEST(work_is_done_elsewhere),

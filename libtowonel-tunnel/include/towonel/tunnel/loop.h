@@ -20,9 +20,9 @@ extern "C" {
 struct tow_loop;
 struct uv_loop_s;
 
-#define TOW_NSEC_PER_SEC 1000000000ULL
+#define TOW_NSEC_PER_SEC  1000000000ULL
 #define TOW_NSEC_PER_MSEC 1000000ULL
-#define TOW_NEVER UINT64_MAX
+#define TOW_NEVER         UINT64_MAX
 
 struct tow_loop *tow_loop_new(void); /* NULL: out of memory or descriptors */
 /* Runs what is still closing, then frees. All owners of handles have let go before. */
@@ -53,15 +53,18 @@ int tow_loop_post(struct tow_loop *loop, void (*fn)(void *user), void *user);
 
 /* A task: scheduled any number of times in a turn, it runs once, after the turn's events and before
  * the loop sleeps. A task scheduled by a task runs in the same turn, with a bound against endless
- * turns. */
+ * turns. A last task waits until no other is left: for what is best done once for all of them. */
 struct tow_task {
 	struct tow_loop *loop;
 	void (*run)(void *user);
 	void *user;
+	int last;
 	struct tow_task *next, **link; /* NULL link: not scheduled */
 };
 void tow_task_init(struct tow_task *task, struct tow_loop *loop, void (*run)(void *user),
                    void *user);
+void tow_task_init_last(struct tow_task *task, struct tow_loop *loop, void (*run)(void *user),
+                        void *user);
 void tow_task_schedule(struct tow_task *task);
 void tow_task_cancel(struct tow_task *task); /* nothing when not scheduled */
 
@@ -86,6 +89,8 @@ enum {
 	TOW_IO_READ = 1,
 	TOW_IO_WRITE = 2,
 	TOW_IO_ERROR = 4, /* only reported, together with READ and WRITE as watched */
+	TOW_IO_HANGUP =
+		8, /* only reported, together with READ: after what is there comes the end */
 };
 struct tow_io;
 struct tow_io *tow_io_new(struct tow_loop *loop, int fd, void (*ready)(void *user, int events),
