@@ -148,8 +148,9 @@ static void dialled(void *user, int status, int fd, struct tow_tls *tls,
 		.done = piped,
 		.user = f,
 	};
-	/* A stream that takes no more bytes is about to say so to the pipe. */
-	(void)tow_quic_stream_write(f->stream, (struct tow_slice){ &accepted, 1 });
+	/* The origin's first bytes may take it along. A stream that takes no more bytes is about to
+	 * say so to the pipe. */
+	(void)tow_quic_stream_write_unhurried(f->stream, (struct tow_slice){ &accepted, 1 });
 	memset(&f->received, 0, sizeof f->received);
 	f->stream = NULL;
 	f->state = PIPE;

@@ -223,6 +223,11 @@ void tow__quic_conn_receive(struct tow_quic_conn *conn, const struct tow_addr *l
 	tow__quic_conn_settle(conn);
 }
 
+int tow__quic_conn_has_more(const struct tow_quic_conn *conn)
+{
+	return (conn->ready && !conn->unhurried) || conn->datagram_streams;
+}
+
 uint64_t tow__quic_conn_deadline(const struct tow_quic_conn *conn)
 {
 	return conn->state >= TOW__QUIC_ENDING ? TOW_NEVER : ngtcp2_conn_get_expiry2(conn->quic);
@@ -352,19 +357,20 @@ int tow__quic_conn_write(struct tow_quic_conn *conn, uint8_t *buf, uint64_t now_
 	ngtcp2_path_storage storage;
 	ngtcp2_pkt_info info = { 0 };
 	ngtcp2_ssize n;
-	size_t packets, segment = 0;
+	size_t packets, max, segment = 0;
 
 	if (conn->state >= TOW__QUIC_ENDING || conn->inside)
 		return 0;
 	if (conn->migrating)
 		start_migration(conn, now_ns);
-	packets = ngtcp2_conn_get_send_quantum2(conn->quic) /
-	          ngtcp2_conn_get_path_max_tx_udp_payload_size2(conn->quic);
+	max = ngtcp2_conn_get_path_max_tx_udp_payload_size2(conn->quic);
+	packets = ngtcp2_conn_get_send_quantum2(conn->quic) / max;
 	if (packets < 1)
 		packets = 1;
 	if (packets > TOW__QUIC_SEGMENTS_MAX)
 		packets = TOW__QUIC_SEGMENTS_MAX;
 	ngtcp2_path_storage_zero(&storage);
+	conn->unhurried = 0;
 	conn->inside = 1;
 	n = ngtcp2_conn_write_aggregate_pkt2(conn->quic, &storage.path, &info, buf,
 	                                     TOW__QUIC_PAYLOAD_MAX, &segment, write_packet, packets,
@@ -377,6 +383,9 @@ int tow__quic_conn_write(struct tow_quic_conn *conn, uint8_t *buf, uint64_t now_
 		batch->len = (size_t)n;
 		batch->segment = segment;
 		batch->ecn = info.ecn;
+		/* A packet with room left was the last, but in a handshake. */
+		batch->more = conn->state != TOW__QUIC_UP || tow__quic_conn_has_more(conn) ||
+		              (batch->len - 1) % segment + 1 >= max;
 		tow__quic_path_to_addrs(&storage.path, &batch->local, &batch->remote);
 	} else if (n < 0) {
 		tow__quic_conn_end_with(conn, (int)n);

@@ -94,6 +94,7 @@ struct tow_quic_conn {
 	unsigned inside : 1;    /* ngtcp2 is on the stack */
 	unsigned announced : 1; /* established or accepted was called: closed is owed */
 	unsigned streams_short : 1;
+	unsigned unhurried : 1; /* what is in `ready` may wait for something to travel with */
 	unsigned confirmed : 1;
 	unsigned migrating : 1;
 	unsigned never_was : 1; /* server: forget it without a word; the client's next packet starts
@@ -167,11 +168,14 @@ struct tow__quic_batch {
 	size_t len, segment;
 	struct tow_addr local, remote;
 	uint8_t ecn;
+	int more; /* ask again: there may be another one */
 };
 /* Writes at most one batch to buf, of TOW__QUIC_PAYLOAD_MAX bytes. Returns 1; 0 when there is
  * nothing to send now. */
 int tow__quic_conn_write(struct tow_quic_conn *conn, uint8_t *buf, uint64_t now_ns,
                          struct tow__quic_batch *batch);
+/* Streams or datagrams wait to be sent. */
+int tow__quic_conn_has_more(const struct tow_quic_conn *conn);
 /* When to call _expire; TOW_NEVER when ending. */
 uint64_t tow__quic_conn_deadline(const struct tow_quic_conn *conn);
 void tow__quic_conn_expire(struct tow_quic_conn *conn, uint64_t now_ns);

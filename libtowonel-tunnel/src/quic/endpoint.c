@@ -104,6 +104,7 @@ static void flush(void *user)
 	struct tow_quic_endpoint *endpoint = user;
 	struct tow__quic_batch batch;
 	struct tow__link *link;
+	uint64_t now_ns;
 	int budget = BATCHES_PER_RUN;
 
 	if (endpoint->freeing) {
@@ -121,10 +122,17 @@ static void flush(void *user)
 		if (!endpoint->dirty)
 			endpoint->dirty_end = &endpoint->dirty;
 		link->dirty = 0;
-		link->seen_ns = tow__link_time(link);
-		if (tow__quic_conn_write(link->conn, endpoint->buf, link->seen_ns, &batch)) {
+		now_ns = tow_now_ns();
+		if (tow__link_may_wait(link, now_ns)) {
+			tow__link_set_timer(link, now_ns);
+			continue;
+		}
+		link->owed = 0;
+		link->asked = 0;
+		if (tow__quic_conn_write(link->conn, endpoint->buf, now_ns, &batch)) {
 			transmit_for(link, &batch);
-			tow__link_wake(link); /* there may be more */
+			if (batch.more)
+				tow__link_look(link);
 			budget--;
 		}
 		if (endpoint->freeing)
@@ -133,9 +141,9 @@ static void flush(void *user)
 			if (endpoint->stuck.len == 0)
 				retire(link);
 			else
-				tow__link_wake(link);
+				tow__link_look(link);
 		} else {
-			tow__link_set_timer(link, link->seen_ns);
+			tow__link_set_timer(link, now_ns);
 		}
 	}
 	if (endpoint->freeing || (endpoint->dirty && endpoint->stuck.len == 0))
@@ -274,7 +282,7 @@ int tow_quic_endpoint_new(const struct tow_quic_config *config, struct tow_quic_
 	endpoint->host.accepted = tow__link_accepted;
 	endpoint->dirty_end = &endpoint->dirty;
 	tow__cid_map_init(&endpoint->map);
-	tow_task_init(&endpoint->task, config->loop, flush, endpoint);
+	tow_task_init_last(&endpoint->task, config->loop, flush, endpoint);
 	endpoint->buf = malloc(TOW__QUIC_PAYLOAD_MAX);
 	if (!endpoint->buf) {
 		free(endpoint);

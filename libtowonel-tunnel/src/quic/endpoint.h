@@ -33,8 +33,10 @@ struct tow__link {
 	unsigned dirty : 1;
 	unsigned handshaking : 1; /* counted for Retry */
 	unsigned client : 1;      /* counted */
+	unsigned asked : 1;       /* the connection has woken us since it was let write */
+	unsigned owed;            /* packets that came since then */
 	struct tow_timer timer;
-	uint64_t seen_ns; /* the time that the connection was told last */
+	uint64_t patient_until_ns;
 	struct tow__cid_entry *cids;
 	uint8_t *farewell; /* lingering: what is said again */
 	size_t farewell_len;
@@ -108,10 +110,11 @@ struct tow__link *tow__link_new(struct tow_quic_endpoint *endpoint); /* NULL: no
 void tow__link_drop(struct tow__link *link); /* with its connection, if it came to have one */
 /* The connection is freed; the link answers for it for a while. */
 void tow__link_linger(struct tow__link *link, uint64_t for_ns);
-void tow__link_forget(struct tow__link *link);            /* one that lingers */
-int tow__link_has_more(const struct tow_quic_conn *conn); /* something to pace */
-/* What a connection that is about to write is to take for now. */
-uint64_t tow__link_time(const struct tow__link *link);
+void tow__link_forget(struct tow__link *link); /* one that lingers */
+void tow__link_look(struct tow__link *link);   /* the task will see what there is to do */
+void tow__link_received(struct tow__link *link, uint64_t now_ns); /* a packet */
+/* The connection has nothing to say that could not travel with what comes next. */
+int tow__link_may_wait(const struct tow__link *link, uint64_t now_ns);
 void tow__link_set_timer(struct tow__link *link, uint64_t now_ns);
 
 #endif

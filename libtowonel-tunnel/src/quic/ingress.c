@@ -131,9 +131,9 @@ static void receive(struct tow__link *link, const struct tow_udp_packet *packet,
 	tow__endpoint_enter(endpoint);
 	tow__quic_conn_receive(link->conn, link->conn->server ? &packet->local : &endpoint->addr,
 	                       &packet->remote, packet->ecn, packet->bytes, now_ns);
-	link->seen_ns = now_ns;
+	tow__link_received(link, now_ns);
 	tow__endpoint_leave(endpoint);
-	tow__link_wake(link);
+	tow__link_look(link);
 }
 
 /* A short header with an id that is nobody's. From a server that we are connected to it may be a

@@ -4,11 +4,19 @@
 #include <stdlib.h>
 
 #define LINGERING_MAX 4096
-#define ACK_DELAY_NS  TOW_NSEC_PER_MSEC
+#define ACK_EVERY     10
+#define ACK_DELAY_NS  (2 * TOW_NSEC_PER_MSEC)
 
 void tow__link_wake(void *owner)
 {
 	struct tow__link *link = owner;
+
+	link->asked = 1;
+	tow__link_look(link);
+}
+
+void tow__link_look(struct tow__link *link)
+{
 	struct tow_quic_endpoint *endpoint = link->endpoint;
 
 	if (link->dirty || !link->conn)
@@ -158,30 +166,31 @@ void tow__link_linger(struct tow__link *link, uint64_t for_ns)
 		tow__link_forget(link);
 }
 
-int tow__link_has_more(const struct tow_quic_conn *conn)
+/* ngtcp2 acknowledges after an eighth of the round trip, on a short path a few microseconds: a
+ * timer, a wake-up and a packet of its own for each request, when the answer could carry it. So
+ * what came is left unanswered for a while, as long as there is nothing else to send. */
+int tow__link_may_wait(const struct tow__link *link, uint64_t now_ns)
 {
-	return conn->ready != NULL || conn->datagram_streams != NULL;
+	return link->owed > 0 && link->owed < ACK_EVERY && now_ns < link->patient_until_ns &&
+	       link->conn->state == TOW__QUIC_UP && !tow__quic_conn_has_more(link->conn);
 }
 
-/* With nothing to pace, what is due soon is an acknowledgement. ngtcp2 wants it after an eighth of
- * the round trip, on a short path a few microseconds: a timer, a wake-up and a packet of its own
- * for each request, when the answer could carry it. So the timer waits a while, and what has
- * nothing to say is looked at as of the moment when its packets came. */
-uint64_t tow__link_time(const struct tow__link *link)
+void tow__link_received(struct tow__link *link, uint64_t now_ns)
 {
-	uint64_t now_ns = tow_now_ns();
-
-	return !tow__link_has_more(link->conn) && now_ns - link->seen_ns < ACK_DELAY_NS
-	               ? link->seen_ns
-	               : now_ns;
+	if (!link->owed++)
+		link->patient_until_ns = now_ns + ACK_DELAY_NS;
 }
 
 void tow__link_set_timer(struct tow__link *link, uint64_t now_ns)
 {
 	uint64_t deadline_ns = tow__quic_conn_deadline(link->conn);
+	uint64_t patient_until_ns = link->owed ? link->patient_until_ns : now_ns + ACK_DELAY_NS;
 
-	if (!tow__link_has_more(link->conn) && deadline_ns < now_ns + ACK_DELAY_NS)
-		deadline_ns = now_ns + ACK_DELAY_NS;
+	/* What ngtcp2 is waiting for may wait as long, if it is not what it paces. */
+	if (deadline_ns < patient_until_ns && !tow__quic_conn_has_more(link->conn))
+		deadline_ns = patient_until_ns;
+	if (deadline_ns > patient_until_ns && link->asked)
+		deadline_ns = patient_until_ns;
 	if (tow_timer_start(&link->timer, deadline_ns) != 0)
 		tow__quic_conn_end(link->conn, TOW_ENOMEM, TOW__QUIC_SAY_TRANSPORT,
 		                   NGTCP2_INTERNAL_ERROR, "out of memory");
@@ -197,8 +206,8 @@ static void link_timer(void *user)
 		return;
 	}
 	tow__endpoint_enter(endpoint);
-	link->seen_ns = tow_now_ns();
-	tow__quic_conn_expire(link->conn, link->seen_ns);
-	tow__link_wake(link);
+	link->patient_until_ns = 0;
+	tow__quic_conn_expire(link->conn, tow_now_ns());
+	tow__link_look(link);
 	tow__endpoint_leave(endpoint);
 }

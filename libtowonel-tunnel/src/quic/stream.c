@@ -64,6 +64,7 @@ void tow__quic_stream_ready(struct tow_quic_stream *stream)
 	struct tow_quic_conn *conn = stream->conn;
 	struct tow_quic_stream *head = conn->ready;
 
+	conn->unhurried = 0;
 	if (stream->ready_next || stream->gone || stream->sending_ended ||
 	    conn->state >= TOW__QUIC_ENDING)
 		return;
@@ -219,6 +220,15 @@ int tow_quic_stream_write(struct tow_quic_stream *stream, struct tow_slice bytes
 	tow__quic_stream_ready(stream);
 	wake(stream);
 	return 0;
+}
+
+int tow_quic_stream_write_unhurried(struct tow_quic_stream *stream, struct tow_slice bytes)
+{
+	int alone = !tow__quic_conn_has_more(stream->conn);
+	int ret = tow_quic_stream_write(stream, bytes);
+
+	stream->conn->unhurried = alone;
+	return ret;
 }
 
 size_t tow_quic_stream_unsent(const struct tow_quic_stream *stream)

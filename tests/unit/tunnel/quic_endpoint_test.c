@@ -62,6 +62,23 @@ static void test_echo(void **state)
 	}
 }
 
+static void test_unhurried(void **state)
+{
+	struct fixture *f = *state;
+	struct pupil alone, small, large;
+
+	f->service = UNHURRIED;
+	fixture_both(f);
+	fixture_connect_up(f);
+	fixture_pupil_open(f, &alone, 1, 0);
+	until(f, alone.received);
+	fixture_pupil_open(f, &small, 1, 0);
+	fixture_pupil_open(f, &large, 1 << 20, 1);
+	until(f, large.closed);
+	assert_int_equal(large.received, 1 << 20);
+	until(f, small.received);
+}
+
 static void test_many_streams(void **state)
 {
 	enum { COUNT = 1000 };
@@ -359,6 +376,7 @@ int main(void)
 		TEST(test_connect),
 		TEST(test_wrong_key),
 		TEST(test_echo),
+		TEST(test_unhurried),
 		TEST(test_many_streams),
 		TEST(test_stream_credit),
 		TEST(test_half_close),

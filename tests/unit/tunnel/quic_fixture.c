@@ -37,7 +37,11 @@ static void guest_data(void *user, struct tow_slice bytes, int fin)
 
 	switch (guest->service) {
 	case ECHO:
-		assert_int_equal(tow_quic_stream_write(guest->stream, bytes), 0);
+	case UNHURRIED:
+		assert_int_equal(guest->service == ECHO
+		                         ? tow_quic_stream_write(guest->stream, bytes)
+		                         : tow_quic_stream_write_unhurried(guest->stream, bytes),
+		                 0);
 		tow_quic_stream_consume(guest->stream, bytes.len);
 		if (fin)
 			tow_quic_stream_finish(guest->stream);

@@ -22,12 +22,13 @@
 /* What a server's application does with streams. */
 enum service {
 	ECHO,
-	HOLD,     /* takes, and never consumes */
-	SWALLOW,  /* takes, never answers, finishes at FIN */
-	RESET,    /* resets with 7 at the first byte */
-	STOP,     /* STOP_SENDING with 8 at the first byte */
-	HANG_UP,  /* closes the connection at the first byte */
-	FREE_ALL, /* frees its endpoint at the first byte */
+	UNHURRIED, /* an echo that may wait */
+	HOLD,      /* takes, and never consumes */
+	SWALLOW,   /* takes, never answers, finishes at FIN */
+	RESET,     /* resets with 7 at the first byte */
+	STOP,      /* STOP_SENDING with 8 at the first byte */
+	HANG_UP,   /* closes the connection at the first byte */
+	FREE_ALL,  /* frees its endpoint at the first byte */
 };
 
 struct fixture {

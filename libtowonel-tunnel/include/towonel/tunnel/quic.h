@@ -164,6 +164,9 @@ uint8_t *tow_quic_stream_reserve(struct tow_quic_stream *stream, size_t *len);
 void tow_quic_stream_commit(struct tow_quic_stream *stream, size_t len);
 /* Queues a copy. Not bounded: the caller looks at _unsent. Returns 0, TOW_ENOMEM, TOW_ECLOSED. */
 int tow_quic_stream_write(struct tow_quic_stream *stream, struct tow_slice bytes);
+/* As _write, for what is in no hurry: it travels with what is sent next on the connection, an
+ * acknowledgement that is due within a few milliseconds at the latest. */
+int tow_quic_stream_write_unhurried(struct tow_quic_stream *stream, struct tow_slice bytes);
 /* Bytes queued that have not been put into a packet yet. */
 size_t tow_quic_stream_unsent(const struct tow_quic_stream *stream);
 /* How much of that a writer should let come together: TOW_PIPE_UNSENT_MAX, and less when there are
