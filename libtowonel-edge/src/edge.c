@@ -305,6 +305,7 @@ static int open_listeners(struct tow_edge *e, const struct tow_edge_config *conf
 	                          config->listen_dual_stack, 0, on_accepted, w, &w->listener, err);
 	if (rc != 0)
 		return tow_error_prefix(err, "listen");
+	tow_tcp_listener_defer(w->listener);
 	e->addr = *tow_tcp_listener_addr(w->listener);
 	return 0;
 }

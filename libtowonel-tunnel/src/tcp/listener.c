@@ -168,6 +168,14 @@ void tow_tcp_listener_pause(struct tow_tcp_listener *listener, int paused)
 	watch(listener);
 }
 
+void tow_tcp_listener_defer(struct tow_tcp_listener *listener)
+{
+	const int seconds = 1;
+
+	/* What is not there is done without. */
+	setsockopt(listener->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
+}
+
 const struct tow_addr *tow_tcp_listener_addr(const struct tow_tcp_listener *listener)
 {
 	return &listener->addr;

@@ -470,6 +470,32 @@ static void a_reset_is_seen_as_one(void **state)
 	close_ends();
 }
 
+static void a_deferred_connection_comes_when_it_speaks(void **state)
+{
+	struct sockaddr_storage sa;
+	socklen_t len;
+	char byte;
+
+	(void)state;
+	for (int speaks = 0; speaks < 2; speaks++) {
+		listen_on("127.0.0.1:0", 0);
+		tow_tcp_listener_defer(ends.listener);
+		len = tow_addr_to_sockaddr(tow_tcp_listener_addr(ends.listener), &sa);
+		ends.dialled = socket(AF_INET, SOCK_STREAM, 0);
+		ends.told = 1;
+		assert_int_equal(connect(ends.dialled, (struct sockaddr *)&sa, len), 0);
+		run_for(20 * MS);
+		assert_int_equal(ends.accepted, -1);
+		if (speaks)
+			assert_int_equal(write(ends.dialled, "x", 1), 1);
+		run_for(10000 * MS); /* ends with both */
+		assert_true(ends.accepted >= 0);
+		if (speaks)
+			assert_int_equal(read(ends.accepted, &byte, 1), 1);
+		close_ends();
+	}
+}
+
 static void the_default_route_has_an_address_or_is_none(void **state)
 {
 	(void)state;
@@ -496,6 +522,7 @@ int main(void)
 		TCP_TEST(a_callback_may_free_the_listener),
 		TCP_TEST(a_shortage_of_descriptors_passes),
 		TCP_TEST(a_reset_is_seen_as_one),
+		TCP_TEST(a_deferred_connection_comes_when_it_speaks),
 		TCP_TEST(the_default_route_has_an_address_or_is_none),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,6 +32,9 @@ int tow_tcp_listener_new(struct tow_loop *loop, struct tow_log *log, const struc
                          struct tow_tcp_listener **out, struct tow_error *err);
 void tow_tcp_listener_free(struct tow_tcp_listener *listener);
 void tow_tcp_listener_pause(struct tow_tcp_listener *listener, int paused);
+/* For protocols in which the peer speaks first: it is accepted when it has, or a second after it
+ * came, which saves looking at it in vain. */
+void tow_tcp_listener_defer(struct tow_tcp_listener *listener);
 const struct tow_addr *
 tow_tcp_listener_addr(const struct tow_tcp_listener *listener); /* as bound */
 
