@@ -376,8 +376,7 @@ static void the_hash_is_that_of_the_set(void **state)
 				*s = copy.items[copy.count];
 			tow_service_list_hash(&copy, again);
 			assert_memory_not_equal(hash, again, sizeof hash);
-			if (member == 10)
-				copy.count++;
+			copy.count = list.count;
 			*s = saved;
 		}
 	}
