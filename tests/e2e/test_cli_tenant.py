@@ -257,6 +257,35 @@ def test_port_reservations(node, tenant):
     assert node.towonel("port", "reserve", "--protocol", "tcp").returncode == 2
 
 
+def at_once(node, commands):
+    """Runs all of them at the same time; what each gave."""
+    with concurrent.futures.ThreadPoolExecutor(len(commands)) as pool:
+        return list(pool.map(lambda command: node.towonel(*command), commands))
+
+
+def test_of_many_operators_who_want_a_port_one_gets_it(node, make_tenant):
+    tenants = [make_tenant() for _ in range(6)]
+    done = at_once(node, [["port", "reserve", "--tenant-id", tenant.id, "--protocol", "tcp", "--port", "22400"]
+                          for tenant in tenants])
+    assert sorted(one.returncode for one in done) == [0] + [1] * 5
+    winner = next(tenant for tenant, one in zip(tenants, done) if one.returncode == 0)
+    for one in done:
+        assert one.returncode == 0 or "port 22400/tcp is reserved for tenant" in one.stderr
+    ports = json.loads(node.towonel("port", "list", "--json").stdout)["ports"]
+    assert [port["tenant_id"] for port in ports if port["port"] == 22400] == [winner.id]
+
+
+def test_of_many_operators_who_want_a_hostname_one_gets_it(node):
+    before = len(node.invites())
+    done = at_once(node, [["invite", "create", "--name", f"racer{number}", "--hostnames", hostname]
+                          for number, hostname in enumerate(["*.race.eu", "a.race.eu"] * 3)])
+    # Whichever comes first, it overlaps all others.
+    made = [one for one in done if one.returncode == 0]
+    assert len(made) == 1 and len(node.invites()) == before + 1
+    for one in done:
+        assert one.returncode == 0 or re.search(r'belongs to tenant "racer\d"', one.stderr), one.stderr
+
+
 def test_status(make_node, tmp_path):
     node = make_node()
     done = node.towonel("status")
