@@ -10,9 +10,10 @@ import pytest
 
 from support.greeter import Greeter
 from support.origins import Authority, Haproxy, Nginx
-from support.process import SANITIZED, metric, wait_until
+from support.process import SANITIZED, free_port, free_ports, metric, wait_until
 from support.raw_origin import RawOrigin
 from support.towonel import Agent, Node
+from support.udp import UdpOrigin, service
 
 
 @pytest.fixture(scope="session")
@@ -83,6 +84,27 @@ def make_tunnel(make_node, make_agent):
         wait_until(lambda: metric(node.edge_metrics(), "towonel_edge_hostnames") == len(services),
                    "the edge has the hostnames")
         return node, agent
+    return make
+
+
+@pytest.fixture
+def make_udp_origin(stack):
+    def make(*arguments, **options):
+        origin = UdpOrigin(*arguments, **options)
+        stack.callback(origin.close)
+        return origin
+    return make
+
+
+@pytest.fixture
+def make_udp_tunnel(make_node, make_agent):
+    """A node, an agent and the first public port of one UDP service."""
+    def make(origin, node_options=None, **fields):
+        count = fields.get("ports", 1)
+        node, port = make_node(**(node_options or {})), free_port() if count == 1 else free_ports(count)
+        agent = make_agent(node.invite("a.eu"), udp=[service(origin, port, **fields)])
+        wait_until(lambda: metric(node.edge_metrics(), "towonel_edge_ports_bound") == count, "the ports are bound")
+        return node, agent, port
     return make
 
 

@@ -4,42 +4,20 @@
 import hashlib
 import io
 import json
+import os
 import random
 import selectors
+import signal
+import sys
+import threading
 import time
 
-import pytest
-
-from support.process import PATIENCE, free_port, free_ports, metric, wait_until
+from support.process import PATIENCE, Process, free_port, free_ports, metric, wait_until
 from support.raw_origin import ProxyHeader
-from support.udp import UdpOrigin, ask, udp_socket
+from support.udp import ask, service, udp_socket
 
+RELAY = os.path.join(os.path.dirname(__file__), "support", "relay.py")
 SIZES = (0, 1, 1200, 1500, 9000, 65507)
-
-
-@pytest.fixture
-def make_udp_origin(stack):
-    def make(*arguments, **options):
-        origin = UdpOrigin(*arguments, **options)
-        stack.callback(origin.close)
-        return origin
-    return make
-
-
-@pytest.fixture
-def make_udp_tunnel(make_node, make_agent):
-    """A node, an agent and the first public port of one UDP service."""
-    def make(origin, node_options=None, **fields):
-        count = fields.get("ports", 1)
-        node, port = make_node(**(node_options or {})), free_port() if count == 1 else free_ports(count)
-        agent = make_agent(node.invite("a.eu"), udp=[service(origin, port, **fields)])
-        wait_until(lambda: metric(node.edge_metrics(), "towonel_edge_ports_bound") == count, "the ports are bound")
-        return node, agent, port
-    return make
-
-
-def service(origin, port, **more):
-    return {"name": "echo", "origin": origin.address, "listen_port": port, **more}
 
 
 def sessions(node):
@@ -83,6 +61,42 @@ def test_a_thousand_visitors_at_once(make_udp_tunnel, make_udp_origin):
     assert sessions(node) == len(visitors)
     for sock in visitors:
         sock.close()
+
+
+def flood(port, stop):
+    """Datagrams as fast as they leave, in bursts that leave room for others on the machine."""
+    with udp_socket() as sock:
+        while not stop.is_set():
+            for _ in range(100):
+                sock.sendto(bytes(1000), ("127.0.0.1", port))
+            stop.wait(0.005)
+
+
+def test_a_flood_takes_nothing_from_a_quiet_visitor(make_udp_tunnel, make_udp_origin, stack, tmp_path):
+    """The way to the agent is narrow: 2 MB/s. One visitor sends ten times that, another one a little."""
+    relay_port, tunnel_port, stop = free_port(), free_port(), threading.Event()
+    relay = Process([sys.executable, RELAY, relay_port, tunnel_port, "--rate", "2e6", "--delay", "5"],
+                    tmp_path / "relay.log")
+    stack.callback(relay.kill)
+    relay.wait_log("ready")
+    origin = make_udp_origin(lambda data, _: data if data.startswith(b"quiet") else None)
+    node, _, port = make_udp_tunnel(origin, {"TOWONEL_EDGE_TUNNEL_LISTEN_ADDR": f"127.0.0.1:{tunnel_port}",
+                                             "TOWONEL_EDGE_PUBLIC_ADDRESSES": f"127.0.0.1:{relay_port}"})
+    flooding = threading.Thread(target=flood, args=(port, stop))
+    with udp_socket() as sock:
+        assert ask(port, b"quiet", sock=sock)
+        flooding.start()
+        try:
+            wait_until(lambda: metric(node.edge_metrics(), "towonel_edge_udp_dropped_total", reason="tunnel_full") > 0,
+                       "the flood is more than the path carries")
+            for number in range(100):
+                asked = b"quiet %d" % number
+                assert ask(port, asked, sock=sock) == asked
+                time.sleep(0.01)
+        finally:
+            stop.set()
+            flooding.join()
+    assert metric(node.edge_metrics(), "towonel_edge_udp_dropped_total", reason="tunnel_full") > 100
 
 
 def test_answers_leave_from_the_address_that_was_written_to(make_udp_tunnel, make_udp_origin):
@@ -169,6 +183,19 @@ def test_the_agent_restarts_in_the_middle(make_udp_tunnel, make_udp_origin):
         assert ask(port, sock=sock, timeout=0.3) is None
         agent.start()
         wait_until(lambda: ask(port, sock=sock, timeout=0.5), "the visitor is answered again")
+
+
+def test_an_agent_that_falls_silent_is_left(make_udp_tunnel, make_udp_origin, make_agent):
+    node, first, port = make_udp_tunnel(make_udp_origin())
+    with udp_socket() as sock:
+        assert ask(port, sock=sock)
+        make_agent(first.env["TOWONEL_INVITE_TOKEN"], udp=first.env["TOWONEL_AGENT_UDP_SERVICES"])
+        wait_until(lambda: metric(node.edge_metrics(), "towonel_edge_agents_connected") == 2, "both are connected")
+        first.process.signal(signal.SIGSTOP)
+        try:
+            wait_until(lambda: ask(port, sock=sock, timeout=0.3), "the other one answers")
+        finally:
+            first.process.signal(signal.SIGCONT)
 
 
 def test_replicas_share_visitors_and_take_over(make_udp_tunnel, make_udp_origin, make_agent):

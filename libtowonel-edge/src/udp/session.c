@@ -23,6 +23,8 @@
 #include "../dial.h"
 #include "../worker.h"
 
+#define LOOK_EVERY_NS (100 * TOW_NSEC_PER_MSEC)
+
 /* What is only needed in DIAL. */
 struct udp_opening {
 	struct dial dial;
@@ -274,6 +276,34 @@ void tow__udp_session_receive(struct udp_session *s, struct tow_slice payload)
 	drop(w, rc == TOW_BLOCKED ? UDP_DROP_TUNNEL_FULL : UDP_DROP_UNSENT);
 	if (rc != TOW_BLOCKED)
 		tow__udp_session_end(s, TOW_TUNNEL_INTERNAL);
+}
+
+/* Each datagram is acknowledged: an agent that is there sends packets. */
+int tow__udp_session_forsaken(struct udp_session *s)
+{
+	struct worker *w = worker_of(s);
+	uint64_t now = tow_loop_now_ns(w->loop), packets;
+	const struct tow_route_port *route;
+	char authority[TOW_AUTHORITY_SIZE];
+
+	if (s->opening != NULL || now - s->looked_ns < LOOK_EVERY_NS)
+		return 0;
+	s->looked_ns = now;
+	packets = tow__agent_session_packets(s->agent);
+	if (packets != s->heard_packets) {
+		s->heard_packets = packets;
+		s->asked_ns = now;
+		return 0;
+	}
+	route = tow_route_lookup_port(w->table, TOW_PROTOCOL_UDP, s->listener->port);
+	if (now - s->asked_ns < w->timing.dial_silence_ns || route == NULL)
+		return 0;
+	snprintf(authority, sizeof(authority), "udp:%s", route->service);
+	if (tow__agents_pick(&w->agents, &route->tenant_id, authority, &s->agent->serial, 1, now) ==
+	    NULL)
+		return 0;
+	tow__agent_session_doubt(s->agent);
+	return 1;
 }
 
 static struct udp_session *session_new(struct udp_listener *listener,

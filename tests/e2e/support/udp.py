@@ -60,3 +60,7 @@ def ask(port, data=b"hello", host="127.0.0.1", timeout=PATIENCE, sock=None):
     finally:
         if sock is None:
             own.close()
+
+
+def service(origin, port, **more):
+    return {"name": "echo", "origin": origin.address, "listen_port": port, **more}

@@ -181,6 +181,18 @@ void add_port(struct tow_route_writer *w, const struct tenant *t, uint16_t port,
 	tow_route_write_port(w, &route);
 }
 
+void add_udp_port(struct tow_route_writer *w, const struct tenant *t, uint16_t port,
+                  const char *service, uint16_t idle_timeout_secs)
+{
+	struct tow_route_port route = { .protocol = TOW_PROTOCOL_UDP,
+		                        .port = port,
+		                        .tenant_id = t->id,
+		                        .idle_timeout_secs = idle_timeout_secs };
+
+	snprintf(route.service, sizeof(route.service), "%s", service);
+	tow_route_write_port(w, &route);
+}
+
 int apply(struct fixture *f, struct tow_route_writer *w)
 {
 	struct tow_route_event event = { .kind = TOW_ROUTE_SNAPSHOT };
@@ -260,6 +272,15 @@ static void on_stream_data(void *user, struct tow_slice bytes, int fin)
 	answer(s);
 }
 
+static void on_stream_datagram(void *user, struct tow_slice payload)
+{
+	struct agent_stream *s = user;
+
+	s->datagrams++;
+	if (s->agent->habit == HABIT_ECHO)
+		assert_int_equal(tow_quic_stream_send_datagram(s->stream, payload), 0);
+}
+
 static void on_stream_reset(void *user, uint64_t code)
 {
 	struct agent_stream *s = user;
@@ -285,6 +306,7 @@ static const struct tow_quic_stream_events stream_events = {
 	.writable = on_nothing,
 	.reset = on_stream_reset,
 	.stopped = on_stream_reset,
+	.datagram = on_stream_datagram,
 	.closed = on_stream_closed,
 };
 

@@ -46,6 +46,7 @@ struct agent_stream {
 	struct tow_buf kept;            /* what the slices of header point into */
 	struct tow_proxy_header header;
 	int answered, finished, was_reset;
+	size_t datagrams; /* DATAGRAM frames that came */
 	uint64_t reset_code;
 };
 
@@ -109,6 +110,8 @@ void add_tenant(struct tow_route_writer *w, const struct tenant *t);
 void add_hostname(struct tow_route_writer *w, const struct tenant *t, const char *pattern);
 void add_port(struct tow_route_writer *w, const struct tenant *t, uint16_t port,
               const char *service);
+void add_udp_port(struct tow_route_writer *w, const struct tenant *t, uint16_t port,
+                  const char *service, uint16_t idle_timeout_secs);
 int apply(struct fixture *f, struct tow_route_writer *w); /* frees w */
 /* alice with app.alice.test and *.wild.alice.test, bob with app.bob.test: version 1 */
 void apply_usual(struct fixture *f);
