@@ -233,7 +233,7 @@ static int read_options(struct cli *cli, int argc, char **argv)
 			return cli_usage_error(cli, "unknown option %.*s",
 			                       (int)strcspn(argv[optind - 1], "="),
 			                       argv[optind - 1]);
-		default: cli->given[value] = optarg; break;
+		default: cli->given[value] = optarg ? optarg : ""; break;
 		}
 	}
 	if (optind < argc)

@@ -14,6 +14,7 @@ SOURCES := \
 	src/events.c \
 	src/forward/tcp.c \
 	src/forward/udp.c \
+	src/links.c \
 	src/origin.c \
 	src/reconcile.c \
 	src/registration.c

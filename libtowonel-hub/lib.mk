@@ -22,6 +22,7 @@ SOURCES := \
 	src/auth.c \
 	src/edges.c \
 	src/fault.c \
+	src/heard.c \
 	src/hub.c \
 	src/names.c \
 	src/rate_limit.c \

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What is up, at a glance: the hub, its store, the edges, the tenants. */
-#include "cli/cli.h"
+/* What is up, at a glance: the hub, its store, the edges, the agents, the services. */
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/standing.h"
 #include "common.h"
 
 struct picture {
@@ -58,12 +58,7 @@ static int look(struct cli *cli, struct picture *picture)
 	return status;
 }
 
-/* --- what is printed --- */
-
-static size_t count_of(const json_t *tenant, const char *key)
-{
-	return json_array_size(json_object_get(tenant, key));
-}
+/* --- the document --- */
 
 static json_t *document_of(const struct cli *cli, const struct picture *picture)
 {
@@ -73,18 +68,97 @@ static json_t *document_of(const struct cli *cli, const struct picture *picture)
 	json_object_set_new(hub, "store",
 	                    json_string(picture->tenants ? "ok" : picture->store.text));
 	json_array_foreach(picture->tenants, index, tenant) json_array_append_new(
-		tenants, json_pack("{s:s, s:s, s:I, s:I, s:I}", "tenant_id",
-	                           cli_text(tenant, "tenant_id"), "name", cli_text(tenant, "name"),
-	                           "agents", (json_int_t)count_of(tenant, "agents"), "hostnames",
-	                           (json_int_t)count_of(tenant, "hostnames"), "ports",
-	                           (json_int_t)count_of(tenant, "ports")));
+		tenants, cli_tenant_standing(tenant, picture->edges,
+	                                     cli_number(picture->health, "time_ms")));
 	return json_pack("{s:o, s:O, s:o}", "hub", hub, "edges", picture->edges, "tenants",
 	                 tenants);
 }
 
-static void print_edges(const json_t *edges)
+static int is_up(const json_t *service)
 {
-	static const char *const headings[] = { "EDGE", "NAME", "LIVE", "ADDRESSES" };
+	return strcmp(cli_text(service, "state"), "up") == 0;
+}
+
+/* Is everything up that should be? */
+static int is_well(const struct picture *picture, const json_t *document)
+{
+	size_t index, k;
+	json_t *item, *service;
+	json_array_foreach(picture->edges, index, item)
+	{
+		if (!json_is_true(json_object_get(item, "live")))
+			return 0;
+	}
+	json_array_foreach(json_object_get(document, "tenants"), index, item)
+	{
+		json_array_foreach(json_object_get(item, "services"), k, service)
+		{
+			if (!is_up(service))
+				return 0;
+		}
+	}
+	return picture->tenants && json_array_size(picture->edges) > 0;
+}
+
+/* --- what is printed --- */
+
+/* "3 s", "12 min"; "-" when it is not known. */
+static char *format_age(const json_t *object, const char *key, char out[32])
+{
+	uint64_t seconds = cli_number(object, key) / 1000;
+	if (!json_is_integer(json_object_get(object, key)))
+		snprintf(out, 32, "-");
+	else if (seconds < 120)
+		snprintf(out, 32, "%" PRIu64 " s", seconds);
+	else if (seconds < 7200)
+		snprintf(out, 32, "%" PRIu64 " min", seconds / 60);
+	else
+		snprintf(out, 32, "%" PRIu64 " h", seconds / 3600);
+	return out;
+}
+
+static void print_and_free(struct table *table)
+{
+	putchar('\n');
+	table_print(table);
+	table_free(table);
+}
+
+static void add_edge(struct table *table, json_t *edge, uint64_t now_ms)
+{
+	struct tow_buf addresses = { 0 }, failed = { 0 };
+	char seen[32], agents[24];
+	uint64_t last_seen = cli_number(edge, "last_seen_ms");
+	json_t *age = last_seen
+	                      ? json_pack("{s:I}", "age",
+	                                  (json_int_t)(now_ms > last_seen ? now_ms - last_seen : 0))
+	                      : NULL;
+	size_t index;
+	json_t *port;
+	json_array_foreach(json_object_get(edge, "failed_ports"), index, port)
+		tow_buf_printf(&failed, "%s%" PRIu64 "/%s", index ? "," : "",
+	                       cli_number(port, "port"), cli_text(port, "protocol"));
+	tow_buf_append(&failed, "", 1);
+	snprintf(agents, sizeof agents, "%zu", json_array_size(json_object_get(edge, "agents")));
+	const char *cells[] = {
+		cli_text(edge, "name"),
+		json_is_true(json_object_get(edge, "live")) ? "yes" : "no",
+		format_age(age, "age", seen),
+		cli_text(edge, "version"),
+		agents,
+		(const char *)failed.base,
+		cli_join(json_object_get(edge, "addresses"), &addresses),
+	};
+	table_add(table, cells);
+	json_decref(age);
+	tow_buf_deinit(&addresses);
+	tow_buf_deinit(&failed);
+}
+
+static void print_edges(const json_t *edges, uint64_t now_ms)
+{
+	static const char *const headings[] = { "EDGE",   "LIVE",         "SEEN",     "VERSION",
+		                                "AGENTS", "FAILED PORTS", "ADDRESSES" };
 	json_t *edge;
 	size_t index;
 	if (json_array_size(edges) == 0) {
@@ -92,99 +166,141 @@ static void print_edges(const json_t *edges)
 		return;
 	}
 	struct table *table = table_new(headings, sizeof headings / sizeof *headings);
-	json_array_foreach(edges, index, edge)
-	{
-		struct tow_buf addresses = { 0 };
-		const char *cells[] = {
-			cli_text(edge, "node_id"),
-			cli_text(edge, "name"),
-			json_is_true(json_object_get(edge, "live")) ? "yes" : "no",
-			cli_join(json_object_get(edge, "addresses"), &addresses),
-		};
-		table_add(table, cells);
-		tow_buf_deinit(&addresses);
-	}
-	putchar('\n');
-	table_print(table);
-	table_free(table);
+	json_array_foreach(edges, index, edge) add_edge(table, edge, now_ms);
+	print_and_free(table);
 }
 
-static void print_tenants(const json_t *tenants)
+static void print_agents(const json_t *tenants)
 {
-	static const char *const headings[] = { "TENANT", "NAME", "AGENTS", "HOSTNAMES", "PORTS" };
-	json_t *tenant;
-	size_t index;
-	if (json_array_size(tenants) == 0) {
-		printf("\nNo tenants. An invite makes one: towonel invite create --hostnames "
-		       "app.example.eu\n");
-		return;
-	}
+	static const char *const headings[] = { "AGENT", "TENANT",  "VERSION",  "LIVE",
+		                                "HEARD", "TUNNELS", "LAST BYTE" };
 	struct table *table = table_new(headings, sizeof headings / sizeof *headings);
+	size_t index, k, count = 0;
+	json_t *tenant, *agent;
 	json_array_foreach(tenants, index, tenant)
 	{
-		char agents[24], hostnames[24], ports[24];
-		snprintf(agents, sizeof agents, "%zu", count_of(tenant, "agents"));
-		snprintf(hostnames, sizeof hostnames, "%zu", count_of(tenant, "hostnames"));
-		snprintf(ports, sizeof ports, "%zu", count_of(tenant, "ports"));
-		const char *cells[] = { cli_text(tenant, "tenant_id"), cli_text(tenant, "name"),
-			                agents, hostnames, ports };
-		table_add(table, cells);
+		json_array_foreach(json_object_get(tenant, "agents"), k, agent)
+		{
+			char id[17], heard[32], byte[32], tunnels[24];
+			snprintf(id, sizeof id, "%s", cli_text(agent, "agent_id"));
+			snprintf(tunnels, sizeof tunnels, "%" PRIu64, cli_number(agent, "tunnels"));
+			const char *cells[] = {
+				id,
+				cli_text(tenant, "name"),
+				cli_text(agent, "version"),
+				json_is_true(json_object_get(agent, "live")) ? "yes" : "no",
+				format_age(agent, "heard_age_ms", heard),
+				tunnels,
+				format_age(agent, "last_byte_age_ms", byte),
+			};
+			table_add(table, cells);
+			count++;
+		}
 	}
-	putchar('\n');
-	table_print(table);
-	table_free(table);
+	if (count)
+		print_and_free(table);
+	else
+		table_free(table);
 }
 
-static void print_picture(const struct cli *cli, const struct picture *picture)
+/* Services that are up are listed as long as that is a glance. */
+#define GLANCE_MAX 50
+
+static void print_services(const json_t *tenants, int all)
 {
+	static const char *const headings[] = { "SERVICE", "TENANT", "STATE", "AGENTS", "WHY" };
+	struct table *table = table_new(headings, sizeof headings / sizeof *headings);
+	size_t index, k, count = 0, shown = 0;
+	json_t *tenant, *service;
+	json_array_foreach(tenants, index, tenant) count +=
+		json_array_size(json_object_get(tenant, "services"));
+	json_array_foreach(tenants, index, tenant)
+	{
+		json_array_foreach(json_object_get(tenant, "services"), k, service)
+		{
+			char agents[24];
+			if (is_up(service) && count > GLANCE_MAX && !all)
+				continue;
+			snprintf(agents, sizeof agents, "%zu",
+			         json_array_size(json_object_get(service, "agents")));
+			const char *cells[] = { cli_text(service, "service"),
+				                cli_text(tenant, "name"),
+				                cli_text(service, "state"), agents,
+				                cli_text(service, "why") };
+			table_add(table, cells);
+			shown++;
+		}
+	}
+	if (shown)
+		print_and_free(table);
+	else
+		table_free(table);
+	if (shown < count)
+		printf("\n%zu services are up; --all lists them.\n", count - shown);
+}
+
+static void print_document(const struct picture *picture, const json_t *document, int all)
+{
+	const json_t *hub = json_object_get(document, "hub");
+	const json_t *tenants = json_object_get(document, "tenants");
 	printf("Hub    %s, version %s\n"
 	       "Id     %s\n"
 	       "Store  %s\n",
-	       cli->asked, cli_text(picture->health, "version"),
-	       cli_text(picture->health, "node_id"),
+	       cli_text(hub, "url"), cli_text(hub, "version"), cli_text(hub, "node_id"),
 	       picture->tenants ? "answers" : picture->store.text);
-	print_edges(picture->edges);
-	if (picture->tenants)
-		print_tenants(picture->tenants);
-}
-
-/* Is everything up that should be? */
-static int is_well(const struct picture *picture)
-{
-	json_t *edge;
-	size_t index;
-	json_array_foreach(picture->edges, index, edge)
-	{
-		if (!json_is_true(json_object_get(edge, "live")))
-			return 0;
-	}
-	return picture->tenants && json_array_size(picture->edges) > 0;
+	print_edges(picture->edges, cli_number(hub, "time_ms"));
+	if (!picture->tenants)
+		return;
+	if (json_array_size(tenants) == 0)
+		printf("\nNo tenants. An invite makes one: towonel invite create --hostnames "
+		       "app.example.eu\n");
+	print_agents(tenants);
+	print_services(tenants, all);
 }
 
 static int run_status(struct cli *cli)
 {
 	struct picture picture = { 0 };
+	json_t *document = NULL;
 	int status = look(cli, &picture);
-	if (status == 0 && cli->json) {
-		json_t *document = document_of(cli, &picture);
-		status = cli_print_json(document);
-		json_decref(document);
-	} else if (status == 0) {
-		print_picture(cli, &picture);
+	if (status == 0) {
+		document = document_of(cli, &picture);
+		if (cli->json)
+			status = cli_print_json(document);
+		else
+			print_document(&picture, document, cli->given['a'] != NULL);
 	}
-	if (status == 0 && !is_well(&picture))
+	if (status == 0 && !is_well(&picture, document))
 		status = EXIT_FAILED;
+	json_decref(document);
 	json_decref(picture.health);
 	json_decref(picture.edges);
 	json_decref(picture.tenants);
 	return status;
 }
 
+static const struct option status_options[] = {
+	{ "all", no_argument, NULL, 'a' },
+	{ NULL, 0, NULL, 0 },
+};
+
 const struct command status_all = {
 	.noun = "status",
-	.arguments = "",
-	.summary = "what is up: hub, store, edges, tenants",
-	.details = "Exit status 0: the hub, its store and every edge are up; 1: not all of them.\n",
+	.arguments = "[--all]",
+	.summary = "what is up: hub, store, edges, agents, services",
+	.details =
+		"  --all              list the services that are up, however many there are\n"
+		"\n"
+		"LAST BYTE is how long ago a byte is known to have gone to an edge and back. A "
+		"service is up,\n"
+		"or: no agent (that is there serves it), no tunnel (from its agent to any edge), "
+		"port failed\n"
+		"(on an edge), refused (by the hub).\n"
+		"\n"
+		"Exit status 0: the hub, its store, every edge and every service are up; 1: not "
+	        "all "
+		"of them.\n",
+	.options = status_options,
 	.who = CLI_OPERATOR,
 	.run = run_status,
 };

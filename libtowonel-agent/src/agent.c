@@ -15,6 +15,7 @@
 #include "edge_link.h"
 #include "events.h"
 #include "forward/tcp.h"
+#include "links.h"
 #include "registration.h"
 
 /*
@@ -34,18 +35,12 @@
 /* An edge has to be missing from this many of the hub's lists in a row before its tunnel is given
  * up: a hub that has just started lists no edges yet. */
 #define EDGE_MISSING_MAX 3
-#define EDGES_MAX        256
 
 enum state {
 	RUNNING,
 	DRAINING,
 	LEAVING,
 	STOPPED,
-};
-
-struct link_slot {
-	struct edge_link *link;
-	unsigned missing; /* how many lists in a row it was not in */
 };
 
 struct tow_agent {
@@ -74,8 +69,7 @@ struct tow_agent {
 	struct tow_quic_endpoint *endpoint;
 	struct registration *registration;
 	struct forwards forwards;
-	struct link_slot *links;
-	size_t link_count;
+	struct links links;
 	size_t up_count;
 	int registered, serving;
 
@@ -152,6 +146,8 @@ static void link_up(void *user, struct edge_link *link)
 	tow_metric_inc(agent->links_accepted);
 	push_link(agent, TOW_AGENT_CONNECTED, link, NULL);
 	set_up_count(agent, agent->up_count + 1);
+	/* it hears of the tunnel, too */
+	tow__registration_check(agent->registration);
 }
 
 static void link_lost(void *user, struct edge_link *link, const char *why)
@@ -202,12 +198,7 @@ static void link_stream(void *user, struct edge_link *link, struct tow_quic_stre
 static void link_gone(void *user, struct edge_link *link)
 {
 	struct tow_agent *agent = user;
-	for (size_t i = 0; i < agent->link_count; i++) {
-		if (agent->links[i].link == link) {
-			agent->links[i] = agent->links[--agent->link_count];
-			break;
-		}
-	}
+	tow__links_forget(&agent->links, link);
 	tow_task_schedule(&agent->advance);
 }
 
@@ -241,14 +232,6 @@ static int is_trusted(const struct tow_agent *agent, const struct tow_id *edge)
 	return agent->trusted == NULL;
 }
 
-static struct link_slot *slot_of(struct tow_agent *agent, const struct tow_id *edge)
-{
-	for (size_t i = 0; i < agent->link_count; i++)
-		if (tow_id_equal(tow__edge_link_edge(agent->links[i].link), edge))
-			return &agent->links[i];
-	return NULL;
-}
-
 static struct link_slot *slot_new(struct tow_agent *agent, const struct tow_id *edge)
 {
 	struct edge_link_config config = {
@@ -260,19 +243,7 @@ static struct link_slot *slot_new(struct tow_agent *agent, const struct tow_id *
 		.events = &link_events,
 		.user = agent,
 	};
-	struct link_slot *links;
-	if (agent->link_count >= EDGES_MAX)
-		return NULL;
-	links = reallocarray(agent->links, agent->link_count + 1, sizeof *agent->links);
-	if (!links)
-		return NULL;
-	agent->links = links;
-	struct link_slot *slot = &links[agent->link_count];
-	memset(slot, 0, sizeof *slot);
-	if (tow__edge_link_new(&config, &slot->link) != 0)
-		return NULL;
-	agent->link_count++;
-	return slot;
+	return tow__links_add(&agent->links, &config);
 }
 
 static void follow_edge(struct tow_agent *agent, const json_t *edge)
@@ -291,7 +262,7 @@ static void follow_edge(struct tow_agent *agent, const json_t *edge)
 		if (json_is_string(item) && count < LINK_ADDRESSES_MAX)
 			addresses[count++] = json_string_value(item);
 	}
-	struct link_slot *slot = slot_of(agent, &id);
+	struct link_slot *slot = tow__links_find(&agent->links, &id);
 	if (!slot)
 		slot = slot_new(agent, &id);
 	if (!slot || count == 0)
@@ -307,12 +278,12 @@ static void hub_edges(void *user, const json_t *edges)
 	json_t *edge;
 	if (agent->state != RUNNING || json_array_size(edges) == 0)
 		return;
-	for (size_t i = 0; i < agent->link_count; i++)
-		agent->links[i].missing++;
+	for (size_t i = 0; i < agent->links.count; i++)
+		agent->links.slots[i].missing++;
 	json_array_foreach(edges, index, edge) follow_edge(agent, edge);
-	for (size_t i = agent->link_count; i-- > 0;) {
-		if (agent->links[i].missing >= EDGE_MISSING_MAX) {
-			struct edge_link *link = agent->links[i].link;
+	for (size_t i = agent->links.count; i-- > 0;) {
+		if (agent->links.slots[i].missing >= EDGE_MISSING_MAX) {
+			struct edge_link *link = agent->links.slots[i].link;
 			tow_log_info(agent->log, "the hub no longer lists the edge",
 			             tow_f_id("edge", tow__edge_link_edge(link)));
 			if (tow__edge_link_is_up(link)) {
@@ -339,6 +310,12 @@ static void hub_refused(void *user, const char *service, const char *text)
 {
 	push(user, &(struct tow_agent_event){
 			   .kind = TOW_AGENT_REFUSED, .service = service, .text = text });
+}
+
+static json_t *hub_tunnels(void *user)
+{
+	struct tow_agent *agent = user;
+	return tow__links_tell(&agent->links, tow_loop_now_ns(agent->loop));
 }
 
 static void hub_superseded(void *user)
@@ -368,6 +345,7 @@ static const struct registration_events registration_events = {
 	.edges = hub_edges,
 	.registered = hub_registered,
 	.refused = hub_refused,
+	.tunnels = hub_tunnels,
 	.superseded = hub_superseded,
 	.fatal = hub_fatal,
 	.left = hub_left,
@@ -393,8 +371,8 @@ static void begin_leaving(struct tow_agent *agent, uint64_t farewell_ns)
 	tow__forwards_drain(&agent->forwards);
 	tow_timer_stop(&agent->drain_timer);
 	set_up_count(agent, 0);
-	for (size_t i = agent->link_count; i-- > 0;)
-		tow__edge_link_close(agent->links[i].link, TOW_TUNNEL_DRAINING);
+	for (size_t i = agent->links.count; i-- > 0;)
+		tow__edge_link_close(agent->links.slots[i].link, TOW_TUNNEL_DRAINING);
 	tow__registration_leave(agent->registration, farewell_ns);
 	tow_task_schedule(&agent->advance);
 }
@@ -404,7 +382,7 @@ static void advance(void *user)
 	struct tow_agent *agent = user;
 	if (agent->state == DRAINING && tow__forwards_active(&agent->forwards) == 0)
 		begin_leaving(agent, FAREWELL_NS);
-	if (agent->state == LEAVING && agent->link_count == 0 &&
+	if (agent->state == LEAVING && agent->links.count == 0 &&
 	    tow__registration_left(agent->registration))
 		stopped(agent);
 }
@@ -436,8 +414,8 @@ void tow_agent_drain(struct tow_agent *agent)
 	             tow_f_uint("streams", tow__forwards_active(&agent->forwards)));
 	agent->state = DRAINING;
 	tow__forwards_drain(&agent->forwards);
-	for (size_t i = 0; i < agent->link_count; i++)
-		tow__edge_link_drain(agent->links[i].link);
+	for (size_t i = 0; i < agent->links.count; i++)
+		tow__edge_link_drain(agent->links.slots[i].link);
 	tow_timer_start_in(&agent->drain_timer, agent->drain_ms * TOW_NSEC_PER_MSEC);
 	tow_task_schedule(&agent->advance);
 }
@@ -482,17 +460,10 @@ static void not_ready(void *user, struct tow_buf *reasons)
 		tow_buf_append_text(reasons, "the agent is stopping\n");
 }
 
-/* How long ago the quietest tunnel that is up proved that bytes go end to end. */
 static double quiet_seconds(void *user)
 {
 	struct tow_agent *agent = user;
-	uint64_t now = tow_now_ns(), most = 0;
-	for (size_t i = 0; i < agent->link_count; i++) {
-		const struct edge_link *link = agent->links[i].link;
-		if (tow__edge_link_is_up(link) && now - tow__edge_link_last_pong_ns(link) > most)
-			most = now - tow__edge_link_last_pong_ns(link);
-	}
-	return (double)most / (double)TOW_NSEC_PER_SEC;
+	return (double)tow__links_quiet_ns(&agent->links, tow_now_ns()) / (double)TOW_NSEC_PER_SEC;
 }
 
 static int make_metrics(struct tow_agent *agent)
@@ -680,8 +651,8 @@ void tow_agent_free(struct tow_agent *agent)
 	tow_health_free(agent->health);
 	if (agent->loop && agent->forwards.accepted)
 		tow__forwards_deinit(&agent->forwards);
-	for (size_t i = agent->link_count; i-- > 0;)
-		tow__edge_link_close(agent->links[i].link, TOW_TUNNEL_OK);
+	for (size_t i = agent->links.count; i-- > 0;)
+		tow__edge_link_close(agent->links.slots[i].link, TOW_TUNNEL_OK);
 	if (agent->endpoint)
 		tow_quic_endpoint_free(agent->endpoint, TOW_TUNNEL_OK);
 	tow__registration_free(agent->registration);
@@ -700,7 +671,7 @@ void tow_agent_free(struct tow_agent *agent)
 	tow_node_key_wipe(&agent->key);
 	tow_token_wipe(&agent->token);
 	tow_log_free(agent->log);
-	free(agent->links);
+	tow__links_deinit(&agent->links);
 	free(agent->trusted);
 	free(agent->stop_text);
 	free(agent);
@@ -771,8 +742,8 @@ int tow_agent_reload(struct tow_agent *agent, const struct tow_agent_config *con
 	tow_log_info(agent->log, "services have changed", tow_f_uint("services", services.count));
 	tow__config_warn(&agent->services, agent->log);
 	tow__registration_serve(agent->registration, &agent->services, agent->generation);
-	for (size_t i = 0; i < agent->link_count; i++)
-		tow__edge_link_hello(agent->links[i].link);
+	for (size_t i = 0; i < agent->links.count; i++)
+		tow__edge_link_hello(agent->links.slots[i].link);
 	return 0;
 }
 

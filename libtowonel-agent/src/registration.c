@@ -14,11 +14,15 @@
 /* A batch stays below the hub's bound on bodies: a signed entry is about 5 KB of text. */
 #define BATCH_BYTES_MAX     (TOW_HTTP_ENTRIES_BODY_MAX - TOW_ENTRY_MAX)
 #define HEARTBEAT_DEFAULT_S 20
-#define HEARTBEAT_MAX_S     300
-#define SEQUENCE_STEP       1000
-#define SEQUENCE_STEP_MAX   86400000               /* a day in ms */
-#define NO_EDGES_REST_NS    (2 * TOW_NSEC_PER_SEC) /* a hub that has just started lists none yet */
-#define REFUSED_AGAIN_NS    (60 * TOW_NSEC_PER_SEC)
+/* What a heartbeat tells of services, so that it stays below the hub's bound whatever there is. */
+#define TOLD_BYTES_MAX    (TOW_HTTP_HEARTBEAT_BODY_MAX / 2)
+#define TOLD_REFUSED_MAX  256
+#define HEARTBEAT_MAX_S   300
+#define SEQUENCE_STEP     1000
+#define SEQUENCE_STEP_MAX 86400000               /* a day in ms */
+#define NO_EDGES_REST_NS  (2 * TOW_NSEC_PER_SEC) /* a hub that has just started lists none yet */
+#define TELL_SOON_NS      TOW_NSEC_PER_SEC
+#define REFUSED_AGAIN_NS  (60 * TOW_NSEC_PER_SEC)
 /* An entry outlives the agent by at most this long when it could not be revoked; it is renewed at
  * half of it. Edges are shown one that is signed for the occasion, so a hub that is down for longer
  * does no harm. */
@@ -35,6 +39,13 @@ enum state {
 	HEARTBEAT,
 	LEAVE,
 	ENDED,
+};
+
+/* A service that the hub will not have; told once, and to the hub itself with each heartbeat. */
+struct refusal {
+	char service[TOW_AUTHORITY_SIZE];
+	char reason[TOW_ERROR_TEXT_SIZE];
+	int now; /* in the round of reading and applying that is under way */
 };
 
 struct registration {
@@ -58,15 +69,16 @@ struct registration {
 	size_t applied;               /* how many of them the hub has answered */
 	size_t in_flight;             /* how many are in the request under way */
 	size_t batch_max;             /* halved to find the one for which a batch is refused */
-	char (*refused)[TOW_AUTHORITY_SIZE]; /* told already, so that a retry does not repeat it */
-	size_t refused_count, refused_before;
+	struct refusal *refused;
+	size_t refused_count;
 	uint64_t refused_again_ns; /* when they are tried again */
 	int announced;             /* the hub may have the agent's entry */
 	int done;                  /* the hub has the services */
+	int told;                  /* and has heard what became of them */
 	int has_edges;             /* its last list was not empty */
 	uint64_t heartbeat_s;
 
-	struct tow_metric *heartbeats_ok, *heartbeats_failed;
+	struct tow_metric *heartbeats_ok, *heartbeats_failed, *refused_now;
 };
 
 static void enter(struct registration *r, enum state state);
@@ -165,23 +177,40 @@ static void authority_of(const struct tow_entry *entry, char out[TOW_AUTHORITY_S
 /* Tells of a refused service, unless the last round told it. */
 static void tell_refused(struct registration *r, const struct tow_entry *entry, const char *text)
 {
-	char authority[TOW_AUTHORITY_SIZE];
-	authority_of(entry, authority);
-	for (size_t i = 0; i < r->refused_before; i++) {
-		if (strcmp(r->refused[i], authority) == 0) {
-			r->refused_count++;
+	struct refusal refusal = { .now = 1 };
+	authority_of(entry, refusal.service);
+	snprintf(refusal.reason, sizeof refusal.reason, "%s", text);
+	for (size_t i = 0; i < r->refused_count; i++) {
+		if (strcmp(r->refused[i].service, refusal.service) == 0) {
+			r->refused[i] = refusal;
 			return;
 		}
 	}
-	void *wider = reallocarray(r->refused, r->refused_before + 1, sizeof *r->refused);
+	struct refusal *wider = reallocarray(r->refused, r->refused_count + 1, sizeof *wider);
 	if (wider) {
 		r->refused = wider;
-		memcpy(r->refused[r->refused_before++], authority, sizeof authority);
+		wider[r->refused_count++] = refusal;
 	}
-	r->refused_count++;
-	tow_log_error(r->config.log, "the hub refuses a service", tow_f_str("service", authority),
-	              tow_f_str("error", text));
-	r->config.events->refused(r->config.user, authority, text);
+	tow_log_error(r->config.log, "the hub refuses a service",
+	              tow_f_str("service", refusal.service), tow_f_str("error", text));
+	r->config.events->refused(r->config.user, refusal.service, text);
+}
+
+static void begin_round(struct registration *r)
+{
+	for (size_t i = 0; i < r->refused_count; i++)
+		r->refused[i].now = 0;
+}
+
+/* Those that the hub has taken meanwhile are refused no longer. */
+static void end_round(struct registration *r)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < r->refused_count; i++)
+		if (r->refused[i].now)
+			r->refused[kept++] = r->refused[i];
+	r->refused_count = kept;
+	tow_metric_set(r->refused_now, (int64_t)kept);
 }
 
 /* --- states --- */
@@ -322,7 +351,8 @@ static enum state after_read(struct registration *r, const struct tow_hub_answer
 	}
 
 	tow__operations_deinit(&r->operations);
-	r->applied = r->in_flight = r->refused_count = 0;
+	r->applied = r->in_flight = 0;
+	begin_round(r);
 	r->batch_max = TOW_ENTRIES_PER_BATCH;
 	int rc = tow__reconcile(r->services, &r->has, &r->operations);
 	tow__hub_state_deinit(&r->has);
@@ -351,8 +381,7 @@ static enum state applied(struct registration *r)
 {
 	if (r->applied < r->operations.count)
 		return APPLY;
-	if (r->refused_count == 0)
-		r->refused_before = 0;
+	end_round(r);
 	r->refused_again_ns = tow_loop_now_ns(r->config.loop) + REFUSED_AGAIN_NS;
 	tow_log_info(r->config.log, "services are registered",
 	             tow_f_uint("services", r->services->count),
@@ -360,6 +389,7 @@ static enum state applied(struct registration *r)
 	             tow_f_uint("refused", r->refused_count));
 	r->done = 1;
 	r->config.events->registered(r->config.user);
+	r->told = 0;
 	return REST;
 }
 
@@ -384,15 +414,38 @@ static enum state after_apply(struct registration *r, const struct tow_hub_answe
 	return applied(r);
 }
 
+static json_t *services_json(const struct registration *r)
+{
+	json_t *list = json_array();
+	size_t bytes = 0;
+	for (size_t i = 0; list && i < r->services->count && bytes < TOLD_BYTES_MAX; i++) {
+		char authority[TOW_AUTHORITY_SIZE];
+		tow_service_authority(&r->services->items[i], authority);
+		bytes += strlen(authority) + 3;
+		json_array_append_new(list, json_string(authority));
+	}
+	return list;
+}
+
+static json_t *refused_json(const struct registration *r)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; list && i < r->refused_count && i < TOLD_REFUSED_MAX; i++)
+		json_array_append_new(list, json_pack("{s:s,s:s}", "service", r->refused[i].service,
+		                                      "reason", r->refused[i].reason));
+	return list;
+}
+
 static int start_heartbeat(struct registration *r)
 {
 	char tenant[TOW_ID_TEXT_SIZE], agent[TOW_ID_TEXT_SIZE], hash[TOW_HEX_SIZE(TOW_HASH_SIZE)];
-	json_t *body =
-		json_pack("{s:s,s:s,s:s,s:I}", "tenant_id",
-	                  tow_id_format(tow_tenant_key_id(r->config.tenant_key), tenant),
-	                  "agent_id", tow_id_format(&r->config.agent_key->id, agent),
-	                  "services_hash", tow_hex_encode(r->services_hash, TOW_HASH_SIZE, hash),
-	                  "generation", (json_int_t)r->generation);
+	json_t *body = json_pack(
+		"{s:s,s:s,s:s,s:I,s:s,s:o,s:o,s:o}", "tenant_id",
+		tow_id_format(tow_tenant_key_id(r->config.tenant_key), tenant), "agent_id",
+		tow_id_format(&r->config.agent_key->id, agent), "services_hash",
+		tow_hex_encode(r->services_hash, TOW_HASH_SIZE, hash), "generation",
+		(json_int_t)r->generation, "version", TOW_VERSION, "services", services_json(r),
+		"refused", refused_json(r), "tunnels", r->config.events->tunnels(r->config.user));
 	return body ? tow_hub_call(r->hub, "POST", "/v1/agent/heartbeat", body, TOW_HUB_SIGNED,
 	                           TOW_DOMAIN_AGENT_HEARTBEAT, answered, r, &r->call)
 	            : TOW_ENOMEM;
@@ -405,6 +458,7 @@ static enum state after_heartbeat(struct registration *r, const struct tow_hub_a
 		return start_over(r, answer, ANNOUNCE);
 	}
 	tow_metric_inc(r->heartbeats_ok);
+	r->told = 1;
 	json_int_t interval =
 		json_integer_value(json_object_get(answer->body, "next_interval_secs"));
 	r->heartbeat_s = interval >= 1 && interval <= HEARTBEAT_MAX_S ? (uint64_t)interval
@@ -475,8 +529,9 @@ static void enter(struct registration *r, enum state state)
 	r->state = state;
 	if (state == REST) {
 		tow__backoff_reset(&r->backoff);
-		tow_timer_start_in(&r->timer, r->has_edges ? r->heartbeat_s * TOW_NSEC_PER_SEC
-		                                           : NO_EDGES_REST_NS);
+		tow_timer_start_in(&r->timer, !r->told       ? TELL_SOON_NS
+		                              : r->has_edges ? r->heartbeat_s * TOW_NSEC_PER_SEC
+		                                             : NO_EDGES_REST_NS);
 	} else if (state == ENDED) {
 		tow_timer_stop(&r->timer);
 		r->config.events->left(r->config.user);
@@ -554,6 +609,9 @@ int tow__registration_new(const struct registration_config *config, struct regis
 	r->heartbeats_failed = tow_metrics_series(
 		config->metrics, TOW_METRIC_COUNTER, "towonel_agent_heartbeats_total",
 		"outcome=\"error\"", "Heartbeats sent to the hub, by outcome.");
+	r->refused_now = tow_metrics_series(config->metrics, TOW_METRIC_GAUGE,
+	                                    "towonel_agent_services_refused", NULL,
+	                                    "Services that the hub does not let this agent have.");
 	*out = r;
 	return 0;
 }
@@ -586,7 +644,8 @@ void tow__registration_serve(struct registration *r, const struct tow_service_li
 	cancel(r);
 	r->services = services;
 	r->generation = generation;
-	r->refused_before = r->refused_count = 0;
+	r->refused_count = 0;
+	tow_metric_set(r->refused_now, 0);
 	r->done = 0;
 	tow_service_list_hash(services, r->services_hash);
 	enter(r, r->announced ? ANNOUNCE : BOOTSTRAP);

@@ -30,6 +30,7 @@ static void hub_free(struct tow_hub *hub)
 	tow__watch_free(hub);
 	tow__rate_limit_free(hub->rate_limit);
 	tow__replay_free(hub->replay);
+	tow__heard_free(hub->heard);
 	tow__edges_deinit(&hub->edges);
 	tow_tls_context_free(hub->tls);
 	free(hub->reserved_ports);
@@ -108,6 +109,7 @@ static int make_parts(struct tow_hub *hub)
 {
 	hub->rate_limit = tow__rate_limit_new();
 	hub->replay = tow__replay_new();
+	hub->heard = tow__heard_new();
 	hub->routes = tow__routes_new(hub->loop, hub->log, hub->pool);
 	hub->tenants_total =
 		tow_metrics_series(hub->metrics, TOW_METRIC_GAUGE, "towonel_hub_tenants_total",
@@ -115,8 +117,9 @@ static int make_parts(struct tow_hub *hub)
 	hub->entries_accepted = tow_metrics_series(hub->metrics, TOW_METRIC_COUNTER,
 	                                           "towonel_hub_entries_accepted_total", NULL,
 	                                           "Signed entries that were accepted.");
-	return hub->rate_limit && hub->replay && hub->routes && !tow__watch_new(hub) ? 0
-	                                                                             : TOW_ENOMEM;
+	return hub->rate_limit && hub->replay && hub->heard && hub->routes && !tow__watch_new(hub)
+	               ? 0
+	               : TOW_ENOMEM;
 }
 
 static int listen_(struct tow_hub *hub, const struct tow_hub_config *config, struct tow_error *err)

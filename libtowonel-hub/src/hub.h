@@ -8,6 +8,7 @@
 #include <towonel/tunnel/http_server.h>
 
 #include "edges.h"
+#include "heard.h"
 #include "rate_limit.h"
 #include "replay.h"
 #include "routes.h"
@@ -29,6 +30,7 @@ struct tow_hub {
 	struct tow__rate_limit *rate_limit;
 	struct tow__replay *replay;
 	struct tow__routes *routes;
+	struct tow__heard *heard;
 	struct tow__edges edges;
 	struct tow_tls_context *tls;
 	struct tow_http_server *server;

@@ -106,7 +106,7 @@ def test_what_is_not_described_is_noticed(api):
 
     class Fake:
         status, headers = 200, {"content-type": "application/json", "x-request-id": "x"}
-        json = {"status": "ok", "node_id": "0" * 64, "version": "1", "protocol_version": 1}
+        json = {"status": "ok", "node_id": "0" * 64, "version": "1", "protocol_version": 1, "time_ms": 1}
     good = Fake.json
     description.check("GET", "/v1/health", None, Fake)
     for bad in ({**good, "more": 1}, {key: good[key] for key in ("status", "node_id", "version")},
@@ -130,7 +130,8 @@ def ask_every_endpoint(api, tool):
     assert a.send(a.key.agent_entry(a.agent), a.key.entry("upsert_hostname", hostname=a.zone,
                                                            tls_mode="passthrough")).json["sequence"] == 2
     assert a.submit("upsert_tcp_service", name="ssh", listen_port=21022).status == 200
-    assert a.beat().json["superseded"] is False
+    assert a.beat(version="1", services=[a.zone, "tcp:ssh"], refused=[{"service": "udp:x", "reason": "taken"}],
+                  tunnels=[{"edge_id": a.agent.node_id, "quiet_ms": 5}]).json["superseded"] is False
     assert api.get(f"/v1/tenants/{a.id}/entries").json["latest_sequence"] == 3
     by_agent = a.agent.header("towonel/entries/v1")
     assert api.as_nobody().get(f"/v1/tenants/{a.id}/entries?after=1&limit=1", headers=[by_agent]).json["next_after"] == 2
@@ -293,6 +294,16 @@ def test_unknown_fields_are_refused_by_name(api, member):
         assert answer.code == "invalid_request" and "colour" in answer.json["error"]["message"], (path, answer.body)
     answer = member.send(member.key.entry("upsert_hostname", hostname=member.zone, tls_mode="passthrough", colour=1))
     assert answer.code == "invalid_request" and "colour" in answer.json["error"]["message"]
+
+
+@pytest.mark.parametrize("member_of, value", [
+    ("version", 7), ("version", "x" * 65), ("services", "a.eu"), ("services", [7]), ("services", ["x" * 258]),
+    ("services", ["x"] * 4097), ("refused", [{"service": "a.eu"}]), ("refused", [{"service": "a.eu", "reason": 7}]),
+    ("refused", [{"service": "a", "reason": "b", "more": 1}]), ("tunnels", [{"edge_id": "x", "quiet_ms": 1}]),
+    ("tunnels", [{"edge_id": "0" * 64, "quiet_ms": -1}]), ("tunnels", {}), ("tunnels", [{}] * 257)])
+def test_reports_of_agents_that_are_none(member, member_of, value):
+    answer = member.beat(**{member_of: value})
+    assert answer.code == "invalid_request" and member_of in answer.json["error"]["message"]
 
 
 @pytest.mark.parametrize("body", ["", "[]", "{", '{"hostnames":["a.eu"]}x', '{"hostnames":["a.eu"],"hostnames":[]}',

@@ -19,7 +19,7 @@ EVERYWHERE = [
     (["towonel", "admin", "tenant"], "ex", {"export-key"}),
     (["towonel", "invite", "create"], "--h", {"--hostnames", "--hub-url", "--help"}),
     (["towonel", "tenant", "leave"], "--", {"--key-path", "--token", "--hub-url", "--json", "--help"}),
-    (["towonel", "status"], "--a", {"--api-key"}),
+    (["towonel", "status"], "--a", {"--all", "--api-key"}),
     (["towonel", "port"], "re", {"reserve", "release"}),
     (["towonel", "port", "reserve", "--protocol"], "u", {"udp"}),
     (["towonel", "port", "available", "--protocol"], "", {"tcp", "udp"}),

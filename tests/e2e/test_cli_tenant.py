@@ -286,36 +286,6 @@ def test_of_many_operators_who_want_a_hostname_one_gets_it(node):
         assert one.returncode == 0 or re.search(r'belongs to tenant "racer\d"', one.stderr), one.stderr
 
 
-def test_status(make_node, tmp_path):
-    node = make_node()
-    done = node.towonel("status")
-    assert done.returncode == 0 and done.stderr == ""
-    assert node.hub_url in done.stdout and "Store  answers" in done.stdout and "No tenants" in done.stdout
-    tenant = Tenant(node, tmp_path)
-    tenant.submit("upsert_hostname", "--hostname", f"app.{tenant.zone}")
-    text = node.towonel("admin", "status").stdout
-    edges, tenants_table = text.split("\n\n")[1:]
-    assert edges.splitlines()[0].split() == ["EDGE", "NAME", "LIVE", "ADDRESSES"]
-    assert edges.splitlines()[1].split()[2:] == ["yes", f"127.0.0.1:{node.tunnel_port}"]
-    assert tenants_table.splitlines()[0].split() == ["TENANT", "NAME", "AGENTS", "HOSTNAMES", "PORTS"]
-    assert tenants_table.splitlines()[1].split()[2:] == ["0", "1", "0"]
-    document = json.loads(node.towonel("status", "--json").stdout)
-    assert document["hub"]["url"] == node.hub_url and document["hub"]["store"] == "ok"
-    assert document["hub"]["status"] == "ok" and HEX.fullmatch(document["hub"]["node_id"])
-    assert document["edges"][0]["live"] is True
-    assert document["tenants"] == [{"tenant_id": tenant.id, "name": tenants(node)[tenant.id]["name"], "agents": 0,
-                                    "hostnames": 1, "ports": 0}]
-    node.kill()
-    refused(node.towonel("status"), "does not answer")
-    refused(node.towonel("status", "--json"), "does not answer")
-
-
-def test_status_fails_without_an_edge(make_node):
-    node = make_node(TOWONEL_EDGE_ENABLED="false")
-    done = node.towonel("status")
-    assert done.returncode == 1 and "No edge" in done.stdout
-
-
 # --- the tenant -------------------------------------------------------------------------------
 
 

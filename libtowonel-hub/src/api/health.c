@@ -8,9 +8,10 @@ static void respond(struct tow__call *call)
 	struct tow_hub *hub = call->hub;
 	char id[TOW_ID_TEXT_SIZE];
 
-	call->answer = json_pack("{s:s, s:s, s:s, s:i}", "status", "ok", "node_id",
+	call->answer = json_pack("{s:s, s:s, s:s, s:i, s:I}", "status", "ok", "node_id",
 	                         tow_id_format(&hub->key.id, id), "version", hub->version,
-	                         "protocol_version", PROTOCOL_VERSION);
+	                         "protocol_version", PROTOCOL_VERSION, "time_ms",
+	                         (json_int_t)tow_wall_ms());
 }
 
 void tow__api_health(void *user, struct tow_http_request *request)

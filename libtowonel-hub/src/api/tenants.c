@@ -21,6 +21,17 @@ static struct tenant_call *new_call(struct tow_hub *hub, struct tow_http_request
 
 /* --- list --- */
 
+/* A member of what the agent said of itself, or nothing of the kind. */
+static json_t *said(json_t *report, const char *key, json_t *fallback)
+{
+	json_t *value = json_object_get(report, key);
+
+	if (!value)
+		return fallback;
+	json_decref(fallback);
+	return json_incref(value);
+}
+
 static json_t *agents_of(const struct tow__tenant *tenant)
 {
 	json_t *list = json_array();
@@ -28,12 +39,18 @@ static json_t *agents_of(const struct tow__tenant *tenant)
 
 	for (size_t i = 0; i < tenant->agent_count; i++) {
 		const struct tow__agent *a = &tenant->agents[i];
+		json_t *report = json_loads(a->report, 0, NULL);
 		json_array_append_new(
 			list,
-			json_pack("{s:o, s:I, s:s, s:I}", "agent_id", tow__json_id(&a->id),
-		                  "generation", (json_int_t)a->generation, "services_hash",
+			json_pack("{s:o, s:I, s:s, s:I, s:o, s:o, s:o}", "agent_id",
+		                  tow__json_id(&a->id), "generation", (json_int_t)a->generation,
+		                  "services_hash",
 		                  tow_hex_encode(a->services_hash, sizeof a->services_hash, hash),
-		                  "expires_at_ms", (json_int_t)a->expires_ms));
+		                  "expires_at_ms", (json_int_t)a->expires_ms, "version",
+		                  said(report, "version", json_null()), "services",
+		                  said(report, "services", json_array()), "refused",
+		                  said(report, "refused", json_array())));
+		json_decref(report);
 	}
 	return list;
 }
@@ -70,6 +87,34 @@ static void list_work(struct tow__call *call, struct tow__store *store)
 	                       &call->fault);
 }
 
+/* What only this hub has heard. */
+static void add_heard(struct tow_hub *hub, json_t *agent)
+{
+	const char *text = json_string_value(json_object_get(agent, "agent_id"));
+	const struct tow__heard_agent *heard = NULL;
+	struct tow_id id;
+
+	if (text && !tow_id_parse(tow_slice_of(text), &id))
+		heard = tow__heard_find(hub->heard, &id);
+	json_object_set_new(agent, "heard_at_ms", tow__json_time(heard ? heard->heard_ms : 0));
+	if (heard && heard->tunnels)
+		json_object_set(agent, "tunnels", heard->tunnels);
+	else
+		json_object_set_new(agent, "tunnels", json_array());
+}
+
+static void list_respond(struct tow__call *call)
+{
+	json_t *tenant, *agent;
+	size_t i, k;
+
+	json_array_foreach(json_object_get(call->answer, "tenants"), i, tenant)
+	{
+		json_array_foreach(json_object_get(tenant, "agents"), k, agent)
+			add_heard(call->hub, agent);
+	}
+}
+
 void tow__api_tenant_list(void *user, struct tow_http_request *request)
 {
 	struct tenant_call *t = new_call(user, request);
@@ -77,6 +122,7 @@ void tow__api_tenant_list(void *user, struct tow_http_request *request)
 	if (!t)
 		return;
 	t->call.work = list_work;
+	t->call.respond = list_respond;
 	tow__call_page(&t->call, &t->page);
 	tow__call_run(&t->call);
 }

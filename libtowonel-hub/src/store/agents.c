@@ -28,14 +28,13 @@ int tow__store_agent_check(struct tow__store *store, const struct tow_id *tenant
 	return tow__store_finish(store, fault);
 }
 
-int tow__store_agent_superseded(struct tow__store *store, const struct tow_id *tenant,
-                                const struct tow__agent *agent, uint64_t now_ms, int *superseded,
-                                struct tow__fault *fault)
+/* Checks, and says whether another one has come after it. */
+static int is_superseded(struct tow__store *store, const struct tow_id *tenant,
+                         const struct tow__agent *agent, uint64_t now_ms, struct tow__fault *fault)
 {
 	struct tow__db_rows rows;
 	int newer;
 
-	tow__store_begin(store, TOW__DB_READ);
 	check(store, tenant, &agent->id, now_ms, fault);
 	rows = tow__db_query(
 		store->db,
@@ -46,7 +45,38 @@ int tow__store_agent_superseded(struct tow__store *store, const struct tow_id *t
 	                  tow__db_int(agent->generation), tow__db_int(now_ms)));
 	newer = tow__db_next(&rows);
 	tow__db_end(&rows);
+	return newer;
+}
+
+int tow__store_agent_superseded(struct tow__store *store, const struct tow_id *tenant,
+                                const struct tow__agent *agent, uint64_t now_ms, int *superseded,
+                                struct tow__fault *fault)
+{
+	int newer;
+
+	tow__store_begin(store, TOW__DB_READ);
+	newer = is_superseded(store, tenant, agent, now_ms, fault);
 	if (!tow__store_finish(store, fault))
+		*superseded = newer;
+	return fault->kind;
+}
+
+int tow__store_agent_report(struct tow__store *store, const struct tow_id *tenant,
+                            const struct tow__agent *agent, const char *report, uint64_t now_ms,
+                            int *superseded, struct tow__fault *fault)
+{
+	int newer;
+
+	do {
+		tow__store_begin(store, TOW__DB_WRITE);
+		newer = is_superseded(store, tenant, agent, now_ms, fault);
+		tow__db_run(store->db,
+		            "UPDATE agents SET report = $1 WHERE tenant_id = $2 AND id = $3 "
+		            "AND report <> $1",
+		            TOW__ARGS(tow__db_text(report), tow__db_id(tenant),
+		                      tow__db_id(&agent->id)));
+	} while (tow__store_finish(store, fault) && tow__store_again(store, fault));
+	if (!fault->kind)
 		*superseded = newer;
 	return fault->kind;
 }

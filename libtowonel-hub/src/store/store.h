@@ -128,6 +128,7 @@ struct tow__agent {
 	uint64_t generation;
 	uint8_t services_hash[TOW_HASH_SIZE];
 	uint64_t expires_ms;
+	char *report; /* what it said of itself, JSON; "": nothing. Owned in a list, else NULL */
 };
 
 /* A public port that is a tenant's. */
@@ -192,6 +193,11 @@ int tow__store_agent_check(struct tow__store *store, const struct tow_id *tenant
 int tow__store_agent_superseded(struct tow__store *store, const struct tow_id *tenant,
                                 const struct tow__agent *agent, uint64_t now_ms, int *superseded,
                                 struct tow__fault *fault);
+
+/* The same, and keeps what the agent says of itself. */
+int tow__store_agent_report(struct tow__store *store, const struct tow_id *tenant,
+                            const struct tow__agent *agent, const char *report, uint64_t now_ms,
+                            int *superseded, struct tow__fault *fault);
 
 /* --- audit --- */
 

@@ -56,6 +56,8 @@ static void deinit(struct tow__tenant *tenant)
 {
 	tow__names_deinit(&tenant->patterns);
 	tow__names_deinit(&tenant->hostnames);
+	for (size_t i = 0; i < tenant->agent_count; i++)
+		free(tenant->agents[i].report);
 	free(tenant->agents);
 	free(tenant->ports);
 }
@@ -73,13 +75,22 @@ static void *grow(struct tow__db *db, void *items, size_t count, size_t size)
 	return more;
 }
 
+/* A copy; NULL: out of memory. */
+static char *text_of(const struct tow__db_rows *rows, int column)
+{
+	struct tow_slice bytes = tow__db_get_bytes(rows, column);
+
+	return strndup(bytes.len ? (const char *)bytes.base : "", bytes.len);
+}
+
 static void read_agents(struct tow__store *store, struct tow__tenant *tenant, uint64_t now_ms)
 {
 	struct tow__db *db = store->db;
 	struct tow__db_rows rows;
 
 	for (rows = tow__db_query(db,
-	                          "SELECT id, generation, services_hash, expires_ms FROM agents "
+	                          "SELECT id, generation, services_hash, expires_ms, report "
+	                          "FROM agents "
 	                          "WHERE tenant_id = $1 AND expires_ms > $2 AND revoked = 0 "
 	                          "ORDER BY generation, id",
 	                          TOW__ARGS(tow__db_id(&tenant->id), tow__db_int(now_ms)));
@@ -94,6 +105,9 @@ static void read_agents(struct tow__store *store, struct tow__tenant *tenant, ui
 		agents->generation = tow__db_get_int(&rows, 1);
 		tow__db_get_exactly(&rows, 2, agents->services_hash, sizeof agents->services_hash);
 		agents->expires_ms = tow__db_get_int(&rows, 3);
+		agents->report = text_of(&rows, 4);
+		if (!agents->report)
+			tow__db_fail(db, TOW_ENOMEM, "out of memory");
 	}
 }
 

@@ -34,18 +34,15 @@ struct row {
 	const char *told; /* what the agent heard, in order */
 };
 
-#define BOOTSTRAP_OK  "bootstrap -> 200"
-#define ANNOUNCE_OK   "upsert_agent -> 200"
-#define READ_OK       "read -> 200"
-#define APPLY_OK      "upsert_hostname a.example.eu,upsert_hostname b.example.eu -> 200"
-#define HEARTBEAT_OK  "heartbeat -> 200"
-#define REGISTERED    "edges;registered;"
+#define BOOTSTRAP_OK "bootstrap -> 200"
+#define ANNOUNCE_OK  "upsert_agent -> 200"
+#define READ_OK      "read -> 200"
+#define APPLY_OK     "upsert_hostname a.example.eu,upsert_hostname b.example.eu -> 200"
+#define HEARTBEAT_OK "heartbeat -> 200"
+#define REGISTERED   "edges;registered;"
 
 static const struct row rows[] = {
-	{ "all goes well",
-	  NOTHING,
-	  { BOOTSTRAP_OK, ANNOUNCE_OK, READ_OK, APPLY_OK },
-	  REGISTERED },
+	{ "all goes well", NOTHING, { BOOTSTRAP_OK, ANNOUNCE_OK, READ_OK, APPLY_OK }, REGISTERED },
 	{ "a revoked token", NOTHING, { "bootstrap -> 401 unauthorized" }, "fatal;left;" },
 	{ "an expired token", NOTHING, { "bootstrap -> 410 invite_expired" }, "fatal;left;" },
 	{ "a proxy has no hub behind it, then has",
@@ -275,6 +272,12 @@ static void on_refused(void *user, const char *service, const char *text)
 	tell(user, "refused ", service);
 }
 
+static json_t *no_tunnels(void *user)
+{
+	(void)user;
+	return json_array();
+}
+
 static void on_superseded(void *user)
 {
 	tell(user, "superseded", NULL);
@@ -297,6 +300,7 @@ static const struct registration_events events = {
 	.edges = on_edges,
 	.registered = on_registered,
 	.refused = on_refused,
+	.tunnels = no_tunnels,
 	.superseded = on_superseded,
 	.fatal = on_fatal,
 	.left = on_left,

@@ -85,6 +85,7 @@ CREATE TABLE agents (
 	services_hash BLOB NOT NULL,
 	expires_ms BIGINT NOT NULL,
 	revoked BIGINT NOT NULL,               -- 0 or 1; final
+	report TEXT NOT NULL DEFAULT '',       -- JSON: what it says of itself, for people
 	PRIMARY KEY (tenant_id, id)
 );
 CREATE INDEX agents_by_expiry ON agents (expires_ms);

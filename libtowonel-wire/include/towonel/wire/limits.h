@@ -111,6 +111,8 @@
 #define TOW_JSON_INTEGER_MAX 9007199254740991 /* 2^53 - 1: RFC 8259 section 6 */
 #define TOW_SERVICES_MAX 4096
 #define TOW_SERVICES_TEXT_MAX 1048576
+#define TOW_EDGES_PER_AGENT 256
+#define TOW_VERSION_MAX 64          /* of a program, in text */
 #define TOW_ENTRY_MAX 65536         /* one JWS in text form */
 #define TOW_ENTRIES_PER_BATCH 4096
 #define TOW_PORT_RANGE_MAX 512
@@ -122,6 +124,7 @@
 #define TOW_KEY_BACKUP_MEMORY_KIB_MAX 1048576
 #define TOW_HTTP_BODY_MAX 65536
 #define TOW_HTTP_ENTRIES_BODY_MAX 1048576
+#define TOW_HTTP_HEARTBEAT_BODY_MAX 1048576 /* an agent's, with the names of its services */
 #define TOW_HTTP_HEADER_MAX 16384   /* request line and all header fields */
 #define TOW_HTTP_HEADERS_COUNT_MAX 64
 #define TOW_HTTP_REQUEST_TIMEOUT_MS 15000

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TOWONEL_AGENT_LINKS_H
+#define TOWONEL_AGENT_LINKS_H
+
+/* An agent's links, one to each edge that it follows. */
+
+#include <jansson.h>
+
+#include "edge_link.h"
+
+struct link_slot {
+	struct edge_link *link;
+	unsigned missing; /* how many of the hub's lists in a row it was not in */
+};
+
+/* All-zero is valid: none. */
+struct links {
+	struct link_slot *slots;
+	size_t count;
+};
+
+struct link_slot *tow__links_find(struct links *links, const struct tow_id *edge); /* NULL: none */
+/* A new link. NULL when there are too many, or no memory. */
+struct link_slot *tow__links_add(struct links *links, const struct edge_link_config *config);
+void tow__links_forget(struct links *links, const struct edge_link *link); /* which has gone */
+void tow__links_deinit(struct links *links);                               /* all have gone */
+
+/* How long ago the quietest tunnel that is up proved that bytes go end to end. */
+uint64_t tow__links_quiet_ns(const struct links *links, uint64_t now_ns);
+/* The tunnels that are up, [{edge_id, quiet_ms}]; NULL when out of memory. */
+json_t *tow__links_tell(const struct links *links, uint64_t now_ns);
+
+#endif
