@@ -108,7 +108,8 @@ static void take(struct tow__taking *s, const struct tow_entry *e, struct tow_sl
 /* The tenant may have gone since its key was looked up. */
 static int tenant_still_there(struct tow__taking *s, const struct tow_id *tenant)
 {
-	return tow__count_of(s, "SELECT count(*) FROM tenants WHERE id = $1", tenant) == 1;
+	return tow__store_count_of(s->store, "SELECT count(*) FROM tenants WHERE id = $1",
+	                           tenant) == 1;
 }
 
 /* The transaction. */
@@ -131,8 +132,9 @@ static int take_all(struct tow__taking *s, const struct tow__submission *in,
 	if (!fault->kind)
 		tow__log_compact(store, &entries[0].tenant_id);
 	if (!in->leave)
-		highest = tow__count_of(s, "SELECT last_sequence FROM tenants WHERE id = $1",
-		                        &entries[0].tenant_id);
+		highest = tow__store_count_of(s->store,
+		                              "SELECT last_sequence FROM tenants WHERE id = $1",
+		                              &entries[0].tenant_id);
 	if (!tow__store_finish(store, fault))
 		*sequence = highest;
 	else if (in->count > 1 && at) {

@@ -40,17 +40,6 @@ static int hostname_now(struct tow__taking *s, const char *name, struct tow_rout
 	return found;
 }
 
-uint64_t tow__count_of(struct tow__taking *s, const char *sql, const struct tow_id *tenant)
-{
-	struct tow__db_rows rows;
-	uint64_t n = 0;
-
-	for (rows = tow__db_query(s->store->db, sql, TOW__ARGS(tow__db_id(tenant)));
-	     tow__db_next(&rows);)
-		n = tow__db_get_int(&rows, 0);
-	return n;
-}
-
 static void check_hostname(struct tow__taking *s, const struct tow_entry *e)
 {
 	struct tow_route_hostname now;
@@ -69,8 +58,8 @@ static void check_hostname(struct tow__taking *s, const struct tow_entry *e)
 		tow__fault_set(s->fault, TOW__NOT_FOUND,
 		               "\"%s\" is not in use: upsert_hostname comes first", e->name);
 	else if (!used && e->op == TOW_ENTRY_UPSERT_HOSTNAME &&
-	         tow__count_of(s, "SELECT hostname_count FROM tenants WHERE id = $1",
-	                       &e->tenant_id) >= TOW__HOSTNAMES_PER_TENANT)
+	         tow__store_count_of(s->store, "SELECT hostname_count FROM tenants WHERE id = $1",
+	                             &e->tenant_id) >= TOW__HOSTNAMES_PER_TENANT)
 		tow__fault_set(s->fault, TOW__TENANT_NOT_ALLOWED,
 		               "a tenant has at most %d hostnames", TOW__HOSTNAMES_PER_TENANT);
 }
@@ -140,8 +129,8 @@ static void check_agent(struct tow__taking *s, const struct tow_entry *e)
 		tow__fault_set(s->fault, TOW__TENANT_NOT_ALLOWED,
 		               "the agent was revoked, which is final");
 	else if (state == AGENT_UNKNOWN &&
-	         tow__count_of(s, "SELECT count(*) FROM agents WHERE tenant_id = $1",
-	                       &e->tenant_id) >= TOW__AGENTS_PER_TENANT)
+	         tow__store_count_of(s->store, "SELECT count(*) FROM agents WHERE tenant_id = $1",
+	                             &e->tenant_id) >= TOW__AGENTS_PER_TENANT)
 		tow__fault_set(s->fault, TOW__TENANT_NOT_ALLOWED, "a tenant has at most %d agents",
 		               TOW__AGENTS_PER_TENANT);
 }

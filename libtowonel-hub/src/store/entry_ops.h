@@ -21,9 +21,6 @@ struct tow__entry_op {
 };
 extern const struct tow__entry_op tow__entry_ops[]; /* by enum tow_entry_op */
 
-/* The number that a query about a tenant gives; 0 without a row. */
-uint64_t tow__count_of(struct tow__taking *s, const char *sql, const struct tow_id *tenant);
-
 /* What an entry is about, for people: "app.example.eu terminate", "ssh 2222". */
 void tow__entry_subject(const struct tow_entry *e, char *out, size_t cap);
 

@@ -24,7 +24,7 @@ int tow__ports_allowed(const struct tow__store *store, enum tow_protocol protoco
 		                      "(TOWONEL_HUB_ALLOW_PRIVILEGED_PORTS)",
 		                      first, tow_protocol_name(protocol));
 	for (unsigned port = first; port < (unsigned)first + count; port++)
-		if (tow__store_port_reserved(store, (uint16_t)port))
+		if (tow__store_port_is_hosts(store, (uint16_t)port))
 			return tow__fault_set(fault, TOW__PORT_IN_USE,
 			                      "port %u/%s is taken by the host of the tunnel "
 			                      "itself",
@@ -62,20 +62,10 @@ void tow__port_refuse(struct tow__store *store, const struct tow__port *taken,
 
 /* --- what there is --- */
 
-static uint64_t count_of_tenant(struct tow__store *store, const char *sql,
-                                const struct tow_id *tenant)
-{
-	struct tow__db_rows rows = tow__db_query(store->db, sql, TOW__ARGS(tow__db_id(tenant)));
-	uint64_t count = tow__db_next(&rows) ? tow__db_get_int(&rows, 0) : 0;
-
-	tow__db_end(&rows);
-	return count;
-}
-
 static int expect_tenant(struct tow__store *store, const struct tow_id *tenant,
                          struct tow__fault *fault)
 {
-	if (count_of_tenant(store, "SELECT count(*) FROM tenants WHERE id = $1", tenant))
+	if (tow__store_count_of(store, "SELECT count(*) FROM tenants WHERE id = $1", tenant))
 		return 0;
 	return tow__fault_set(fault, TOW__NOT_FOUND, "there is no such tenant");
 }
@@ -128,7 +118,7 @@ static size_t find_available(struct tow__store *store, enum tow_protocol protoco
 		unsigned held = tow__db_next(&rows) ? (unsigned)tow__db_get_int(&rows, 0)
 		                                    : TOW__PORTS_LAST + 1;
 		for (; n < count && next < held && next <= TOW__PORTS_LAST; next++)
-			if (!tow__store_port_reserved(store, (uint16_t)next))
+			if (!tow__store_port_is_hosts(store, (uint16_t)next))
 				ports[n++] = (uint16_t)next;
 		next = next == held ? held + 1 : next;
 	}
@@ -193,8 +183,8 @@ static void reserve(struct tow__store *store, struct tow__port *port, struct tow
 		return;
 	if (!find(store, port, &now)) {
 		port->service[0] = '\0';
-		if (count_of_tenant(store, "SELECT count(*) FROM ports WHERE tenant_id = $1",
-		                    &port->tenant_id) >= TOW__PORTS_PER_TENANT)
+		if (tow__store_count_of(store, "SELECT count(*) FROM ports WHERE tenant_id = $1",
+		                        &port->tenant_id) >= TOW__PORTS_PER_TENANT)
 			tow__fault_set(fault, TOW__TENANT_NOT_ALLOWED,
 			               "a tenant has at most %d ports", TOW__PORTS_PER_TENANT);
 	} else if (!tow_id_equal(&now.tenant_id, &port->tenant_id)) {

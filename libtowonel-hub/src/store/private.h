@@ -41,6 +41,9 @@ void tow__store_audit(struct tow__store *store, const struct tow_id *by, const c
 void tow__audit_sweep(struct tow__store *store, uint64_t now_ms);
 
 /* Within a transaction: */
+/* The number that a query about a tenant gives; 0 without a row. */
+uint64_t tow__store_count_of(struct tow__store *store, const char *sql,
+                             const struct tow_id *tenant);
 void tow__store_read_patterns(struct tow__store *store, const struct tow_id *tenant,
                               struct tow__names *out);
 /* Releases all it has, kills its invite. 1: it was there. */

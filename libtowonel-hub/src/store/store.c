@@ -76,7 +76,7 @@ int tow__store_listen(struct tow__store *store, int wake_fd, uint64_t *version)
 	return tow__db_listen(store->db, wake_fd, version);
 }
 
-int tow__store_port_reserved(const struct tow__store *store, uint16_t port)
+int tow__store_port_is_hosts(const struct tow__store *store, uint16_t port)
 {
 	for (size_t i = 0; i < store->config.reserved_port_count; i++)
 		if (store->config.reserved_ports[i] == port)

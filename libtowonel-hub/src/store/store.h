@@ -69,8 +69,8 @@ int tow__store_see_version(struct tow__store *store, struct tow__fault *fault);
  * whose database other hubs may use too. */
 int tow__store_is_shared(const struct tow__store *store);
 int tow__store_listen(struct tow__store *store, int wake_fd, uint64_t *version);
-/* The rules that ports follow, apart from who holds them. */
-int tow__store_port_reserved(const struct tow__store *store, uint16_t port);
+/* Does the host need the port itself? */
+int tow__store_port_is_hosts(const struct tow__store *store, uint16_t port);
 /* Drops agents that have expired with the entries about them, and what the audit has kept for long
  * enough. */
 int tow__store_sweep(struct tow__store *store, uint64_t now_ms, struct tow__fault *fault);

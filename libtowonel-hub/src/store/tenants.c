@@ -4,6 +4,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+uint64_t tow__store_count_of(struct tow__store *store, const char *sql, const struct tow_id *tenant)
+{
+	struct tow__db_rows rows;
+	uint64_t n = 0;
+
+	for (rows = tow__db_query(store->db, sql, TOW__ARGS(tow__db_id(tenant)));
+	     tow__db_next(&rows);)
+		n = tow__db_get_int(&rows, 0);
+	return n;
+}
+
 int tow__store_drop_tenant(struct tow__store *store, const struct tow_id *tenant, uint64_t now_ms)
 {
 	/* what it has goes with it, here as on every edge */
