@@ -9,7 +9,8 @@ import socket
 import pytest
 
 from support.greeter import greeted
-from support.process import PATIENCE, free_ports, metric, wait_until
+from support.process import PATIENCE, free_port, free_ports, metric, wait_until
+from support.udp import ask, udp_socket
 
 COUNT = 16
 
@@ -127,3 +128,45 @@ def test_a_port_that_cannot_be_bound_is_told_and_does_no_harm(make_node, make_ag
         in_the_way.close()
     wait_until(lambda: metric(node.edge_metrics(), "towonel_edge_ports_failed") == 0, "the port is bound after all")
     assert leads(first, 4, origins.first)
+
+
+def test_tcp_and_udp_of_one_number_are_two_ports(make_node, make_agent, make_greeter, make_udp_origin, tmp_path):
+    node, port = make_node(), free_port()
+    path = os.path.join(tmp_path, "tcp.json")
+    tcp = [{"name": "dns", "origin": make_greeter("tcp").address, "listen_port": port}]
+    udp = [{"name": "dns", "origin": make_udp_origin(lambda data, _: data + b" by udp").address, "listen_port": port}]
+    with open(path, "w") as file:
+        json.dump(tcp, file)
+    agent = make_agent(node.invite("a.eu", name="alice"), tcp=f"@{path}", udp=udp)
+    wait_until(lambda: metric(node.edge_metrics(), "towonel_edge_ports_bound") == 2, "both ports are bound")
+    assert greeted(port) == "tcp" and ask(port, b"asked") == b"asked by udp"
+    ports = json.loads(node.towonel("port", "list", "--json").stdout)["ports"]
+    assert [(one["port"], one["protocol"], one["service"]) for one in ports] == [(port, "tcp", "dns"), (port, "udp", "dns")]
+
+    # Another tenant gets neither.
+    bob = make_agent(node.invite("b.eu", name="bob"), wait=False, tcp=tcp, udp=udp)
+    for protocol in ("tcp", "udp"):
+        bob.process.wait_log(f"port {port}/{protocol} is taken by service \\\"dns\\\" of tenant \\\"alice\\\"")
+    bob.stop()
+
+    # One goes, the other stays.
+    with open(path, "w") as file:
+        file.write("[]")
+    agent.process.signal(signal.SIGHUP)
+    wait_until(lambda: greeted(port) is None, "the TCP port is released")
+    assert ask(port, b"asked") == b"asked by udp"
+
+
+def test_a_udp_port_that_cannot_be_bound_is_told_and_does_no_harm(make_node, make_agent, make_udp_origin):
+    node, first = make_node(), free_ports(2)
+    origin = make_udp_origin(lambda data, _: data)
+    with udp_socket(port=first) as in_the_way:
+        make_agent(node.invite("a.eu"), udp=[{"name": name, "origin": origin.address, "listen_port": first + number}
+                                             for number, name in enumerate(("taken", "free"))])
+        wait_until(lambda: metric(node.edge_metrics(), "towonel_edge_ports_bound") == 1, "the free port is bound")
+        node.process.wait_log("port cannot be bound")
+        assert metric(node.edge_metrics(), "towonel_edge_ports_failed") == 1
+        assert ask(first + 1, b"hello") == b"hello"
+        in_the_way.close()
+    wait_until(lambda: metric(node.edge_metrics(), "towonel_edge_ports_failed") == 0, "the port is bound after all")
+    assert ask(first, b"hello") == b"hello"
