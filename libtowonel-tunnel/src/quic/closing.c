@@ -144,6 +144,7 @@ int tow__quic_conn_write_close(struct tow_quic_conn *conn, uint8_t *buf, uint64_
 	conn->farewell = TOW__QUIC_SILENT;
 	if (n <= 0)
 		return 0;
+	batch->at = 0;
 	batch->len = (size_t)n;
 	batch->segment = (size_t)n;
 	batch->ecn = info.ecn;

@@ -351,13 +351,66 @@ void tow__quic_conn_migrate(struct tow_quic_conn *conn, const struct tow_addr *l
 	conn->host->wake(conn->owner);
 }
 
-int tow__quic_conn_write(struct tow_quic_conn *conn, uint8_t *buf, uint64_t now_ns,
-                         struct tow__quic_batch *batch)
+/* Returns what ngtcp2 does: bytes written. */
+static ngtcp2_ssize write_run(struct tow_quic_conn *conn, uint8_t *buf, size_t at, size_t packets,
+                              uint64_t now_ns, struct tow__quic_batch *batch)
 {
 	ngtcp2_path_storage storage;
 	ngtcp2_pkt_info info = { 0 };
 	ngtcp2_ssize n;
-	size_t packets, max, segment = 0;
+
+	ngtcp2_path_storage_zero(&storage);
+	batch->at = at;
+	batch->segment = 0;
+	n = ngtcp2_conn_write_aggregate_pkt2(conn->quic, &storage.path, &info, buf + at,
+	                                     TOW__QUIC_PAYLOAD_MAX - at, &batch->segment,
+	                                     write_packet, packets, now_ns);
+	batch->len = n > 0 ? (size_t)n : 0;
+	batch->ecn = info.ecn;
+	if (n > 0)
+		tow__quic_path_to_addrs(&storage.path, &batch->local, &batch->remote);
+	return n;
+}
+
+static int joins(const struct tow__quic_batch *batch, const struct tow__quic_batch *next)
+{
+	return (next->segment == batch->segment || next->len < batch->segment) &&
+	       next->ecn == batch->ecn && tow_addr_equal(&next->local, &batch->local) &&
+	       tow_addr_equal(&next->remote, &batch->remote);
+}
+
+/* ngtcp2 goes on only while packets are as large as the path takes them. Those of datagrams are
+ * often a little smaller, but of one size: runs of them are joined to one batch, until something
+ * else comes, which is another. Returns as write_run does for the last one. */
+static ngtcp2_ssize write_batches(struct tow_quic_conn *conn, uint8_t *buf, size_t packets,
+                                  size_t max, uint64_t now_ns, struct tow__quic_batch *batches,
+                                  int *count)
+{
+	struct tow__quic_batch *batch = &batches[0], *next = &batches[1];
+	size_t written = 0;
+	ngtcp2_ssize n = write_run(conn, buf, 0, packets, now_ns, batch);
+
+	*count = n > 0;
+	while (n > 0 && *count == 1 && conn->datagram_streams && batch->len % batch->segment == 0) {
+		written = batch->len / batch->segment;
+		if (written >= packets || batch->len + max > TOW__QUIC_PAYLOAD_MAX)
+			break;
+		n = write_run(conn, buf, batch->len, packets - written, now_ns, next);
+		if (n > 0 && joins(batch, next))
+			batch->len += next->len;
+		else if (n > 0)
+			*count = 2;
+	}
+	return n;
+}
+
+int tow__quic_conn_write(struct tow_quic_conn *conn, uint8_t *buf, uint64_t now_ns,
+                         struct tow__quic_batch batches[TOW__QUIC_BATCHES_MAX])
+{
+	struct tow__quic_batch *last;
+	ngtcp2_ssize n;
+	size_t packets, max;
+	int count;
 
 	if (conn->state >= TOW__QUIC_ENDING || conn->inside)
 		return 0;
@@ -369,29 +422,23 @@ int tow__quic_conn_write(struct tow_quic_conn *conn, uint8_t *buf, uint64_t now_
 		packets = 1;
 	if (packets > TOW__QUIC_SEGMENTS_MAX)
 		packets = TOW__QUIC_SEGMENTS_MAX;
-	ngtcp2_path_storage_zero(&storage);
 	conn->unhurried = 0;
 	conn->inside = 1;
-	n = ngtcp2_conn_write_aggregate_pkt2(conn->quic, &storage.path, &info, buf,
-	                                     TOW__QUIC_PAYLOAD_MAX, &segment, write_packet, packets,
-	                                     now_ns);
+	n = write_batches(conn, buf, packets, max, now_ns, batches, &count);
 	if (n >= 0)
 		ngtcp2_conn_update_pkt_tx_time(conn->quic, now_ns);
 	conn->inside = 0;
 	tow__quic_datagrams_measure(conn);
-	if (n > 0) {
-		batch->len = (size_t)n;
-		batch->segment = segment;
-		batch->ecn = info.ecn;
+	if (count > 0) {
+		last = &batches[count - 1];
 		/* A packet with room left was the last, but in a handshake. */
-		batch->more = conn->state != TOW__QUIC_UP || tow__quic_conn_has_more(conn) ||
-		              (batch->len - 1) % segment + 1 >= max;
-		tow__quic_path_to_addrs(&storage.path, &batch->local, &batch->remote);
-	} else if (n < 0) {
-		tow__quic_conn_end_with(conn, (int)n);
+		last->more = conn->state != TOW__QUIC_UP || tow__quic_conn_has_more(conn) ||
+		             (last->len - 1) % last->segment + 1 >= max;
 	}
+	if (n < 0)
+		tow__quic_conn_end_with(conn, (int)n);
 	tow__quic_conn_settle(conn);
-	return n > 0;
+	return count;
 }
 
 /* --- public --- */

@@ -165,15 +165,17 @@ void tow__quic_conn_receive(struct tow_quic_conn *conn, const struct tow_addr *l
 
 /* Packets to send: len bytes, each packet segment bytes long but the last, which may be shorter. */
 struct tow__quic_batch {
+	size_t at; /* in the buffer */
 	size_t len, segment;
 	struct tow_addr local, remote;
 	uint8_t ecn;
 	int more; /* ask again: there may be another one */
 };
-/* Writes at most one batch to buf, of TOW__QUIC_PAYLOAD_MAX bytes. Returns 1; 0 when there is
- * nothing to send now. */
+/* Writes to buf, of TOW__QUIC_PAYLOAD_MAX bytes. Returns how many batches; 0 when there is nothing
+ * to send now. The last one's `more` is for all. */
+#define TOW__QUIC_BATCHES_MAX 2
 int tow__quic_conn_write(struct tow_quic_conn *conn, uint8_t *buf, uint64_t now_ns,
-                         struct tow__quic_batch *batch);
+                         struct tow__quic_batch batches[TOW__QUIC_BATCHES_MAX]);
 /* Streams or datagrams wait to be sent. */
 int tow__quic_conn_has_more(const struct tow_quic_conn *conn);
 /* When to call _expire; TOW_NEVER when ending. */

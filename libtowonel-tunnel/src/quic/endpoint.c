@@ -24,7 +24,8 @@ static void transmit(struct tow_quic_endpoint *endpoint, const struct tow__quic_
 {
 	size_t sent = 0;
 	int ret = tow_udp_send(endpoint->socket, &batch->remote, &batch->local, batch->ecn,
-	                       endpoint->buf + at, batch->len - at, batch->segment, &sent);
+	                       endpoint->buf + batch->at + at, batch->len - at, batch->segment,
+	                       &sent);
 
 	endpoint->stuck.len = 0;
 	if (ret == TOW_BLOCKED) {
@@ -102,10 +103,10 @@ static void retire(struct tow__link *link)
 static void flush(void *user)
 {
 	struct tow_quic_endpoint *endpoint = user;
-	struct tow__quic_batch batch;
+	struct tow__quic_batch batches[TOW__QUIC_BATCHES_MAX];
 	struct tow__link *link;
 	uint64_t now_ns;
-	int budget = BATCHES_PER_RUN;
+	int count, budget = BATCHES_PER_RUN;
 
 	if (endpoint->freeing) {
 		destroy(endpoint);
@@ -129,12 +130,13 @@ static void flush(void *user)
 		}
 		link->owed = 0;
 		link->asked = 0;
-		if (tow__quic_conn_write(link->conn, endpoint->buf, now_ns, &batch)) {
-			transmit_for(link, &batch);
-			if (batch.more)
-				tow__link_look(link);
-			budget--;
-		}
+		count = tow__quic_conn_write(link->conn, endpoint->buf, now_ns, batches);
+		/* What follows one that is stuck is as good as lost. */
+		for (int i = 0; i < count && endpoint->stuck.len == 0; i++)
+			transmit_for(link, &batches[i]);
+		if (count > 0 && batches[count - 1].more)
+			tow__link_look(link);
+		budget -= count;
 		if (endpoint->freeing)
 			break;
 		if (link->conn->state >= TOW__QUIC_ENDING) {

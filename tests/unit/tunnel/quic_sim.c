@@ -372,14 +372,17 @@ void sim_free(struct sim *sim)
 static void side_flush(struct side *side)
 {
 	static uint8_t buf[TOW__QUIC_PAYLOAD_MAX];
-	struct tow__quic_batch batch;
+	struct tow__quic_batch batches[TOW__QUIC_BATCHES_MAX], batch;
+	int count;
 
 	if (!side->conn || side->closed)
 		return;
 	do {
 		side->woken = 0;
-		while (tow__quic_conn_write(side->conn, buf, side->sim->now_ns, &batch))
-			link_send(side->sim, &batch, buf);
+		while ((count = tow__quic_conn_write(side->conn, buf, side->sim->now_ns, batches)) >
+		       0)
+			for (int i = 0; i < count; i++)
+				link_send(side->sim, &batches[i], buf + batches[i].at);
 	} while (side->woken && side->conn->state < TOW__QUIC_ENDING);
 	if (side->conn->state == TOW__QUIC_ENDING) {
 		if (tow__quic_conn_write_close(side->conn, buf, side->sim->now_ns, &batch))
