@@ -102,7 +102,15 @@ static int open_store(struct tow_hub *hub, const struct tow_hub_config *config,
 		.user = hub,
 	};
 
-	return tow__pool_new(&pool, &hub->pool, err);
+	struct tow_error away = { 0 };
+	int r = tow__pool_new(&pool, &hub->pool, &away);
+
+	if (r)
+		return tow_error_set(err, r, "%s", away.text);
+	if (away.code)
+		tow_log_warn(hub->log, "the database does not answer: the hub waits for it",
+		             tow_f_err(&away));
+	return 0;
 }
 
 static int make_parts(struct tow_hub *hub)

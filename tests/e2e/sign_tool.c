@@ -3,7 +3,7 @@
  * Signs whatever a test makes up, with the key of a seed in base64url:
  *
  *   sign_tool SEED ids                               node id and tenant id
- *   sign_tool SEED jws                               the payload on standard input, as a signed entry
+ *   sign_tool SEED jws                               each line of standard input, as a signed entry
  *   sign_tool SEED node-request DOMAIN TIME_MS       the body on standard input: the header's value
  *   sign_tool SEED tenant-request DOMAIN TIME_MS     the same, as a tenant
  */
@@ -17,7 +17,7 @@
 static uint8_t input[1 << 20];
 static struct tow_slice body;
 
-static int jws(const struct tow_tenant_key *key)
+static int jws(const struct tow_tenant_key *key, struct tow_slice line)
 {
 	static const char header[] = "{\"alg\":\"ML-DSA-65\"}";
 	static char payload[TOW_BASE64URL_SIZE(sizeof input)], message[sizeof payload + 64];
@@ -26,13 +26,28 @@ static int jws(const struct tow_tenant_key *key)
 	uint8_t signature[TOW_MLDSA_SIGNATURE_SIZE];
 
 	tow_base64url_encode(header, sizeof header - 1, protected_);
-	tow_base64url_encode(body.base, body.len, payload);
+	tow_base64url_encode(line.base, line.len, payload);
 	snprintf(message, sizeof message, "%s.%s", protected_, payload);
 	if (tow_tenant_key_sign(key, tow_slice_of(message), signature) != 0)
 		return 1;
 	printf("{\"payload\":\"%s\",\"protected\":\"%s\",\"signature\":\"%s\"}\n", payload,
 	       protected_, tow_base64url_encode(signature, sizeof signature, text));
 	return 0;
+}
+
+static int jws_each(const struct tow_tenant_key *key)
+{
+	int status = 0;
+
+	while (!status && body.len) {
+		const uint8_t *end = memchr(body.base, '\n', body.len);
+		size_t len = end ? (size_t)(end - body.base) : body.len;
+
+		status = jws(key, tow_slice_make(body.base, len));
+		len += end != NULL;
+		body = tow_slice_make(body.base + len, body.len - len);
+	}
+	return status;
 }
 
 static int run(const struct tow_tenant_key *tenant, const struct tow_node_key *node, char **words)
@@ -46,7 +61,7 @@ static int run(const struct tow_tenant_key *tenant, const struct tow_node_key *n
 		return 0;
 	}
 	if (strcmp(words[0], "jws") == 0)
-		return jws(tenant);
+		return jws_each(tenant);
 	if (!words[1] || !words[2])
 		return 2;
 	if (strcmp(words[0], "node-request") == 0)

@@ -3,6 +3,7 @@
 
 import pytest
 
+from support.api import Api
 from support.origins import curl
 from support.postgres import ENCODED, PASSWORD, Postgres, programs, tells_password
 from support.process import wait_until
@@ -78,7 +79,6 @@ def test_two_nodes_on_one_database(postgres, make_node, make_agent, make_nginx, 
 
 @pytest.mark.parametrize("dsn, says", [
     (None, "TOWONEL_HUB_DB_DSN"),
-    (f"postgres://towonel:{ENCODED}@127.0.0.1:1/towonel", "Connection refused"),
     (f"postgres://towonel:{PASSWORD}@127.0.0.1/towonel", "percent-encoding"),
     ("/var/lib/towonel/hub.db", "postgres://"),
 ])
@@ -107,6 +107,43 @@ def test_a_wrong_password_is_not_repeated(postgres, make_node):
     assert node.process.wait() == 2
     assert "password authentication failed" in node.process.log()
     assert "hunter2" not in node.process.log()
+
+
+def test_a_database_that_is_not_there_is_told(postgres, make_node):
+    node = make_node(start=False, TOWONEL_HUB_DB_DRIVER="postgres", TOWONEL_HUB_DB_DSN=postgres.dsn + "_of_another")
+    node.start(wait=False)
+    assert node.process.wait() == 2
+    assert 'database "postgres_of_another" does not exist' in node.process.log()
+    assert not tells_password(node.process.log())
+
+
+def test_a_server_that_comes_later_is_waited_for(make_node, make_agent, tmp_path, stack):
+    server = Postgres(tmp_path / "postgres.log")
+    stack.callback(server.close)
+    node = make_node(start=False, **on(server))
+    node.start(wait=False)
+    node.process.wait_log("the database does not answer: the hub waits for it")
+    wait_until(lambda: node.hub_ready()[0] == 503, "the hub listens")
+    wait_until(lambda: "Connection refused" in node.hub_ready()[1], "the hub says why it is not ready")
+    api = Api(node)
+    assert api.get("/v1/health").status == 200
+    for answer in (api.get("/v1/invites"), api.post("/v1/invites", {"hostnames": ["x.example.eu"]})):
+        assert answer.status == 503 and answer.code == "unavailable"
+    server.start()
+    wait_until(lambda: node.hub_ready()[0] == 200, "the hub is ready")
+    token = node.invite("app.example.eu")
+    make_agent(token, [{"hostname": "app.example.eu", "origin": "127.0.0.1:9"}])
+    assert not tells_password(node.process.log())
+
+
+def test_a_node_that_waits_can_be_stopped(make_node, tmp_path, stack):
+    server = Postgres(tmp_path / "postgres.log")
+    stack.callback(server.close)
+    node = make_node(start=False, **on(server))
+    node.start(wait=False)
+    node.process.wait_log("the hub waits for it")
+    wait_until(lambda: node.hub_ready()[0] == 503, "the hub listens")
+    assert node.stop() == 0
 
 
 def test_a_newer_database_is_refused(postgres, make_node):

@@ -32,9 +32,9 @@ struct tow_hub_config {
 	const char *operator_key;       /* bearer token of operators, base64url */
 	struct tow_addr listen;         /* API, HTTPS */
 	int dual_stack;
-	const char *public_url; /* https://host:port, goes into tokens */
-	const char *db_driver;  /* "sqlite", "postgres" */
-	const char *db_dsn;     /* a file's path; postgres://USER:PASSWORD@HOST/DATABASE */
+	const char *public_url;   /* https://host:port, goes into tokens */
+	const char *db_driver;    /* "sqlite", "postgres" */
+	const char *db_dsn;       /* a file's path; postgres://USER:PASSWORD@HOST/DATABASE */
 	size_t db_max_open_conns; /* 0: the driver's default, 4 or 25; postgres takes one more */
 	int allow_privileged_ports;
 	const uint16_t *reserved_ports; /* ports that this host needs itself */
@@ -43,9 +43,11 @@ struct tow_hub_config {
 };
 
 /* Opens the database and brings its schema up to date (this blocks), then listens; err begins with
- * the config's member that is to blame ("listen: ", "db_dsn: ", "db_driver: "). Returns 0;
- * TOW_EADDRINUSE, TOW_EDENIED, TOW_EIO, TOW_EDB (err says what to do), TOW_EUNAVAILABLE (the
- * database's server does not answer), TOW_ECONFIG, TOW_ENOMEM. err never has db_dsn's password. */
+ * the config's member that is to blame ("listen: ", "db_dsn: ", "db_driver: "). A database's server
+ * that does not answer yet is waited for: the hub then listens, is not ready, and answers what
+ * needs the database with 503. Returns 0; TOW_EADDRINUSE, TOW_EDENIED, TOW_EIO, TOW_EDB (err says
+ * what to do), TOW_EUNAVAILABLE (the database's server answers, and refuses), TOW_ECONFIG,
+ * TOW_ENOMEM. err never has db_dsn's password. */
 int tow_hub_new(const struct tow_hub_config *config, struct tow_hub **out, struct tow_error *err);
 /* Stops taking requests, lets those under way finish for at most grace_ns, closes the store, frees,
  * calls done. */

@@ -90,6 +90,14 @@ void tow__db_begin(struct tow__db *db, enum tow__db_access access)
 	db->driver->begin(db, access);
 }
 
+void tow__db_begin_failed(struct tow__db *db, const struct tow_error *err)
+{
+	assert(!db->in_transaction);
+	db->error = *err;
+	db->transient = 0;
+	db->in_transaction = 1;
+}
+
 int tow__db_commit(struct tow__db *db, struct tow_error *err)
 {
 	assert(db->in_transaction);
@@ -131,6 +139,11 @@ int tow__db_listen(struct tow__db *db, int wake_fd, uint64_t *version)
 {
 	assert(!db->in_transaction);
 	return db->driver->listen(db, wake_fd, version);
+}
+
+int tow__db_is_away(struct tow__db *db)
+{
+	return db->driver->is_away && db->driver->is_away(db);
 }
 
 int tow__db_is_shared(const struct tow__db *db)

@@ -13,6 +13,7 @@
  * belongs to one thread at a time, and every call below is within a transaction.
  */
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <towonel/wire/buf.h>
 #include <towonel/wire/identity.h>
@@ -47,10 +48,12 @@ struct tow__db_value tow__db_id(const struct tow_id *id);
 #define TOW__NO_ARGS NULL, 0
 
 /* What the connections to one server share: when one of them could not be made, none is tried for
- * a while, longer each time. All-zero: open. */
+ * a while, longer each time. All-zero, which is a mutex too: open. */
 struct tow__db_gate {
 	_Atomic uint64_t closed_until_ns;
 	_Atomic unsigned failures;
+	pthread_mutex_t lock; /* of why the last one could not be made */
+	char reason[200];
 };
 
 /* Opens, which may create the file. A server is connected to by the first _begin, and again by any
@@ -70,6 +73,8 @@ enum tow__db_access {
 	TOW__DB_WRITE, /* one at a time */
 };
 void tow__db_begin(struct tow__db *db, enum tow__db_access access);
+/* A transaction that has failed before it began. */
+void tow__db_begin_failed(struct tow__db *db, const struct tow_error *err);
 /* Returns 0, or what went wrong since _begin, with nothing changed: TOW_EUNAVAILABLE (full, busy,
  * read-only, gone), TOW_ECONFLICT (a constraint), TOW_ENOMEM, TOW_EDB. */
 int tow__db_commit(struct tow__db *db, struct tow_error *err);
@@ -87,6 +92,9 @@ void tow__db_announce(struct tow__db *db, uint64_t version);
  * to be asked for; TOW_EUNAVAILABLE without a connection, which the next call tries to make when
  * the gate opens; TOW_EOF once wake_fd is readable. */
 int tow__db_listen(struct tow__db *db, int wake_fd, uint64_t *version);
+/* After a failure: is there no server that answers, or none yet? (One that answers and refuses says
+ * what is wrong with the dsn.) */
+int tow__db_is_away(struct tow__db *db);
 /* Can others change this database, so that there is something to listen to? */
 int tow__db_is_shared(const struct tow__db *db);
 
@@ -150,6 +158,7 @@ struct tow__db_driver {
 	int (*is_null)(void *handle, int column);
 	int64_t (*get_int)(void *handle, int column);
 	struct tow_slice (*get_bytes)(void *handle, int column);
+	int (*is_away)(struct tow__db *db); /* NULL: there is no server */
 	/* both NULL for a database that is one process's */
 	const char *announce; /* SQL with the version as $1 */
 	int (*listen)(struct tow__db *db, int wake_fd, uint64_t *version);

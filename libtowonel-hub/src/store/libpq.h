@@ -29,6 +29,7 @@
 	X(PQisBusy)                                                                                \
 	X(PQnotifies)                                                                              \
 	X(PQntuples)                                                                               \
+	X(PQpingParams)                                                                            \
 	X(PQresultErrorField)                                                                      \
 	X(PQresultStatus)                                                                          \
 	X(PQsendPrepare)                                                                           \

@@ -220,12 +220,32 @@ void tow__pool_free(struct tow__pool *pool)
 	finish(pool);
 }
 
+/* The first store, and what the others are to do about the schema. */
+static int open_first(const struct tow__store_config *config, struct tow__store **out,
+                      enum tow__store_schema *schema, struct tow_error *err)
+{
+	int r = tow__store_open(config, TOW__SCHEMA_NOW, out, err);
+
+	*schema = TOW__SCHEMA_IS_READY;
+	if (r != TOW_EUNAVAILABLE)
+		return r;
+	*schema = TOW__SCHEMA_WHEN_USED;
+	if (tow__store_open(config, TOW__SCHEMA_WHEN_USED, out, NULL))
+		return r;
+	if (tow__store_is_away(*out))
+		return 0;
+	tow__store_close(*out);
+	*out = NULL;
+	return r;
+}
+
 int tow__pool_new(const struct tow__pool_config *config, struct tow__pool **out,
                   struct tow_error *err)
 {
 	size_t count =
 		config->threads ? config->threads : tow__db_connections(config->store.driver);
 	struct tow__store_config store = config->store;
+	enum tow__store_schema schema = TOW__SCHEMA_NOW;
 	struct tow__pool *pool;
 	int r = 0;
 
@@ -249,10 +269,11 @@ int tow__pool_new(const struct tow__pool_config *config, struct tow__pool **out,
 		struct thread *t = &pool->threads[i];
 		t->pool = pool;
 		t->queue = i ? &pool->reads : &pool->writes;
-		r = tow__store_open(&store, i == 0, &t->store, err);
+		r = i ? tow__store_open(&store, schema, &t->store, err)
+		      : open_first(&store, &t->store, &schema, err);
 	}
 	if (!r && tow__store_is_shared(pool->threads[0].store))
-		r = tow__store_open(&store, 0, &pool->listener.store, err);
+		r = tow__store_open(&store, schema, &pool->listener.store, err);
 	for (size_t i = 0; i < count && !r; i++) {
 		r = start(&pool->threads[i], run);
 		if (r)

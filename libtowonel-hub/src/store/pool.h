@@ -42,8 +42,9 @@ struct tow__pool_config {
 	void *user;
 };
 
-/* Opens the connections and brings the schema up to date, which blocks.
- * Returns as tow__store_open. */
+/* Opens the connections and brings the schema up to date, which blocks. Returns as tow__store_open,
+ * and 0 also when no server answers, or none yet: then err says so, and jobs fail until one does.
+ */
 int tow__pool_new(const struct tow__pool_config *config, struct tow__pool **out,
                   struct tow_error *err);
 /* Has others' versions told from now on, if the database is one that others use. Returns 0;

@@ -206,8 +206,9 @@ static int gate_closed(const struct postgres *p)
 	return tow_now_ns() < atomic_load(&p->db.gate->closed_until_ns);
 }
 
-static void close_gate(struct postgres *p)
+static void close_gate(struct postgres *p, const char *reason)
 {
+	struct tow__db_gate *gate = p->db.gate;
 	unsigned failures = atomic_fetch_add(&p->db.gate->failures, 1);
 	uint64_t delay = GATE_FIRST_NS << (failures < 6 ? failures : 6);
 	uint16_t jitter;
@@ -216,7 +217,20 @@ static void close_gate(struct postgres *p)
 		delay = GATE_LAST_NS;
 	tow_random(&jitter, sizeof jitter);
 	delay = delay / 2 + delay / 2 * jitter / UINT16_MAX;
-	atomic_store(&p->db.gate->closed_until_ns, tow_now_ns() + delay);
+	pthread_mutex_lock(&gate->lock);
+	snprintf(gate->reason, sizeof gate->reason, "%s", reason);
+	pthread_mutex_unlock(&gate->lock);
+	atomic_store(&gate->closed_until_ns, tow_now_ns() + delay);
+}
+
+static void fail_at_gate(struct postgres *p)
+{
+	struct tow__db_gate *gate = p->db.gate;
+
+	pthread_mutex_lock(&gate->lock);
+	tow__db_fail(&p->db, TOW_EUNAVAILABLE, "there is no connection to the database: %s",
+	             gate->reason);
+	pthread_mutex_unlock(&gate->lock);
 }
 
 static void open_gate(struct postgres *p)
@@ -274,7 +288,7 @@ static int connect_(struct postgres *p)
 	char reason[200];
 
 	if (gate_closed(p)) {
-		tow__db_fail(&p->db, TOW_EUNAVAILABLE, "there is no connection to the database");
+		fail_at_gate(p);
 		return 0;
 	}
 	p->conn = p->pq->PQconnectdbParams(keywords, values, 1);
@@ -287,17 +301,27 @@ static int connect_(struct postgres *p)
 		tow__db_fail(&p->db, TOW_EUNAVAILABLE, "cannot connect to the database: %s",
 		             reason);
 		disconnect(p);
-		close_gate(p);
+		close_gate(p, reason);
 		return 0;
 	}
 	p->pq->PQsetNoticeReceiver(p->conn, ignore_notice, NULL);
 	if (!execute(p, setup, ANSWER_MS)) {
 		disconnect(p);
-		close_gate(p);
+		close_gate(p, p->db.error.text);
 		return 0;
 	}
 	open_gate(p);
 	return 1;
+}
+
+static int is_away(struct tow__db *db)
+{
+	static const char *const keywords[] = { "connect_timeout", "dbname", NULL };
+	struct postgres *p = of(db);
+	const char *const values[] = { "5", p->dsn, NULL };
+	PGPing answer = p->pq->PQpingParams(keywords, values, 1);
+
+	return answer == PQPING_NO_RESPONSE || answer == PQPING_REJECT;
 }
 
 static void close_(struct tow__db *db)
@@ -615,7 +639,7 @@ static int begin_listening(struct postgres *p, int wake_fd)
 		return TOW_EUNAVAILABLE;
 	if (!execute(p, "LISTEN " CHANNEL, ANSWER_MS)) {
 		disconnect(p);
-		close_gate(p);
+		close_gate(p, p->db.error.text);
 		return TOW_EUNAVAILABLE;
 	}
 	p->listening = 1;
@@ -667,6 +691,7 @@ const struct tow__db_driver tow__db_postgres = {
 	.connections = 25,
 	.open = open_,
 	.close = close_,
+	.is_away = is_away,
 	.begin = begin,
 	.commit = commit,
 	.rollback = rollback,

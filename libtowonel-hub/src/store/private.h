@@ -10,6 +10,7 @@
 struct tow__store {
 	struct tow__db *db;
 	struct tow__store_config config;
+	int schema_due;   /* the schema may not be up to date */
 	uint64_t version; /* of the last commit */
 	uint64_t next;    /* of the transaction under way; 0 until something has changed */
 	unsigned tries;   /* of the operation under way that were in vain */

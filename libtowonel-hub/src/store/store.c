@@ -11,8 +11,8 @@
 #define TRIES    5
 #define PAUSE_NS (10 * 1000 * 1000L)
 
-int tow__store_open(const struct tow__store_config *config, int migrate, struct tow__store **out,
-                    struct tow_error *err)
+int tow__store_open(const struct tow__store_config *config, enum tow__store_schema schema,
+                    struct tow__store **out, struct tow_error *err)
 {
 	struct tow__store *store = calloc(1, sizeof *store);
 	int r;
@@ -25,7 +25,8 @@ int tow__store_open(const struct tow__store_config *config, int migrate, struct 
 	if (!store->config.entries_kept)
 		store->config.entries_kept = TOW__ENTRIES_KEPT;
 	r = tow__db_open(config->driver, config->dsn, config->gate, &store->db, err);
-	if (!r && migrate) {
+	store->schema_due = schema == TOW__SCHEMA_WHEN_USED;
+	if (!r && schema == TOW__SCHEMA_NOW) {
 		r = tow__schema_migrate(store->db, err);
 		if (r)
 			tow_error_prefix(err, "%s", tow__db_place(store->db));
@@ -44,6 +45,11 @@ void tow__store_close(struct tow__store *store)
 		return;
 	tow__db_close(store->db);
 	free(store);
+}
+
+int tow__store_is_away(struct tow__store *store)
+{
+	return tow__db_is_away(store->db);
 }
 
 uint64_t tow__store_version(const struct tow__store *store)
@@ -86,7 +92,14 @@ int tow__store_port_is_hosts(const struct tow__store *store, uint16_t port)
 
 void tow__store_begin(struct tow__store *store, enum tow__db_access access)
 {
+	struct tow_error err;
+
 	store->next = 0;
+	if (store->schema_due && tow__schema_migrate(store->db, &err)) {
+		tow__db_begin_failed(store->db, &err);
+		return;
+	}
+	store->schema_due = 0;
 	tow__db_begin(store->db, access);
 }
 

@@ -53,11 +53,18 @@ struct tow__store_config {
 	uint64_t audit_kept;   /* of each actor; 0: TOW__AUDIT_PER_TENANT, _OF_OPERATORS */
 };
 
-/* migrate: connect and bring the schema up to date, which the first of several does. Returns 0;
- * TOW_ECONFIG, TOW_EDENIED, TOW_EIO, TOW_EDB, TOW_EUNAVAILABLE, TOW_ENOMEM. */
-int tow__store_open(const struct tow__store_config *config, int migrate, struct tow__store **out,
-                    struct tow_error *err);
+/* What to do about the schema. */
+enum tow__store_schema {
+	TOW__SCHEMA_IS_READY,  /* nothing: another store has done it */
+	TOW__SCHEMA_NOW,       /* connect and bring it up to date */
+	TOW__SCHEMA_WHEN_USED, /* the same once it is used: the server is away */
+};
+/* Returns 0; TOW_ECONFIG, TOW_EDENIED, TOW_EIO, TOW_EDB, TOW_EUNAVAILABLE, TOW_ENOMEM. */
+int tow__store_open(const struct tow__store_config *config, enum tow__store_schema schema,
+                    struct tow__store **out, struct tow_error *err);
 void tow__store_close(struct tow__store *store); /* takes NULL */
+/* After a failure: is it that no server answers, or none yet? Waits for it for some seconds. */
+int tow__store_is_away(struct tow__store *store);
 int tow__store_ping(struct tow__store *store, struct tow__fault *fault);
 /* Does the database take writes? Changes nothing that matters. */
 int tow__store_try_write(struct tow__store *store, struct tow__fault *fault);

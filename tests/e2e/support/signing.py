@@ -50,8 +50,10 @@ class Key:
                 "op": op, **members}
 
     def sign(self, payload):
-        text = payload if isinstance(payload, str) else json.dumps(payload)
-        return json.loads(self._run("jws", data=text))
+        return self.sign_all([payload])[0]
+
+    def sign_all(self, payloads):
+        return [json.loads(line) for line in self._run("jws", data="\n".join(map(json.dumps, payloads))).splitlines()]
 
     def entry(self, op, **members):
         return self.sign(self.payload(op, **members))
