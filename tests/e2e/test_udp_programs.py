@@ -128,3 +128,51 @@ def test_openvpn(tmp_path, authority, expose, begin):
         raise AssertionError("the client has left:\n" + client.log()[-2000:])
     except subprocess.TimeoutExpired:
         pass
+
+
+@pytest.fixture
+def make_namespace(stack):
+    def make(name):
+        name = f"towonel-{name}-{os.getpid()}"
+        run(["ip", "netns", "add", name], check=True)
+        stack.callback(run, ["ip", "netns", "delete", name])
+        return name
+    return make
+
+
+def test_wireguard(tmp_path, expose, begin, make_namespace):
+    """A web server behind a VPN in user space. The network device of each end lives in a namespace of its own, so that
+    what goes from one to the other has to go through the VPN; the ends talk to each other over loopback."""
+    need("wireguard-go", "wg", "ip")
+    if os.geteuid() != 0 or not os.access("/dev/net/tun", os.W_OK):
+        pytest.skip("needs root, and /dev/net/tun")
+    keys = {}
+    for end in ("server", "client"):
+        private = run(["wg", "genkey"], check=True).stdout
+        (tmp_path / f"{end}.key").write_text(private)
+        keys[end] = subprocess.run(["wg", "pubkey"], input=private, capture_output=True, text=True,
+                                   check=True).stdout.strip()
+
+    def start(end, address, *settings):
+        device, space = f"tow{end[0]}{os.getpid() % 100000}", make_namespace(end)
+        begin(["wireguard-go", "--foreground", device], f"wireguard-{end}.log")
+        wait_until(lambda: os.path.exists(f"/var/run/wireguard/{device}.sock"), "wireguard-go is up")
+        run(["wg", "set", device, "private-key", tmp_path / f"{end}.key", *settings], check=True)
+        run(["ip", "link", "set", device, "netns", space], check=True)
+        run(["ip", "-n", space, "address", "add", f"{address}/24", "dev", device], check=True)
+        run(["ip", "-n", space, "link", "set", device, "up"], check=True)
+        return ["ip", "netns", "exec", space]
+
+    port = free_port()
+    in_server = start("server", "10.99.0.1", "listen-port", port, "peer", keys["client"], "allowed-ips", "10.99.0.2/32")
+    public = expose(f"127.0.0.1:{port}")
+    in_client = start("client", "10.99.0.2", "peer", keys["server"], "allowed-ips", "10.99.0.1/32", "endpoint",
+                      f"127.0.0.1:{public}")
+    content = random.Random(4).randbytes(4 << 20)
+    (tmp_path / "served").mkdir()
+    (tmp_path / "served" / "file").write_bytes(content)
+    begin([*in_server, "python3", "-m", "http.server", "--bind", "10.99.0.1", "--directory", tmp_path / "served", "80"],
+          "http.log")
+    run([*in_client, "curl", "-sS", "--retry", "10", "--retry-connrefused", "--retry-delay", "1", "-o",
+         tmp_path / "got", "http://10.99.0.1/file"], check=True)
+    assert (tmp_path / "got").read_bytes() == content
