@@ -31,8 +31,20 @@ def test_no_secret_shows_anywhere(make_node, make_agent, stack):
         done = node.towonel(*arguments, env={"TOWONEL_OPERATOR_KEY": operator})
         said.append(done.stdout + done.stderr)
     api = Api(node)
-    for path in ("/v1/invites", "/v1/tenants", "/v1/health", "/v1/edges"):
+    for path in ("/v1/invites", "/v1/tenants", "/v1/health", "/v1/edges", "/v1/audit", f"/v1/invites/{secret}",
+                 f"/v1/audit?tenant_id={seed}", f"/v1/audit?limit={secret}"):
         said.append(api.get(path).body)
+    # what is wrong with a request is told without what it holds
+    for body in (f'{{"invite_id":"x","invite_secret":"{secret}"', f'{{"invite_secret":"{secret}"}} {token}', f'"{token}"',
+                 {"invite_id": "A" * 22, "invite_secret": secret}, {"invite_id": token, "invite_secret": secret},
+                 {"invite_id": "A" * 22, "invite_secret": token}):
+        for path in ("/v1/bootstrap", "/v1/invites", "/v1/entries"):
+            answer = api.post(path, body)
+            assert answer.status in (400, 401)
+            said.append(answer.body)
+    stranger = Api(node, key="")
+    for header in (f"Authorization: Basic {operator}", f"Authorization: Bearer {operator}x", f"X-Key: {operator}"):
+        said.append(stranger.get("/v1/invites", headers=[header]).body)
     node.kill()
     node.start()
     agent.process.wait_log("tunnel is up", count=2)
