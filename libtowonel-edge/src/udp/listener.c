@@ -40,7 +40,7 @@ static void on_packet(void *user, const struct tow_udp_packet *packet)
 
 	key_of(packet, key);
 	session = find(listener, key);
-	if (session != NULL && tow__udp_session_forsaken(session)) {
+	if (session != NULL && tow__udp_session_outdated(session)) {
 		tow__udp_session_end(session, TOW_TUNNEL_IDLE);
 		session = NULL;
 	}

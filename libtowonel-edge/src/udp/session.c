@@ -278,32 +278,47 @@ void tow__udp_session_receive(struct udp_session *s, struct tow_slice payload)
 		tow__udp_session_end(s, TOW_TUNNEL_INTERNAL);
 }
 
-/* Each datagram is acknowledged: an agent that is there sends packets. */
-int tow__udp_session_forsaken(struct udp_session *s)
+/* The port has come to lead elsewhere. */
+static int is_moved(const struct udp_session *s)
+{
+	const struct tow_route_port *route =
+		tow_route_lookup_port(worker_of(s)->table, TOW_PROTOCOL_UDP, s->listener->port);
+
+	return route != NULL && (!tow_id_equal(&route->tenant_id, &s->agent->tenant) ||
+	                         strcmp(route->service, s->service) != 0);
+}
+
+/* Nothing at all has come from the agent for a while, though it was written to, and there is
+ * another one. Each datagram is acknowledged: an agent that is there sends packets. */
+static int is_forsaken(struct udp_session *s, uint64_t now)
 {
 	struct worker *w = worker_of(s);
-	uint64_t now = tow_loop_now_ns(w->loop), packets;
-	const struct tow_route_port *route;
+	uint64_t packets = tow__agent_session_packets(s->agent);
 	char authority[TOW_AUTHORITY_SIZE];
 
-	if (s->opening != NULL || now - s->looked_ns < LOOK_EVERY_NS)
-		return 0;
-	s->looked_ns = now;
-	packets = tow__agent_session_packets(s->agent);
 	if (packets != s->heard_packets) {
 		s->heard_packets = packets;
 		s->asked_ns = now;
 		return 0;
 	}
-	route = tow_route_lookup_port(w->table, TOW_PROTOCOL_UDP, s->listener->port);
-	if (now - s->asked_ns < w->timing.dial_silence_ns || route == NULL)
+	if (now - s->asked_ns < w->timing.dial_silence_ns)
 		return 0;
-	snprintf(authority, sizeof(authority), "udp:%s", route->service);
-	if (tow__agents_pick(&w->agents, &route->tenant_id, authority, &s->agent->serial, 1, now) ==
+	snprintf(authority, sizeof(authority), "udp:%s", s->service);
+	if (tow__agents_pick(&w->agents, &s->agent->tenant, authority, &s->agent->serial, 1, now) ==
 	    NULL)
 		return 0;
 	tow__agent_session_doubt(s->agent);
 	return 1;
+}
+
+int tow__udp_session_outdated(struct udp_session *s)
+{
+	uint64_t now = tow_loop_now_ns(worker_of(s)->loop);
+
+	if (s->opening != NULL || now - s->looked_ns < LOOK_EVERY_NS)
+		return 0;
+	s->looked_ns = now;
+	return is_moved(s) || is_forsaken(s, now);
 }
 
 static struct udp_session *session_new(struct udp_listener *listener,
@@ -367,6 +382,7 @@ void tow__udp_session_begin(struct udp_listener *listener, const uint8_t key[UDP
 	d = &s->opening->dial;
 	d->tenant = route->tenant_id;
 	snprintf(d->authority, sizeof(d->authority), "udp:%s", route->service);
+	snprintf(s->service, sizeof(s->service), "%s", route->service);
 	s->idle_ns = route->idle_timeout_secs * w->timing.udp_idle_second_ns;
 	tow_log_debug(w->log, "UDP session", tow_f_hex("id", s->id, sizeof(s->id)),
 	              tow_f_addr("from", &s->remote), tow_f_str("name", d->authority));

@@ -33,6 +33,7 @@ struct udp_session {
 	struct tow_udp_flow flow;
 	struct tow_timer timer;
 	uint64_t idle_ns, active_ns;
+	char service[TOW_SERVICE_NAME_MAX + 1];
 	/* whether the agent is still there */
 	uint64_t looked_ns, asked_ns; /* asked: the first datagram since the packets before */
 	uint64_t heard_packets;
@@ -47,9 +48,9 @@ void tow__udp_session_begin(struct udp_listener *listener, const uint8_t key[UDP
                             const struct tow_udp_packet *packet);
 /* One from the visitor. The session may be gone afterwards. */
 void tow__udp_session_receive(struct udp_session *session, struct tow_slice payload);
-/* Nothing at all has come from the agent for a while, though it was written to, and there is
- * another one. */
-int tow__udp_session_forsaken(struct udp_session *session);
+/* The next datagram is to begin anew: the port leads elsewhere now, or the agent is silent and
+ * there is another one. */
+int tow__udp_session_outdated(struct udp_session *session);
 void tow__udp_session_end(struct udp_session *session, uint64_t code);
 
 #endif

@@ -323,6 +323,36 @@ static void a_port_takes_its_sessions_along(void **state)
 	close(fd);
 }
 
+/* A port that comes to lead to another service, without having been released: the visitor's next
+ * datagram goes there. */
+static void a_port_leads_elsewhere(void **state)
+{
+	static const char *const both[] = { "udp:dns", "udp:game", NULL };
+	struct fixture *f = *state;
+	struct tow_route_writer *w;
+	struct agent *a;
+	int fd;
+
+	start(f, 60);
+	a = agent_up(f, 0, &(struct claim){ .tenant = &f->alice, .authorities = both });
+	fd = come();
+	say(fd, "x", 1);
+	expect(f, fd, "x", 1);
+	w = routes(0, 2);
+	add_tenant(w, &f->alice);
+	add_udp_port(w, &f->alice, port, "game", 60);
+	assert_int_equal(apply(f, w), 0);
+	assert_int_equal(sessions(f), 1);
+	pass(f, 150); /* how often it is looked */
+	say(fd, "y", 1);
+	expect(f, fd, "y", 1);
+	assert_int_equal(a->stream_count, 2);
+	assert_int_equal(a->streams->header.authority.len, 8);
+	assert_memory_equal(a->streams->header.authority.base, "udp:game", 8);
+	assert_int_equal(sessions(f), 1);
+	close(fd);
+}
+
 /* A port in use is tried again, and reported, as those of TCP are. */
 static void a_port_in_use_is_tried_again(void **state)
 {
@@ -362,6 +392,7 @@ int main(void)
 		TEST(it_ends_with_its_stream),
 		TEST(half_a_frame),
 		TEST(a_port_takes_its_sessions_along),
+		TEST(a_port_leads_elsewhere),
 		TEST(a_port_in_use_is_tried_again),
 	};
 
