@@ -741,6 +741,7 @@ int tow_agent_reload(struct tow_agent *agent, const struct tow_agent_config *con
 	agent->generation = now > agent->generation ? now : agent->generation + 1;
 	tow_log_info(agent->log, "services have changed", tow_f_uint("services", services.count));
 	tow__config_warn(&agent->services, agent->log);
+	tow__udp_forwards_reload(&agent->forwards.udp, &agent->services);
 	tow__registration_serve(agent->registration, &agent->services, agent->generation);
 	for (size_t i = 0; i < agent->links.count; i++)
 		tow__edge_link_hello(agent->links.slots[i].link);

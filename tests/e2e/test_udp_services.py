@@ -175,6 +175,18 @@ def test_a_port_moves_and_goes_with_the_environment(make_udp_tunnel, make_udp_or
     assert ask(before, timeout=0.3) is None
 
 
+def test_another_origin_after_a_reload(make_node, make_agent, make_udp_origin, tmp_path):
+    node, port, file = make_node(), free_port(), tmp_path / "services.json"
+    origins = [make_udp_origin(lambda data, _, n=n: b"%d" % n) for n in range(2)]
+    file.write_text(json.dumps([service(origins[0], port)]))
+    agent = make_agent(node.invite("a.eu"), udp=f"@{file}")
+    with udp_socket() as sock:
+        wait_until(lambda: ask(port, sock=sock, timeout=0.5) == b"0", "the port leads to the first origin")
+        file.write_text(json.dumps([service(origins[1], port)]))
+        agent.process.signal(signal.SIGHUP)
+        wait_until(lambda: ask(port, sock=sock, timeout=0.5) == b"1", "the same visitor is led to the second one")
+
+
 def test_the_agent_restarts_in_the_middle(make_udp_tunnel, make_udp_origin):
     _, agent, port = make_udp_tunnel(make_udp_origin())
     with udp_socket() as sock:

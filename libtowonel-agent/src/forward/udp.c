@@ -20,6 +20,9 @@ struct udp_forward {
 	struct tow_buf greeting; /* what the first datagram to the origin begins with */
 	struct tow_timer timer;
 	uint64_t idle_ns, active_ns;
+	/* as the service list said: another origin is for another session */
+	char *authority, *origin_host;
+	uint16_t public_port, origin_port;
 	uint8_t id[TOW_UNIQUE_ID_SIZE];
 };
 
@@ -43,6 +46,8 @@ static void end(struct udp_forward *f, uint64_t code)
 	tow_udp_socket_free(f->socket);
 	tow_buf_deinit(&f->early);
 	tow_buf_deinit(&f->greeting);
+	free(f->authority);
+	free(f->origin_host);
 	tow_timer_stop(&f->timer);
 	*f->link = f->next;
 	if (f->next)
@@ -224,19 +229,24 @@ static int prepare(struct udp_forward *f, const struct tow_proxy_header *header,
                    const struct tow_service *service)
 {
 	struct tow_proxy_header to_write = *header;
+	char authority[TOW_AUTHORITY_SIZE];
 	uint8_t bytes[TOW_PROXY_HEADER_MAX];
-	uint16_t port;
 	int len;
 
-	if (tow_service_origin_port(service, header->destination.port, &port) != 0)
+	f->public_port = header->destination.port;
+	if (tow_service_origin_port(service, f->public_port, &f->origin_port) != 0)
 		return TOW_ENOTFOUND;
+	f->authority = strdup(tow_service_authority(service, authority));
+	f->origin_host = strdup(service->origin_host);
+	if (!f->authority || !f->origin_host)
+		return TOW_ENOMEM;
 	if (service->proxy_protocol == TOW_PROXY_V2) {
 		to_write.authority.len = 0;
 		len = tow_proxy_header_write(&to_write, 0, bytes, sizeof bytes);
 		if (len < 0 || tow_buf_append(&f->greeting, bytes, (size_t)len) != 0)
 			return TOW_ENOMEM;
 	}
-	return tow_resolve_start(f->owner->loop, service->origin_host, port, resolved, f,
+	return tow_resolve_start(f->owner->loop, service->origin_host, f->origin_port, resolved, f,
 	                         &f->resolve);
 }
 
@@ -319,6 +329,27 @@ void tow__udp_forwards_drain(struct udp_forwards *forwards)
 		next = f->next;
 		if (f->socket)
 			on_timer(f);
+	}
+}
+
+static int is_as_before(const struct udp_forward *f, const struct tow_service_list *services)
+{
+	const struct tow_service *service = tow_service_list_find(services, f->authority);
+	uint16_t port;
+
+	return service && tow_service_origin_port(service, f->public_port, &port) == 0 &&
+	       port == f->origin_port && strcmp(service->origin_host, f->origin_host) == 0;
+}
+
+void tow__udp_forwards_reload(struct udp_forwards *forwards,
+                              const struct tow_service_list *services)
+{
+	struct udp_forward *f, *next;
+
+	for (f = forwards->first; f; f = next) {
+		next = f->next;
+		if (!is_as_before(f, services))
+			end(f, TOW_TUNNEL_UNKNOWN_SERVICE);
 	}
 }
 

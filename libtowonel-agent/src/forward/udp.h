@@ -54,6 +54,10 @@ struct udp_forwards {
 
 /* The first four are set. */
 void tow__udp_forwards_init(struct udp_forwards *forwards, struct tow_metrics *metrics);
+/* Ends those whose service has another origin now, or is gone: with the visitor's next datagram
+ * they begin anew. */
+void tow__udp_forwards_reload(struct udp_forwards *forwards,
+                              const struct tow_service_list *services);
 /* Those that are silent for a moment end, instead of after their idle timeout. */
 void tow__udp_forwards_drain(struct udp_forwards *forwards);
 void tow__udp_forwards_deinit(struct udp_forwards *forwards);
