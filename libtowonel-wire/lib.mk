@@ -12,6 +12,7 @@ SOURCES := \
 	src/control_message.c \
 	src/entry.c \
 	src/error.c \
+	src/event_parser.c \
 	src/host_port.c \
 	src/hostname.c \
 	src/identity.c \

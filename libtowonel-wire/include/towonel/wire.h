@@ -14,6 +14,7 @@
 #include "wire/cursor.h"
 #include "wire/entry.h"
 #include "wire/error.h"
+#include "wire/event_parser.h"
 #include "wire/hostname.h"
 #include "wire/identity.h"
 #include "wire/key_backup.h"

@@ -43,6 +43,7 @@
 #define TOW_DATAGRAM_QUEUES_MIN 65536   /* so many bytes always may, */
 #define TOW_DATAGRAM_QUEUES_MAX 4194304 /* and no more, of a connection's streams together */
 #define TOW_ROUTE_EVENT_MAX 268435456 /* a snapshot of a million names */
+#define TOW_EVENT_WORD_MAX 64       /* type and id of an event in an event stream */
 
 /* edge: visitors */
 #define TOW_HELLO_READ_SIZE       4096 /* a hello in use today fits in one such read */
