@@ -10,6 +10,8 @@ SOURCES := \
 	src/api/audit.c \
 	src/api/bootstrap.c \
 	src/api/call.c \
+	src/api/edge_heartbeat.c \
+	src/api/edge_invites.c \
 	src/api/edges.c \
 	src/api/entries.c \
 	src/api/health.c \
@@ -17,6 +19,7 @@ SOURCES := \
 	src/api/invites.c \
 	src/api/openapi.c \
 	src/api/ports.c \
+	src/api/subscribe.c \
 	src/api/table.c \
 	src/api/tenants.c \
 	src/auth.c \
@@ -32,6 +35,7 @@ SOURCES := \
 	src/store/audit.c \
 	src/store/db.c \
 	src/store/dsn.c \
+	src/store/edges.c \
 	src/store/entries.c \
 	src/store/entry_ops.c \
 	src/store/invites.c \
@@ -46,6 +50,7 @@ SOURCES := \
 	src/store/sqlite.c \
 	src/store/store.c \
 	src/store/tenants.c \
+	src/subscribers.c \
 	src/watch.c
 
 include mk/library.mk

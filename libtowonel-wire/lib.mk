@@ -10,6 +10,7 @@ SOURCES := \
 	src/buf.c \
 	src/client_hello.c \
 	src/control_message.c \
+	src/edge_report.c \
 	src/entry.c \
 	src/error.c \
 	src/event_parser.c \

@@ -1,57 +1,424 @@
 /* SPDX-License-Identifier: MIT */
+
 #include "edges.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-int tow__edges_report(struct tow__edges *edges, const struct tow_edge_report *report)
-{
-	json_t *addresses = json_array();
+#include "api/api.h"
+#include "hub.h"
 
-	for (size_t i = 0; i < report->address_count; i++)
-		if (json_array_append_new(addresses, json_string(report->addresses[i]))) {
-			json_decref(addresses);
-			return TOW_ENOMEM;
-		}
-	if (!addresses)
+#define PERIOD_NS  (5 * TOW_NSEC_PER_SEC)    /* on a database that others write to */
+#define SPACING_NS (100 * TOW_NSEC_PER_MSEC) /* between two looks */
+#define RETRY_NS   TOW_NSEC_PER_SEC
+#define TELL_NS    (TOW__EDGE_INTERVAL_SECS * TOW_NSEC_PER_SEC)
+/* Agents go on dialling an edge that is silent for as long: the hub may have been away itself. */
+#define DIALLED_MS TOW__EDGE_KEPT_MS
+/* How long agents are told to let go of one. */
+#define REVOKED_MS (24ULL * 3600 * 1000)
+
+struct known {
+	struct tow_id id;
+	char name[TOW_TENANT_NAME_MAX + 1];
+	json_t *report;
+	uint64_t seen_ms;
+};
+
+/* What the store had when it was looked at. */
+struct list {
+	struct known *items;
+	size_t count;
+	json_t *revoked;
+};
+
+struct look {
+	struct tow__job job;
+	struct tow__edges *edges;
+	struct list list;
+	struct tow__fault fault;
+};
+
+struct tell {
+	struct tow__job job;
+	struct tow__edges *edges;
+	char name[TOW_TENANT_NAME_MAX + 1];
+	char *json;
+	struct tow__fault fault;
+};
+
+struct tow__edges {
+	struct tow_hub *hub;
+	struct list list;
+	int stopped;
+
+	struct tow_timer look_timer;
+	struct look look;
+	uint64_t looked_ns;
+	int looking, look_again;
+
+	struct known local; /* report NULL: there is none */
+	struct tow_timer tell_timer;
+	struct tell tell;
+	int telling, tell_again;
+};
+
+static void known_deinit(struct known *known)
+{
+	json_decref(known->report);
+	memset(known, 0, sizeof *known);
+}
+
+static void list_deinit(struct list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		known_deinit(&list->items[i]);
+	free(list->items);
+	json_decref(list->revoked);
+	memset(list, 0, sizeof *list);
+}
+
+static int list_add(struct list *list, const struct tow_id *id, const char *name, json_t *report,
+                    uint64_t seen_ms)
+{
+	struct known *items = reallocarray(list->items, list->count + 1, sizeof *items);
+
+	if (!items)
 		return TOW_ENOMEM;
-	json_decref(edges->addresses);
-	edges->addresses = addresses;
-	edges->node_id = report->node_id;
-	edges->reported = 1;
+	list->items = items;
+	items[list->count] =
+		(struct known){ .id = *id, .report = json_incref(report), .seen_ms = seen_ms };
+	snprintf(items[list->count].name, sizeof items->name, "%s", name);
+	list->count++;
 	return 0;
 }
 
-void tow__edges_deinit(struct tow__edges *edges)
+/* --- what the store has --- */
+
+static int take_edge(void *user, const struct tow__edge *edge)
 {
-	json_decref(edges->addresses);
-	memset(edges, 0, sizeof *edges);
+	struct list *list = user;
+	json_t *report;
+	int rc;
+
+	if (edge->revoked)
+		return json_array_append_new(list->revoked, tow__json_id(&edge->node_id))
+		               ? TOW_ENOMEM
+		               : 0;
+	if (!edge->report.len)
+		return 0;
+	report = json_loadb((const char *)edge->report.base, edge->report.len, 0, NULL);
+	if (!report) /* somebody edited the database */
+		return 0;
+	rc = list_add(list, &edge->node_id, edge->name, report, edge->seen_ms);
+	json_decref(report);
+	return rc;
+}
+
+static void look_on_thread(struct tow__job *job, struct tow__store *store)
+{
+	struct look *look = (struct look *)job;
+
+	look->list.revoked = json_array();
+	tow__store_edge_list(store, tow_wall_ms() - REVOKED_MS, take_edge, &look->list,
+	                     &look->fault);
+}
+
+static void look_done(struct tow__job *job)
+{
+	struct look *look = (struct look *)job;
+	struct tow__edges *edges = look->edges;
+	struct tow_hub *hub = edges->hub;
+
+	edges->looking = 0;
+	edges->looked_ns = tow_now_ns();
+	if (!look->fault.kind) {
+		list_deinit(&edges->list);
+		edges->list = look->list;
+		memset(&look->list, 0, sizeof look->list);
+	}
+	list_deinit(&look->list);
+	if (edges->stopped)
+		return;
+	tow__subscribers_cut(hub->subscribers, edges->list.revoked);
+	if (edges->look_again)
+		tow__edges_look(edges);
+	else if (look->fault.kind)
+		tow_timer_start_in(&edges->look_timer, RETRY_NS);
+	else if (tow__pool_is_shared(hub->pool))
+		tow_timer_start_in(&edges->look_timer, PERIOD_NS);
+}
+
+static void look(void *user)
+{
+	struct tow__edges *edges = user;
+
+	edges->look_again = 0;
+	edges->look = (struct look){ .job = { .work = look_on_thread, .done = look_done },
+		                     .edges = edges };
+	edges->looking = 1;
+	if (tow__pool_submit(edges->hub->pool, TOW__DB_READ, &edges->look.job)) {
+		edges->looking = 0;
+		tow_timer_start_in(&edges->look_timer, RETRY_NS);
+	}
+}
+
+void tow__edges_look(struct tow__edges *edges)
+{
+	uint64_t at = edges->looked_ns ? edges->looked_ns + SPACING_NS : 0;
+
+	if (edges->stopped)
+		return;
+	if (edges->looking)
+		edges->look_again = 1;
+	else if (at < edges->look_timer.deadline_ns)
+		tow_timer_start(&edges->look_timer, at);
+}
+
+/* --- what edges say --- */
+
+/* Other hubs have to know of the edge in this process, and nobody else: on a database of its own
+ * nothing is written. */
+static void tell_on_thread(struct tow__job *job, struct tow__store *store)
+{
+	struct tell *tell = (struct tell *)job;
+	struct tow__edge_report report = { .node_id = tell->edges->local.id,
+		                           .own_name = tell->name,
+		                           .json = tell->json,
+		                           .now_ms = tow_wall_ms() };
+
+	tow__store_edge_report(store, &report, NULL, &tell->fault);
+}
+
+static void tell_done(struct tow__job *job)
+{
+	struct tell *tell = (struct tell *)job;
+	struct tow__edges *edges = tell->edges;
+
+	free(tell->json);
+	edges->telling = 0;
+	if (!edges->stopped)
+		tow_timer_start_in(&edges->tell_timer, edges->tell_again  ? 0
+		                                       : tell->fault.kind ? RETRY_NS
+		                                                          : TELL_NS);
+}
+
+static void tell(void *user)
+{
+	struct tow__edges *edges = user;
+	struct tell *t = &edges->tell;
+	char id[TOW_ID_TEXT_SIZE];
+
+	edges->tell_again = 0;
+	*t = (struct tell){ .job = { .work = tell_on_thread, .done = tell_done }, .edges = edges };
+	/* one that is read beside other hubs' */
+	snprintf(t->name, sizeof t->name, "hub-%.8s", tow_id_format(&edges->local.id, id));
+	t->json = json_dumps(edges->local.report, JSON_COMPACT);
+	edges->telling = 1;
+	if (!t->json || tow__pool_submit(edges->hub->pool, TOW__DB_WRITE, &t->job)) {
+		free(t->json);
+		edges->telling = 0;
+		tow_timer_start_in(&edges->tell_timer, RETRY_NS);
+	}
+}
+
+int tow__edges_report(struct tow__edges *edges, const struct tow_edge_report *report)
+{
+	struct tow_buf text = { 0 };
+	json_t *json = NULL;
+
+	if (!tow_edge_report_write(report, &text))
+		json = json_loadb((const char *)text.base, tow_buf_len(&text), 0, NULL);
+	tow_buf_deinit(&text);
+	if (!json)
+		return TOW_ENOMEM;
+	json_decref(edges->local.report);
+	edges->local.report = json;
+	edges->local.id = report->node_id;
+	edges->local.seen_ms = tow_wall_ms();
+	if (edges->stopped || !tow__pool_is_shared(edges->hub->pool))
+		return 0;
+	edges->tell_again = edges->telling;
+	if (!edges->telling)
+		tow_timer_start_in(&edges->tell_timer, 0);
+	return 0;
+}
+
+static struct known *find(struct tow__edges *edges, const struct tow_id *node_id)
+{
+	for (size_t i = 0; i < edges->list.count; i++)
+		if (tow_id_equal(&edges->list.items[i].id, node_id))
+			return &edges->list.items[i];
+	return NULL;
+}
+
+void tow__edges_heard(struct tow__edges *edges, const struct tow_id *node_id, const char *name,
+                      json_t *report)
+{
+	struct known *known = find(edges, node_id);
+
+	if (!known) {
+		/* when there is no memory, the next look finds it */
+		list_add(&edges->list, node_id, name, report, tow_wall_ms());
+		return;
+	}
+	json_decref(known->report);
+	known->report = json_incref(report);
+	known->seen_ms = tow_wall_ms();
+}
+
+void tow__edges_revoked(struct tow__edges *edges, const struct tow_id *node_id)
+{
+	struct known *known = find(edges, node_id);
+
+	if (known) {
+		known_deinit(known);
+		*known = edges->list.items[--edges->list.count];
+	}
+	if (!edges->list.revoked)
+		edges->list.revoked = json_array();
+	json_array_append_new(edges->list.revoked, tow__json_id(node_id));
+	if (!edges->stopped)
+		tow__subscribers_cut(edges->hub->subscribers, edges->list.revoked);
+	/* one look that began before may bring it back for a moment */
+	tow__edges_look(edges);
+}
+
+/* --- what is told of them --- */
+
+static int is_silent(const struct known *known, uint64_t for_ms)
+{
+	uint64_t now = tow_wall_ms();
+
+	return now > known->seen_ms && now - known->seen_ms > for_ms;
+}
+
+/* Calls add for each edge in order: the own one, those that live, those that do not. */
+static json_t *make(const struct tow__edges *edges,
+                    json_t *(*add)(const struct known *known, int live, int details), int details)
+{
+	const struct known *local = &edges->local;
+	json_t *list = json_array();
+	int rc = 0;
+
+	if (local->report)
+		rc = json_array_append_new(list, add(local, 1, details));
+	for (int live = 1; live >= 0; live--) {
+		for (size_t i = 0; !rc && i < edges->list.count; i++) {
+			const struct known *known = &edges->list.items[i];
+			json_t *item;
+			/* what this process's edge is, it says itself */
+			if (tow_id_equal(&known->id, &edges->hub->key.id) ||
+			    live == is_silent(known, TOW__EDGE_LIVE_MS))
+				continue;
+			if (!details && is_silent(known, DIALLED_MS))
+				continue;
+			item = add(known, live, details);
+			rc = json_array_append_new(list, item);
+		}
+	}
+	if (!rc)
+		return list;
+	json_decref(list);
+	return NULL;
+}
+
+static json_t *part(const struct known *known, const char *name)
+{
+	json_t *value = json_object_get(known->report, name);
+
+	return value ? json_incref(value) : json_array();
+}
+
+static json_t *for_agents(const struct known *known, int live, int details)
+{
+	(void)live;
+	(void)details;
+	return json_pack("{s:o, s:o}", "node_id", tow__json_id(&known->id), "addresses",
+	                 part(known, "addresses"));
+}
+
+static json_t *id_alone(const struct known *known, int live, int details)
+{
+	(void)live;
+	(void)details;
+	return tow__json_id(&known->id);
+}
+
+enum details { OF_AGENTS, OF_ALL, OF_OPERATOR };
+
+static json_t *for_all(const struct known *known, int live, int details)
+{
+	const char *version = json_string_value(json_object_get(known->report, "version"));
+	json_t *edge = json_pack("{s:o, s:s, s:o, s:b}", "node_id", tow__json_id(&known->id),
+	                         "name", known->name[0] ? known->name : TOW__LOCAL_EDGE_NAME,
+	                         "addresses", part(known, "addresses"), "live", live);
+
+	if (edge && details == OF_OPERATOR &&
+	    (json_object_set_new(edge, "version", json_string(version ? version : "")) ||
+	     json_object_set_new(edge, "agents", part(known, "agents")) ||
+	     json_object_set_new(edge, "failed_ports", part(known, "failed_ports")) ||
+	     json_object_set_new(
+		     edge, "last_seen_ms",
+		     tow__json_time(known->name[0] ? known->seen_ms : tow_wall_ms())))) {
+		json_decref(edge);
+		return NULL;
+	}
+	return edge;
 }
 
 json_t *tow__edges_for_agents(const struct tow__edges *edges)
 {
-	char id[TOW_ID_TEXT_SIZE];
-
-	if (!edges->reported)
-		return json_array();
-	return json_pack("[{s:s, s:O}]", "node_id", tow_id_format(&edges->node_id, id), "addresses",
-	                 edges->addresses);
-}
-
-json_t *tow__edges_for_all(const struct tow__edges *edges)
-{
-	char id[TOW_ID_TEXT_SIZE];
-
-	if (!edges->reported)
-		return json_array();
-	return json_pack("[{s:s, s:s, s:O, s:b}]", "node_id", tow_id_format(&edges->node_id, id),
-	                 "name", TOW__LOCAL_EDGE_NAME, "addresses", edges->addresses, "live", 1);
+	return make(edges, for_agents, OF_AGENTS);
 }
 
 json_t *tow__edges_ids(const struct tow__edges *edges)
 {
-	char id[TOW_ID_TEXT_SIZE];
+	return make(edges, id_alone, OF_AGENTS);
+}
 
-	if (!edges->reported)
-		return json_array();
-	return json_pack("[s]", tow_id_format(&edges->node_id, id));
+json_t *tow__edges_for_all(const struct tow__edges *edges, int details)
+{
+	return make(edges, for_all, details ? OF_OPERATOR : OF_ALL);
+}
+
+json_t *tow__edges_revoked_ids(const struct tow__edges *edges)
+{
+	return edges->list.revoked ? json_incref(edges->list.revoked) : json_array();
+}
+
+/* --- lifetime --- */
+
+struct tow__edges *tow__edges_new(struct tow_hub *hub)
+{
+	struct tow__edges *edges = calloc(1, sizeof *edges);
+
+	if (!edges)
+		return NULL;
+	edges->hub = hub;
+	tow_timer_init(&edges->look_timer, hub->loop, look, edges);
+	tow_timer_init(&edges->tell_timer, hub->loop, tell, edges);
+	return edges;
+}
+
+void tow__edges_start(struct tow__edges *edges)
+{
+	look(edges);
+}
+
+void tow__edges_stop(struct tow__edges *edges)
+{
+	edges->stopped = 1;
+	tow_timer_stop(&edges->look_timer);
+	tow_timer_stop(&edges->tell_timer);
+}
+
+void tow__edges_free(struct tow__edges *edges)
+{
+	if (!edges)
+		return;
+	tow__edges_stop(edges);
+	list_deinit(&edges->list);
+	known_deinit(&edges->local);
+	free(edges);
 }

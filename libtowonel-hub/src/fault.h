@@ -14,6 +14,7 @@
 	X(TOW__INVALID_SIGNATURE, 400, "invalid_signature")                                        \
 	X(TOW__UNSUPPORTED_OP, 400, "unsupported_op")                                              \
 	X(TOW__UNAUTHORIZED, 401, "unauthorized")                                                  \
+	X(TOW__EDGE_REFUSED, 401, "unauthorized")                                                  \
 	X(TOW__TENANT_NOT_ALLOWED, 403, "tenant_not_allowed")                                      \
 	X(TOW__HOSTNAME_NOT_OWNED, 403, "hostname_not_owned")                                      \
 	X(TOW__NOT_FOUND, 404, "not_found")                                                        \

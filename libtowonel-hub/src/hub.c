@@ -14,6 +14,9 @@ static void changed(void *user, uint64_t version)
 	/* a write that was under way when the hub started to close */
 	if (hub->routes)
 		tow__routes_changed(hub->routes, version);
+	/* an edge may have been revoked by way of another hub */
+	if (hub->edges && tow__pool_is_shared(hub->pool))
+		tow__edges_look(hub->edges);
 }
 
 static void lost(void *user)
@@ -26,12 +29,13 @@ static void lost(void *user)
 
 static void hub_free(struct tow_hub *hub)
 {
+	tow__subscribers_free(hub->subscribers);
+	tow__edges_free(hub->edges);
 	tow__routes_free(hub->routes);
 	tow__watch_free(hub);
 	tow__rate_limit_free(hub->rate_limit);
 	tow__replay_free(hub->replay);
 	tow__heard_free(hub->heard);
-	tow__edges_deinit(&hub->edges);
 	tow_tls_context_free(hub->tls);
 	free(hub->reserved_ports);
 	tow_node_key_wipe(&hub->key);
@@ -62,6 +66,7 @@ void tow_hub_close(struct tow_hub *hub, uint64_t grace_ns, void (*done)(void *us
 	hub->closed = done;
 	hub->closed_user = user;
 	tow__watch_stop(hub);
+	tow__edges_stop(hub->edges);
 	tow__routes_stop(hub->routes);
 	/* the store outlives the server: requests under way still ask it */
 	tow_http_server_close(hub->server, grace_ns, server_closed, hub);
@@ -119,13 +124,16 @@ static int make_parts(struct tow_hub *hub)
 	hub->replay = tow__replay_new();
 	hub->heard = tow__heard_new();
 	hub->routes = tow__routes_new(hub->loop, hub->log, hub->pool);
+	hub->edges = tow__edges_new(hub);
+	hub->subscribers = tow__subscribers_new(hub);
 	hub->tenants_total =
 		tow_metrics_series(hub->metrics, TOW_METRIC_GAUGE, "towonel_hub_tenants_total",
 	                           NULL, "Tenants that there are.");
 	hub->entries_accepted = tow_metrics_series(hub->metrics, TOW_METRIC_COUNTER,
 	                                           "towonel_hub_entries_accepted_total", NULL,
 	                                           "Signed entries that were accepted.");
-	return hub->rate_limit && hub->replay && hub->heard && hub->routes && !tow__watch_new(hub)
+	return hub->rate_limit && hub->replay && hub->heard && hub->routes && hub->edges &&
+	                       hub->subscribers && !tow__watch_new(hub)
 	               ? 0
 	               : TOW_ENOMEM;
 }
@@ -183,6 +191,7 @@ int tow_hub_new(const struct tow_hub_config *config, struct tow_hub **out, struc
 	if (tow__pool_listen(hub->pool))
 		tow_log_warn(hub->log, "out of memory: other hubs' changes will come late");
 	tow__watch_start(hub);
+	tow__edges_start(hub->edges);
 	*out = hub;
 	return 0;
 }
@@ -194,6 +203,6 @@ const struct tow_addr *tow_hub_addr(const struct tow_hub *hub)
 
 void tow_hub_edge_report(struct tow_hub *hub, const struct tow_edge_report *report)
 {
-	if (tow__edges_report(&hub->edges, report))
+	if (tow__edges_report(hub->edges, report))
 		tow_log_warn(hub->log, "out of memory: the list of edges stays as it was");
 }

@@ -13,6 +13,7 @@
 #include "replay.h"
 #include "routes.h"
 #include "store/pool.h"
+#include "subscribers.h"
 #include "watch.h"
 
 struct tow_hub {
@@ -31,7 +32,8 @@ struct tow_hub {
 	struct tow__replay *replay;
 	struct tow__routes *routes;
 	struct tow__heard *heard;
-	struct tow__edges edges;
+	struct tow__edges *edges;
+	struct tow__subscribers *subscribers;
 	struct tow_tls_context *tls;
 	struct tow_http_server *server;
 	struct tow__watch *watch;

@@ -15,6 +15,8 @@ struct tow_hub_subscription {
 	void *user;
 	uint64_t version; /* 0: wants a snapshot */
 	uint64_t round;   /* of handing out, in which it was served last */
+	int unsure;       /* the version is what its owner says: the store has to be asked */
+	int blocked;
 	struct tow_hub_subscription *next, **link;
 };
 
@@ -55,7 +57,7 @@ static void read_on_thread(struct tow__job *job, struct tow__store *store)
 static struct tow_hub_subscription *next_at(struct tow__routes *routes, uint64_t version)
 {
 	for (struct tow_hub_subscription *s = routes->subscriptions; s; s = s->next)
-		if (s->version == version && s->round != routes->round)
+		if (s->version == version && s->round != routes->round && !s->blocked)
 			return s;
 	return NULL;
 }
@@ -66,14 +68,19 @@ static int hand_out(struct tow__routes *routes, struct reading *r)
 {
 	struct tow_route_event event = { r->kind, r->version, tow_buf_peek(&r->json) };
 	struct tow_hub_subscription *s;
-	int refused = 0;
+	int rc, refused = 0;
 
 	routes->round++;
 	while (!routes->stopped && (s = next_at(routes, r->from))) {
 		s->version = r->version;
 		s->round = routes->round;
+		s->unsure = 0;
 		routes->served = s;
-		if (s->sink(s->user, &event) && routes->served) {
+		rc = s->sink(s->user, &event);
+		if (rc == TOW_BLOCKED && routes->served) {
+			s->version = r->from;
+			s->blocked = s->unsure = 1;
+		} else if (rc && routes->served) {
 			s->version = 0;
 			refused += r->kind == TOW_ROUTE_SNAPSHOT;
 		}
@@ -96,6 +103,8 @@ static void back_on_loop(struct tow__job *job)
 			             tow_f_str("reason", r->fault.text));
 	} else if (r->version == r->from) {
 		routes->newest = r->version;
+		for (struct tow_hub_subscription *s = routes->subscriptions; s; s = s->next)
+			s->unsure &= s->version != r->version;
 	} else {
 		if (r->version > routes->newest)
 			routes->newest = r->version;
@@ -118,7 +127,7 @@ static void pump(void *user)
 
 	if (routes->reading_now || routes->stopped)
 		return;
-	while (s && s->version && s->version >= routes->newest)
+	while (s && (s->blocked || (!s->unsure && s->version && s->version >= routes->newest)))
 		s = s->next;
 	if (!s)
 		return;
@@ -171,10 +180,9 @@ void tow__routes_changed(struct tow__routes *routes, uint64_t version)
 		tow_task_schedule(&routes->pump);
 }
 
-int tow_hub_subscribe(struct tow_hub *hub, tow_route_sink sink, void *user,
-                      struct tow_hub_subscription **out)
+int tow__routes_subscribe(struct tow__routes *routes, uint64_t version, tow_route_sink sink,
+                          void *user, struct tow_hub_subscription **out)
 {
-	struct tow__routes *routes = hub->routes;
 	struct tow_hub_subscription *s = calloc(1, sizeof *s);
 
 	if (!s)
@@ -182,6 +190,8 @@ int tow_hub_subscribe(struct tow_hub *hub, tow_route_sink sink, void *user,
 	s->routes = routes;
 	s->sink = sink;
 	s->user = user;
+	s->version = version;
+	s->unsure = 1;
 	s->next = routes->subscriptions;
 	s->link = &routes->subscriptions;
 	if (s->next)
@@ -191,6 +201,19 @@ int tow_hub_subscribe(struct tow_hub *hub, tow_route_sink sink, void *user,
 	if (!routes->stopped)
 		tow_task_schedule(&routes->pump);
 	return 0;
+}
+
+void tow__routes_resume(struct tow_hub_subscription *subscription)
+{
+	subscription->blocked = 0;
+	if (subscription->routes && !subscription->routes->stopped)
+		tow_task_schedule(&subscription->routes->pump);
+}
+
+int tow_hub_subscribe(struct tow_hub *hub, tow_route_sink sink, void *user,
+                      struct tow_hub_subscription **out)
+{
+	return tow__routes_subscribe(hub->routes, 0, sink, user, out);
 }
 
 void tow_hub_unsubscribe(struct tow_hub_subscription *subscription)

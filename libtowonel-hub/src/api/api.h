@@ -49,6 +49,7 @@ struct tow__call {
 	int status;           /* of the answer; 0: 200 */
 	uint64_t total_count; /* for X-Total-Count, when counted */
 	int counted;
+	int answered; /* respond has given another answer than JSON */
 	enum tow__db_access access;
 	void (*work)(struct tow__call *call, struct tow__store *store);
 	void (*respond)(struct tow__call *call);
@@ -63,6 +64,8 @@ void tow__call_run(struct tow__call *call);
 
 /* Reads the body, a JSON object that has no other members than keys (NULL-terminated). */
 void tow__call_body(struct tow__call *call, const char *const *keys);
+/* A name for people, from the member `name`; PREFIX-random when there is none. */
+void tow__call_name(struct tow__call *call, const char *prefix, char out[TOW_TENANT_NAME_MAX + 1]);
 /* Members of the body. Nothing is written, and the fault names the member, when it is of another
  * kind, or absent and required. Text is borrowed from the body. */
 const char *tow__call_text(struct tow__call *call, const char *key, int required);
@@ -110,6 +113,11 @@ void tow__api_tenant_entries(void *user, struct tow_http_request *request);
 void tow__api_entries(void *user, struct tow_http_request *request);
 void tow__api_bootstrap(void *user, struct tow_http_request *request);
 void tow__api_agent_heartbeat(void *user, struct tow_http_request *request);
+void tow__api_edge_invite_create(void *user, struct tow_http_request *request);
+void tow__api_edge_invite_list(void *user, struct tow_http_request *request);
+void tow__api_edge_invite_revoke(void *user, struct tow_http_request *request);
+void tow__api_edge_heartbeat(void *user, struct tow_http_request *request);
+void tow__api_subscribe(void *user, struct tow_http_request *request);
 void tow__api_port_list(void *user, struct tow_http_request *request);
 void tow__api_port_available(void *user, struct tow_http_request *request);
 void tow__api_tenant_port_reserve(void *user, struct tow_http_request *request);

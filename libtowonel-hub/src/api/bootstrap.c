@@ -22,18 +22,18 @@ static void respond(struct tow__call *call)
 {
 	struct bootstrap *b = (struct bootstrap *)call;
 	struct tow_hub *hub = call->hub;
-	const struct tow__edges *edges = &hub->edges;
+	json_t *edges = tow__edges_for_agents(hub->edges), *first = json_array_get(edges, 0);
 
-	call->answer = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "status", "ok", "tenant_id",
+	call->answer = json_pack("{s:s, s:o, s:o, s:o, s:o, s:O}", "status", "ok", "tenant_id",
 	                         tow__json_id(&b->invite.tenant_id), "hostnames",
 	                         tow__json_names(&b->invite.hostnames), "hub_node_id",
-	                         tow__json_id(&hub->key.id), "trusted_edges", tow__edges_ids(edges),
-	                         "edges", tow__edges_for_agents(edges));
-	if (!call->answer || !edges->reported)
-		return;
-	if (json_object_set_new(call->answer, "edge_node_id", tow__json_id(&edges->node_id)) ||
-	    json_object_set(call->answer, "edge_addresses", edges->addresses))
+	                         tow__json_id(&hub->key.id), "trusted_edges",
+	                         tow__edges_ids(hub->edges), "edges", edges);
+	if (call->answer && first &&
+	    (json_object_set(call->answer, "edge_node_id", json_object_get(first, "node_id")) ||
+	     json_object_set(call->answer, "edge_addresses", json_object_get(first, "addresses"))))
 		tow__call_made(call, NULL);
+	json_decref(edges);
 }
 
 static void release(struct tow__call *call)

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <towonel/wire/service.h>
+
 #define PAGE_DEFAULT 100
 #define PAGE_MAX     1000
 
@@ -41,6 +43,22 @@ static void log_refusal(struct tow__call *call)
 	             tow_f_uint("suppressed", suppressed));
 }
 
+static void refuse(struct tow__call *call)
+{
+	const char *code = tow__fault_code(call->fault.kind);
+	json_t *body = NULL;
+
+	/* an edge has to know for certain, and not from a wrong clock, that it is to stop */
+	if (call->fault.kind == TOW__EDGE_REFUSED)
+		body = json_pack("{s:{s:s, s:s, s:b}}", "error", "code", code, "message",
+		                 call->fault.text, "revoked", 1);
+	if (body)
+		tow_http_respond_json(call->request, tow__fault_status(call->fault.kind), body);
+	else
+		tow_http_respond_error(call->request, tow__fault_status(call->fault.kind), code,
+		                       "%s", call->fault.text);
+}
+
 /* The end of every call. */
 static void answer(struct tow__call *call)
 {
@@ -48,13 +66,12 @@ static void answer(struct tow__call *call)
 
 	if (!call->fault.kind && call->respond)
 		call->respond(call);
-	if (!call->fault.kind)
+	if (!call->fault.kind && !call->answered)
 		tow__call_made(call, call->answer);
 	if (call->fault.kind) {
 		log_refusal(call);
-		tow_http_respond_error(call->request, tow__fault_status(call->fault.kind),
-		                       tow__fault_code(call->fault.kind), "%s", call->fault.text);
-	} else {
+		refuse(call);
+	} else if (!call->answered) {
 		if (call->counted) {
 			snprintf(count, sizeof count, "%llu",
 			         (unsigned long long)call->total_count);
@@ -209,6 +226,25 @@ void tow__call_bytes(struct tow__call *call, const char *key, uint8_t *out, size
 	if (text && tow_base64url_decode(tow_slice_of(text), out, len) != (int)len)
 		tow__fault_set(&call->fault, TOW__INVALID_REQUEST,
 		               "\"%s\" is not %zu bytes in base64url", key, len);
+}
+
+void tow__call_name(struct tow__call *call, const char *prefix, char out[TOW_TENANT_NAME_MAX + 1])
+{
+	const char *name = tow__call_text(call, "name", 0);
+	struct tow_error err;
+	char random_part[9];
+	uint8_t bytes[4];
+
+	if (!name || !*name) {
+		tow_random(bytes, sizeof bytes);
+		snprintf(out, TOW_TENANT_NAME_MAX + 1, "%s-%s", prefix,
+		         tow_hex_encode(bytes, sizeof bytes, random_part));
+		return;
+	}
+	if (tow_service_name_check(tow_slice_of(name), &err))
+		tow__fault_set(&call->fault, TOW__INVALID_REQUEST, "\"name\": %s", err.text);
+	else
+		snprintf(out, TOW_TENANT_NAME_MAX + 1, "%s", name);
 }
 
 void tow__call_hostnames(struct tow__call *call, const char *key, struct tow__names *out)

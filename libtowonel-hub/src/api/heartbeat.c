@@ -43,8 +43,9 @@ static void respond(struct tow__call *call)
 	h->heard.heard_ms = tow_wall_ms();
 	h->heard.tunnels = json_object_get(call->body, "tunnels");
 	tow__heard_put(hub->heard, &h->agent.id, &h->heard);
-	call->answer = json_pack("{s:s, s:i, s:o, s:b}", "status", "ok", "next_interval_secs",
-	                         INTERVAL_SECS, "edges", tow__edges_for_agents(&hub->edges),
+	call->answer = json_pack("{s:s, s:i, s:o, s:o, s:b}", "status", "ok", "next_interval_secs",
+	                         INTERVAL_SECS, "edges", tow__edges_for_agents(hub->edges),
+	                         "revoked_edges", tow__edges_revoked_ids(hub->edges),
 	                         "superseded", h->superseded);
 }
 

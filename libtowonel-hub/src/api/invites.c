@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <towonel/wire/service.h>
 #include <towonel/wire/token.h>
 
 #define EXPIRES_MAX_SECS (30 * 24 * 3600)
@@ -67,24 +66,6 @@ static void create_release(struct tow__call *call)
 	tow__invite_deinit(&c->invite);
 }
 
-static void set_name(struct create *c, const char *name)
-{
-	struct tow_error err;
-	char random_part[9];
-	uint8_t bytes[4];
-
-	if (!name || !*name) {
-		tow_random(bytes, sizeof bytes);
-		snprintf(c->invite.name, sizeof c->invite.name, "invite-%s",
-		         tow_hex_encode(bytes, sizeof bytes, random_part));
-		return;
-	}
-	if (tow_service_name_check(tow_slice_of(name), &err))
-		tow__fault_set(&c->call.fault, TOW__INVALID_REQUEST, "\"name\": %s", err.text);
-	else
-		snprintf(c->invite.name, sizeof c->invite.name, "%s", name);
-}
-
 void tow__api_invite_create(void *user, struct tow_http_request *request)
 {
 	static const char *const keys[] = { "hostnames", "name", "expires_in_secs", NULL };
@@ -100,7 +81,7 @@ void tow__api_invite_create(void *user, struct tow_http_request *request)
 	c->call.release = create_release;
 	tow__call_body(&c->call, keys);
 	tow__call_hostnames(&c->call, "hostnames", &c->invite.hostnames);
-	set_name(c, tow__call_text(&c->call, "name", 0));
+	tow__call_name(&c->call, "invite", c->invite.name);
 	expires_in = tow__call_int(&c->call, "expires_in_secs", EXPIRES_MAX_SECS, 0);
 	c->invite.created_ms = tow_wall_ms();
 	c->invite.expires_ms = expires_in ? c->invite.created_ms + expires_in * 1000 : 0;

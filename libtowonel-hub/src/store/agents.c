@@ -90,6 +90,7 @@ int tow__store_sweep(struct tow__store *store, uint64_t now_ms, struct tow__faul
 		tow__db_run(store->db, "DELETE FROM agents WHERE expires_ms <= $1",
 		            TOW__ARGS(tow__db_int(now_ms)));
 		tow__audit_sweep(store, now_ms);
+		tow__edges_sweep(store, now_ms);
 	} while (tow__store_finish(store, fault) && tow__store_again(store, fault));
 	return fault->kind;
 }

@@ -295,6 +295,11 @@ int tow__pool_listen(struct tow__pool *pool)
 	return pool->wake_fd < 0 ? TOW_ENOMEM : start(&pool->listener, listen_);
 }
 
+int tow__pool_is_shared(const struct tow__pool *pool)
+{
+	return pool->listener.store != NULL;
+}
+
 int tow__pool_submit(struct tow__pool *pool, enum tow__db_access access, struct tow__job *job)
 {
 	struct queue *q =

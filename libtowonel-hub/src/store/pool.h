@@ -50,6 +50,7 @@ int tow__pool_new(const struct tow__pool_config *config, struct tow__pool **out,
 /* Has others' versions told from now on, if the database is one that others use. Returns 0;
  * TOW_ENOMEM, and the pool goes on without. */
 int tow__pool_listen(struct tow__pool *pool);
+int tow__pool_is_shared(const struct tow__pool *pool); /* as tow__store_is_shared */
 /* Returns 0, TOW_EUNAVAILABLE when too many wait. */
 int tow__pool_submit(struct tow__pool *pool, enum tow__db_access access, struct tow__job *job);
 /* Lets the jobs finish; then closes the connections, frees the pool, and calls done from the loop.

@@ -40,6 +40,8 @@ void tow__store_audit(struct tow__store *store, const struct tow_id *by, const c
                       const struct tow_id *tenant, const char *subject);
 /* Drops what was kept for long enough. */
 void tow__audit_sweep(struct tow__store *store, uint64_t now_ms);
+/* Within a transaction: forgets the edges of hubs that are no more. */
+void tow__edges_sweep(struct tow__store *store, uint64_t now_ms);
 
 /* Within a transaction: */
 /* The number that a query about a tenant gives; 0 without a row. */

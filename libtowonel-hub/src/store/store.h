@@ -233,6 +233,57 @@ int tow__store_audit_list(struct tow__store *store, const struct tow_id *tenant,
                           int (*visit)(void *user, const struct tow__audit_event *event),
                           void *user, struct tow__fault *fault);
 
+/* --- edges --- */
+
+struct tow__edge_invite {
+	uint8_t id[TOW_INVITE_ID_SIZE];
+	struct tow_id node_id; /* the edge's */
+	char name[TOW_TENANT_NAME_MAX + 1];
+	uint64_t created_ms;
+	uint64_t revoked_ms; /* 0: is not */
+};
+
+/* secret_hash NULL: for an edge that has a key already. TOW__INVALID_REQUEST for a key that was
+ * invited before. */
+int tow__store_edge_invite_create(struct tow__store *store, const struct tow__edge_invite *invite,
+                                  const uint8_t *secret_hash, struct tow__fault *fault);
+/* Oldest first, as _invite_list. */
+int tow__store_edge_invite_list(struct tow__store *store, const struct tow__page *page,
+                                int (*visit)(void *user, const struct tow__edge_invite *invite),
+                                void *user, uint64_t *total, struct tow__fault *fault);
+/* *node_id: the edge that is no longer one. It is a new version, so that all hubs hear of it. */
+int tow__store_edge_invite_revoke(struct tow__store *store, const uint8_t id[TOW_INVITE_ID_SIZE],
+                                  uint64_t now_ms, struct tow_id *node_id,
+                                  struct tow__fault *fault);
+
+/* Was this edge invited, and not revoked? TOW__EDGE_REFUSED when not. */
+int tow__store_edge_check(struct tow__store *store, const struct tow_id *node_id,
+                          struct tow__fault *fault);
+
+struct tow__edge_report {
+	struct tow_id node_id;
+	const char *own_name; /* of a hub's own edge; NULL: one that has to be invited */
+	const char *json;
+	uint64_t now_ms;
+};
+/* What an edge says of itself. *name (may be NULL): its invite's. Refused as by _check. */
+int tow__store_edge_report(struct tow__store *store, const struct tow__edge_report *report,
+                           char name[TOW_TENANT_NAME_MAX + 1], struct tow__fault *fault);
+
+struct tow__edge {
+	struct tow_id node_id;
+	char name[TOW_TENANT_NAME_MAX + 1];
+	struct tow_slice report; /* JSON; empty: it never said anything. Borrowed for the call */
+	uint64_t seen_ms;
+	int revoked;
+};
+/* All edges that may be, and those that were revoked since. */
+int tow__store_edge_list(struct tow__store *store, uint64_t revoked_since_ms,
+                         int (*visit)(void *user, const struct tow__edge *edge), void *user,
+                         struct tow__fault *fault);
+/* How long what a hub's own edge said is kept. */
+#define TOW__EDGE_KEPT_MS (24ULL * 3600 * 1000)
+
 /* --- ports --- */
 
 /* By protocol and number. tenant: whose (TOW__NOT_FOUND when there is none); NULL: everybody's. */

@@ -90,6 +90,25 @@ CREATE TABLE agents (
 );
 CREATE INDEX agents_by_expiry ON agents (expires_ms);
 
+-- Edges apart from a hub: who was invited. A revoked one stays, so that its key stays dead.
+CREATE TABLE edge_invites (
+	id BLOB NOT NULL PRIMARY KEY,
+	node_id BLOB NOT NULL UNIQUE,          -- the edge's public key
+	name TEXT NOT NULL,
+	secret_hash BLOB,                      -- NULL: the edge has made its key itself
+	created_ms BIGINT NOT NULL,
+	revoked_ms BIGINT
+);
+CREATE INDEX edge_invites_by_time ON edge_invites (created_ms, id);
+
+-- What edges said of themselves last, those in the process of a hub (which nobody invites) included.
+CREATE TABLE edges (
+	node_id BLOB NOT NULL PRIMARY KEY,
+	name TEXT NOT NULL,                    -- of one that was not invited
+	report TEXT NOT NULL,                  -- JSON: addresses, version, agents, failed_ports
+	seen_ms BIGINT NOT NULL
+);
+
 -- Who asked for what, written with what it tells. actor is the tenant that signed an entry, or empty for the operator;
 -- nth counts what one actor did, so that the oldest of it can go. Outlives the tenants that it names.
 CREATE TABLE audit (

@@ -92,6 +92,12 @@
 #define TOW_CONTROL_UNSENT_MAX     65536 /* for an agent that asks but does not listen */
 #define TOW_REPORT_INTERVAL_MS     1000  /* at most one report in that time */
 
+/* edge: what it tells the hub */
+#define TOW_EDGE_ADDRESSES_MAX   8
+#define TOW_EDGE_AGENTS_TOLD_MAX 8192
+#define TOW_EDGE_PORTS_TOLD_MAX  4096
+#define TOW_EDGE_VERSION_MAX     64
+
 /* edge: certificates from an ACME server */
 #define TOW_ACME_ANSWER_MAX         65536 /* JSON, or a chain of certificates */
 #define TOW_ACME_NONCES_MAX         8     /* kept for the next requests */
@@ -125,7 +131,7 @@
 #define TOW_KEY_BACKUP_MEMORY_KIB_MAX 1048576
 #define TOW_HTTP_BODY_MAX 65536
 #define TOW_HTTP_ENTRIES_BODY_MAX 1048576
-#define TOW_HTTP_HEARTBEAT_BODY_MAX 1048576 /* an agent's, with the names of its services */
+#define TOW_HTTP_HEARTBEAT_BODY_MAX 1048576 /* an agent's, with the names of its services; an edge's */
 #define TOW_HTTP_HEADER_MAX 16384   /* request line and all header fields */
 #define TOW_HTTP_HEADERS_COUNT_MAX 64
 #define TOW_HTTP_REQUEST_TIMEOUT_MS 15000
@@ -135,5 +141,9 @@
 #define TOW_HTTP_CONNECTIONS_MAX 1024
 #define TOW_REQUEST_ID_MAX 64
 #define TOW_SIGNATURE_WINDOW_MS 60000
+#define TOW_SUBSCRIPTIONS_PER_EDGE 4
+#define TOW_SUBSCRIBER_QUEUE_MAX 262144     /* not read yet, of one; and one event over it */
+#define TOW_SUBSCRIBERS_QUEUE_MAX 134217728 /* of all, before another event is queued for any */
+#define TOW_EVENT_COMMENT_MS 15000 /* so that a quiet stream is not taken for a dead one */
 
 #endif

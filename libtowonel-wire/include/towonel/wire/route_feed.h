@@ -53,11 +53,19 @@ struct tow_edge_report {
 	const char *const *addresses; /* "host:port" of the tunnel listener, as agents dial it */
 	size_t address_count;
 	const char *version;
-	const struct tow_id *agents;  /* with a tunnel up */
+	const struct tow_id *agents; /* with a tunnel up */
 	size_t agent_count;
 	const struct tow_route_port *failed_ports; /* could not be bound */
 	size_t failed_port_count;
 };
+
+/* Appends it as the body of a heartbeat:
+ *
+ *   {"addresses":["host:port"], "version":"..", "agents":["<id>"],
+ *    "failed_ports":[{"protocol":"tcp","port":2222}]}
+ *
+ * with the first of what is more than the limits. Returns 0, TOW_ENOMEM. */
+int tow_edge_report_write(const struct tow_edge_report *report, struct tow_buf *out);
 
 #ifdef __cplusplus
 }
