@@ -7,7 +7,6 @@ BUILT :=
 TEXT := The agent of towonel, embeddable
 SOURCES := \
 	src/agent.c \
-	src/backoff.c \
 	src/calls.c \
 	src/config.c \
 	src/edge_link.c \

@@ -33,6 +33,7 @@ SOURCES := \
 	src/quic/send_queue.c \
 	src/quic/stateless.c \
 	src/quic/stream.c \
+	src/runtime/backoff.c \
 	src/runtime/health.c \
 	src/runtime/key_file.c \
 	src/runtime/log.c \

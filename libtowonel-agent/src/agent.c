@@ -271,6 +271,16 @@ static void follow_edge(struct tow_agent *agent, const json_t *edge)
 	tow__edge_link_set_addresses(slot->link, addresses, count);
 }
 
+static void let_go(struct tow_agent *agent, struct edge_link *link, const char *why)
+{
+	tow_log_info(agent->log, why, tow_f_id("edge", tow__edge_link_edge(link)));
+	if (tow__edge_link_is_up(link)) {
+		push_link(agent, TOW_AGENT_LOST, link, why);
+		set_up_count(agent, agent->up_count - 1);
+	}
+	tow__edge_link_close(link, TOW_TUNNEL_OK);
+}
+
 static void hub_edges(void *user, const json_t *edges)
 {
 	struct tow_agent *agent = user;
@@ -281,18 +291,27 @@ static void hub_edges(void *user, const json_t *edges)
 	for (size_t i = 0; i < agent->links.count; i++)
 		agent->links.slots[i].missing++;
 	json_array_foreach(edges, index, edge) follow_edge(agent, edge);
-	for (size_t i = agent->links.count; i-- > 0;) {
-		if (agent->links.slots[i].missing >= EDGE_MISSING_MAX) {
-			struct edge_link *link = agent->links.slots[i].link;
-			tow_log_info(agent->log, "the hub no longer lists the edge",
-			             tow_f_id("edge", tow__edge_link_edge(link)));
-			if (tow__edge_link_is_up(link)) {
-				push_link(agent, TOW_AGENT_LOST, link,
-				          "the hub no longer lists the edge");
-				set_up_count(agent, agent->up_count - 1);
-			}
-			tow__edge_link_close(link, TOW_TUNNEL_OK);
-		}
+	for (size_t i = agent->links.count; i-- > 0;)
+		if (agent->links.slots[i].missing >= EDGE_MISSING_MAX)
+			let_go(agent, agent->links.slots[i].link,
+			       "the hub no longer lists the edge");
+}
+
+/* One that was revoked may not go on until it has been missing for long enough. */
+static void hub_revoked_edges(void *user, const json_t *ids)
+{
+	struct tow_agent *agent = user;
+	size_t index;
+	json_t *item;
+	json_array_foreach(ids, index, item)
+	{
+		const char *text = json_string_value(item);
+		struct tow_id id;
+		struct link_slot *slot = NULL;
+		if (agent->state == RUNNING && text && tow_id_parse(tow_slice_of(text), &id) == 0)
+			slot = tow__links_find(&agent->links, &id);
+		if (slot)
+			let_go(agent, slot->link, "the edge was revoked");
 	}
 }
 
@@ -343,6 +362,7 @@ static void hub_left(void *user)
 
 static const struct registration_events registration_events = {
 	.edges = hub_edges,
+	.revoked_edges = hub_revoked_edges,
 	.registered = hub_registered,
 	.refused = hub_refused,
 	.tunnels = hub_tunnels,

@@ -6,9 +6,8 @@
 #include <string.h>
 
 #include <towonel/tunnel/tcp.h>
+#include <towonel/tunnel/backoff.h>
 #include <towonel/wire/control_message.h>
-
-#include "backoff.h"
 
 #define HELLO_TIMEOUT_NS (10 * TOW_NSEC_PER_SEC)
 /* Often enough that a restarted edge's stateless reset is drawn within seconds. */
@@ -34,7 +33,7 @@ struct edge_link {
 	enum state state;
 	int draining;
 	struct tow_timer timer; /* WAIT: the next try; HELLO: its time-out; UP: the next ping */
-	struct backoff backoff;
+	struct tow_backoff backoff;
 
 	char *addresses[LINK_ADDRESSES_MAX];
 	size_t address_count, address_next;
@@ -77,7 +76,7 @@ static void link_free(struct edge_link *link)
 
 static void wait_then_try(struct edge_link *link, uint64_t at_least_ns)
 {
-	uint64_t delay = tow__backoff_next(&link->backoff);
+	uint64_t delay = tow_backoff_next(&link->backoff);
 	enter(link, WAIT);
 	tow_timer_start_in(&link->timer, delay < at_least_ns ? at_least_ns : delay);
 }
@@ -274,7 +273,7 @@ static void conn_closed(void *user, const struct tow_quic_close_reason *reason)
 	}
 	if (was_up) {
 		if (tow_loop_now_ns(link->config.loop) - link->up_since_ns >= GOOD_TUNNEL_NS)
-			tow__backoff_reset(&link->backoff);
+			tow_backoff_reset(&link->backoff);
 		link->remote_count = 0; /* ask for the address again: it may be why */
 		enter(link, WAIT);
 		link->config.events->lost(link->config.user, link, why);
@@ -436,6 +435,8 @@ void tow__edge_link_drain(struct edge_link *link)
 
 void tow__edge_link_close(struct edge_link *link, uint64_t code)
 {
+	if (link->state == CLOSING)
+		return;
 	enter(link, CLOSING);
 	tow_timer_stop(&link->timer);
 	if (link->conn) {

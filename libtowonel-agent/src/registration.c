@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <towonel/tunnel/backoff.h>
 #include <towonel/wire/request_signature.h>
 
-#include "backoff.h"
 #include "reconcile.h"
 
 /* A batch stays below the hub's bound on bodies: a signed entry is about 5 KB of text. */
@@ -54,7 +54,7 @@ struct registration {
 	enum state state;
 	struct tow_http_call *call;
 	struct tow_timer timer;
-	struct backoff backoff;
+	struct tow_backoff backoff;
 
 	const struct tow_service_list *services;
 	uint64_t generation;
@@ -463,6 +463,8 @@ static enum state after_heartbeat(struct registration *r, const struct tow_hub_a
 		json_integer_value(json_object_get(answer->body, "next_interval_secs"));
 	r->heartbeat_s = interval >= 1 && interval <= HEARTBEAT_MAX_S ? (uint64_t)interval
 	                                                              : HEARTBEAT_DEFAULT_S;
+	r->config.events->revoked_edges(r->config.user,
+	                                json_object_get(answer->body, "revoked_edges"));
 	take_edges(r, answer);
 	if (json_is_true(json_object_get(answer->body, "superseded")))
 		r->config.events->superseded(r->config.user);
@@ -510,7 +512,7 @@ static const char *state_name(enum state state)
 
 static void retry_later(struct registration *r, const char *error, uint64_t at_least_ns)
 {
-	uint64_t delay = tow__backoff_next(&r->backoff);
+	uint64_t delay = tow_backoff_next(&r->backoff);
 	if (delay < at_least_ns)
 		delay = at_least_ns;
 	tow_log_warn(r->config.log, "the hub cannot be used now; trying again",
@@ -528,7 +530,7 @@ static void enter(struct registration *r, enum state state)
 	tow_log_trace(r->config.log, "registration", tow_f_str("state", states[state].name));
 	r->state = state;
 	if (state == REST) {
-		tow__backoff_reset(&r->backoff);
+		tow_backoff_reset(&r->backoff);
 		tow_timer_start_in(&r->timer, !r->told       ? TELL_SOON_NS
 		                              : r->has_edges ? r->heartbeat_s * TOW_NSEC_PER_SEC
 		                                             : NO_EDGES_REST_NS);
@@ -559,7 +561,7 @@ static void answered(void *user, const struct tow_hub_answer *answer)
 	if (next <= READ && (answer->error.code != 0 || next == was)) {
 		/* Not a hot loop, whatever the hub answers. */
 		r->state = next;
-		tow_timer_start_in(&r->timer, tow__backoff_next(&r->backoff));
+		tow_timer_start_in(&r->timer, tow_backoff_next(&r->backoff));
 		return;
 	}
 	enter(r, next);

@@ -28,6 +28,8 @@ struct registration;
 struct registration_events {
 	/* The hub's list of edges: an array of {node_id, addresses}; borrowed. */
 	void (*edges)(void *user, const json_t *edges);
+	/* Those that it no longer has for sure: an array of ids; borrowed. */
+	void (*revoked_edges)(void *user, const json_t *ids);
 	void (*registered)(void *user);
 	/* service: an authority, or NULL for the agent as a whole. Said once until it is accepted
 	 * or changes. */

@@ -8,6 +8,7 @@
  * health.
  */
 
+#include "tunnel/backoff.h"
 #include "tunnel/ec_key.h"
 #include "tunnel/health.h"
 #include "tunnel/http_client.h"

@@ -15,41 +15,50 @@ static void on_healthz(void *user, struct tow_http_request *request)
 	tow_http_respond_json(request, 200, json_pack("{s:s}", "status", "ok"));
 }
 
-/* One reason per line into an array. NULL when out of memory. */
-static json_t *split_reasons(struct tow_slice text)
+/* One line each into an array. NULL when out of memory. */
+static json_t *split_lines(struct tow_slice text)
 {
-	json_t *reasons = json_array();
+	json_t *lines = json_array();
 	size_t at = 0;
 
-	while (reasons && at < text.len) {
+	while (lines && at < text.len) {
 		const uint8_t *end = memchr(text.base + at, '\n', text.len - at);
 		size_t len = end ? (size_t)(end - text.base) - at : text.len - at;
-		if (len && json_array_append_new(reasons,
-		                                 json_stringn((const char *)text.base + at, len))) {
-			json_decref(reasons);
+		if (len &&
+		    json_array_append_new(lines, json_stringn((const char *)text.base + at, len))) {
+			json_decref(lines);
 			return NULL;
 		}
 		at += len + 1;
 	}
-	return reasons;
+	return lines;
+}
+
+/* Takes lines. */
+static json_t *readiness(const char *status, const char *name, struct tow_buf *lines)
+{
+	json_t *body = tow_buf_len(lines) ? json_pack("{s:s,s:o}", "status", status, name,
+	                                              split_lines(tow_buf_peek(lines)))
+	                                  : json_pack("{s:s}", "status", status);
+
+	tow_buf_deinit(lines);
+	return body;
 }
 
 static void on_readyz(void *user, struct tow_http_request *request)
 {
 	struct tow_health *health = user;
-	struct tow_buf reasons = { 0 };
-	json_t *body;
+	struct tow_buf lines = { 0 };
 
 	if (health->config.not_ready)
-		health->config.not_ready(health->config.user, &reasons);
-	if (!tow_buf_len(&reasons)) {
-		tow_http_respond_json(request, 200, json_pack("{s:s}", "status", "ready"));
-	} else {
-		body = json_pack("{s:s,s:o}", "status", "not_ready", "reasons",
-		                 split_reasons(tow_buf_peek(&reasons)));
-		tow_http_respond_json(request, 503, body);
+		health->config.not_ready(health->config.user, &lines);
+	if (tow_buf_len(&lines)) {
+		tow_http_respond_json(request, 503, readiness("not_ready", "reasons", &lines));
+		return;
 	}
-	tow_buf_deinit(&reasons);
+	if (health->config.notes)
+		health->config.notes(health->config.user, &lines);
+	tow_http_respond_json(request, 200, readiness("ready", "notes", &lines));
 }
 
 static void on_metrics(void *user, struct tow_http_request *request)

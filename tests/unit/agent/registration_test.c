@@ -258,6 +258,12 @@ static void on_edges(void *user, const json_t *list)
 	tell(user, "edges", NULL);
 }
 
+static void on_revoked_edges(void *user, const json_t *ids)
+{
+	(void)user;
+	(void)ids;
+}
+
 static void on_registered(void *user)
 {
 	struct hub *hub = user;
@@ -298,6 +304,7 @@ static void on_left(void *user)
 
 static const struct registration_events events = {
 	.edges = on_edges,
+	.revoked_edges = on_revoked_edges,
 	.registered = on_registered,
 	.refused = on_refused,
 	.tunnels = no_tunnels,

@@ -3,8 +3,8 @@
 #define TOWONEL_TUNNEL_HEALTH_H
 
 /*
- * The health listener of a program part: GET /healthz (the loop answers), /readyz (200, or 503 and
- * the reasons, as JSON), /metrics (Prometheus text).
+ * The health listener of a program part: GET /healthz (the loop answers), /readyz (200 and what
+ * is worth a note, or 503 and the reasons, as JSON), /metrics (Prometheus text).
  */
 
 #include <towonel/tunnel/http_server.h>
@@ -24,6 +24,8 @@ struct tow_health_config {
 	struct tow_metrics *metrics;
 	/* Appends one reason per line for not being ready; nothing when ready. May be NULL. */
 	void (*not_ready)(void *user, struct tow_buf *reasons);
+	/* Appends one line for each thing that is worth knowing though it is ready. May be NULL. */
+	void (*notes)(void *user, struct tow_buf *notes);
 	void *user;
 };
 

@@ -19,12 +19,12 @@ extern "C" {
 struct tow_hub_client;
 
 struct tow_hub_client_config {
-	struct tow_http_client *http;  /* borrowed */
-	char url[TOW_URL_MAX];         /* without a trailing slash */
-	struct tow_id hub_id;          /* zero: verify chain and name */
-	const struct tow_node_key *key; /* for signed requests; NULL; copied */
+	struct tow_http_client *http;            /* borrowed */
+	char url[TOW_URL_MAX];                   /* without a trailing slash */
+	struct tow_id hub_id;                    /* zero: verify chain and name */
+	const struct tow_node_key *key;          /* for signed requests; NULL; copied */
 	const struct tow_tenant_key *tenant_key; /* for requests of the tenant; NULL; borrowed */
-	const char *operator_key;      /* bearer; NULL; copied */
+	const char *operator_key;                /* bearer; NULL; copied */
 };
 
 enum tow_hub_auth {
@@ -40,8 +40,8 @@ struct tow_hub_answer {
 	char code[48];          /* the hub's error code, "" otherwise */
 	json_t *body;           /* borrowed for the call; NULL when there was none */
 	uint64_t retry_after_ms;
-	uint64_t total_count;   /* X-Total-Count; 0 when absent */
-	int retriable;          /* not reached, 429 or 5xx: the same request may succeed later */
+	uint64_t total_count; /* X-Total-Count; 0 when absent */
+	int retriable;        /* not reached, 429 or 5xx: the same request may succeed later */
 };
 typedef void (*tow_hub_answered)(void *user, const struct tow_hub_answer *answer);
 
@@ -55,6 +55,13 @@ void tow_hub_client_free(
 int tow_hub_call(struct tow_hub_client *client, const char *method, const char *path, json_t *body,
                  enum tow_hub_auth auth, const char *domain, tow_hub_answered done, void *user,
                  struct tow_http_call **out);
+
+/* Follows an event stream of the hub's, as an edge does: a signed GET, with Last-Event-ID unless that
+ * is 0. on_data gets the bytes as they come; done is called when it is over, always with an error, which
+ * is TOW_ECLOSED for a stream that had begun. Otherwise as tow_hub_call. */
+int tow_hub_stream(struct tow_hub_client *client, const char *path, const char *domain,
+                   uint64_t last_event_id, void (*on_data)(void *user, struct tow_slice bytes),
+                   tow_hub_answered done, void *user, struct tow_http_call **out);
 
 #ifdef __cplusplus
 }
