@@ -17,11 +17,12 @@
 #define PROGRAM "towonel"
 
 const struct command *const cli_commands[] = {
-	&invite_create,   &invite_list,  &invite_hostnames, &invite_revoke,     &tenant_list,
-	&tenant_remove,   &tenant_leave, &tenant_init,      &tenant_export_key, &tenant_import_key,
-	&entry_submit,    &entry_list,   &port_available,   &port_list,         &port_reserve,
-	&port_release,    &status_all,   &audit_list,       &completion_bash,   &completion_zsh,
-	&completion_fish,
+	&invite_create,      &invite_list,       &invite_hostnames,   &invite_revoke,
+	&tenant_list,        &tenant_remove,     &tenant_leave,       &tenant_init,
+	&tenant_export_key,  &tenant_import_key, &entry_submit,       &entry_list,
+	&edge_invite_create, &edge_invite_list,  &edge_invite_revoke, &port_available,
+	&port_list,          &port_reserve,      &port_release,       &status_all,
+	&audit_list,         &completion_bash,   &completion_zsh,     &completion_fish,
 };
 const size_t cli_command_count = sizeof cli_commands / sizeof *cli_commands;
 
@@ -108,7 +109,7 @@ static size_t print_commands(const char *noun)
 		char name[64];
 		if (noun && strcmp(command->noun, noun) != 0)
 			continue;
-		printf("  %-18s %s\n", name_of(command, name), command->summary);
+		printf("  %-19s %s\n", name_of(command, name), command->summary);
 		count++;
 	}
 	return count;
@@ -123,7 +124,7 @@ static void help(void)
 	      "\n",
 	      stdout);
 	print_commands(NULL);
-	fputs("  serve              run towonel-node\n"
+	fputs("  serve               run towonel-node\n"
 	      "\n"
 	      "towonel COMMAND --help tells more. What many of them take:\n",
 	      stdout);

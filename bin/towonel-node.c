@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * towonel-node: a hub, an edge, or both in one process, with the hub's route feed handed to the
- * edge.
+ * edge. An edge alone follows a hub that is elsewhere.
  *
  *     keys and addresses from settings ─► hub ─► edge ─► feed joined ─► loop
  *     signal ─► edge drains ─► hub closes ─► end           a second signal ends it at once
@@ -17,12 +17,14 @@
 #include <unistd.h>
 
 #include <towonel/edge.h>
+#include <towonel/edge/follower.h>
 #include <towonel/hub.h>
 #include <towonel/tunnel/health.h>
 #include <towonel/tunnel/key_file.h>
 #include <towonel/tunnel/settings.h>
 #include <towonel/tunnel/tcp.h>
 
+#include "node/remote_hub.h"
 #include "common.h"
 
 #define PROGRAM      "towonel-node"
@@ -47,6 +49,8 @@ struct settings {
 	int allow_privileged_ports;
 
 	int edge_enabled;
+	char *edge_token;
+	struct tow_string_list edge_hub_urls;
 	struct tow_addr edge_listen, edge_tunnel_listen, edge_health_listen;
 	struct tow_string_list public_addresses;
 	uint64_t connections_max, connections_per_address;
@@ -141,6 +145,19 @@ static const struct tow_setting table[] = {
 	  AT(edge_enabled),
 	  .default_text = "true",
 	  .help = "run an edge in this node" },
+	{ .name = "TOWONEL_EDGE_INVITE_TOKEN",
+	  .type = TOW_SETTING_SECRET,
+	  AT(edge_token),
+	  .help = "tt_edge_2_...: run an edge alone, for the hub that the token is of" },
+	{ .name = "TOWONEL_EDGE_HUB_URL",
+	  .type = TOW_SETTING_LIST,
+	  AT(edge_hub_urls),
+	  .help = "https://HOST:PORT[#NODE-ID] of the hub of an edge alone; default: the token's" },
+	{ .name = "TOWONEL_EDGE_HUB_URLS",
+	  .type = TOW_SETTING_LIST,
+	  AT(edge_hub_urls),
+	  .help = "the same",
+	  .deprecated_by = "TOWONEL_EDGE_HUB_URL" },
 	{ .name = "TOWONEL_EDGE_LISTEN_ADDR",
 	  .type = TOW_SETTING_ADDR,
 	  AT(edge_listen),
@@ -184,7 +201,9 @@ static void help(void)
 	      "\n"
 	      "Runs a hub (invites, tenants, routes), an edge (takes visitors, forwards them to "
 	      "agents),\n"
-	      "or both.\n"
+	      "or both. With TOWONEL_EDGE_INVITE_TOKEN alone it is an edge of the hub that the "
+	      "token "
+	      "is of.\n"
 	      "\n"
 	      "Settings, from the environment:\n",
 	      stdout);
@@ -194,7 +213,10 @@ static void help(void)
 	fputs("\n"
 	      "SIGTERM and SIGINT finish the open visitors and stop; a second one stops at once.\n"
 	      "\n"
-	      "Exit status: 0 stopped in order, 1 failure, 2 bad settings or an address in use.\n",
+	      "Exit status: 0 stopped in order, 1 failure, 2 bad settings, an address in use, or "
+	      "an "
+	      "edge that\n"
+	      "its hub refuses.\n",
 	      stdout);
 }
 
@@ -211,7 +233,10 @@ struct node {
 	char derived_address[TOW_ADDR_TEXT_SIZE]; /* when no public address was set */
 
 	struct tow_metrics *hub_metrics, *edge_metrics;
-	struct tow_hub *hub;
+	struct remote_hub remote;
+	int status; /* to exit with */
+	struct tow_hub *hub; /* NULL: the edge has a follower */
+	struct tow_follower *follower;
 	struct tow_hub_subscription *subscription;
 	struct tow_edge *edge;
 	struct tow_health *hub_health, *edge_health;
@@ -251,6 +276,10 @@ static int open_keys(struct node *node, struct tow_error *err)
 	int created = 0;
 
 	int rc = tow_directory_make(s->data_dir, err);
+	if (rc == 0 && node->remote.has_key) {
+		node->key = node->remote.key;
+		return 0;
+	}
 	if (rc == 0)
 		rc = tow_key_file_open(s->identity_key_path, TOW_KEY_RAW, key, &created, err);
 	if (rc != 0)
@@ -339,7 +368,8 @@ static int derive_addresses(struct node *node, struct tow_error *err)
 
 static int start_health(struct node *node, const char *variable, struct tow_addr listen,
                         struct tow_metrics *metrics, void (*not_ready)(void *, struct tow_buf *),
-                        void *user, struct tow_health **out, struct tow_error *err)
+                        void (*notes)(void *, struct tow_buf *), struct tow_health **out,
+                        struct tow_error *err)
 {
 	struct tow_health_config config = {
 		.loop = node->loop,
@@ -347,11 +377,18 @@ static int start_health(struct node *node, const char *variable, struct tow_addr
 		.listen = listen,
 		.metrics = metrics,
 		.not_ready = not_ready,
-		.user = user,
+		.notes = notes,
+		.user = node,
 	};
 	config.dual_stack = widen(&config.listen, variable);
 	int rc = tow_health_new(&config, out, err);
 	return rc == 0 ? 0 : tow_error_prefix(err, "%s", variable);
+}
+
+static void hub_not_ready(void *user, struct tow_buf *reasons)
+{
+	struct node *node = user;
+	tow_hub_not_ready(node->hub, reasons);
 }
 
 static int start_hub(struct node *node, struct tow_error *err)
@@ -402,8 +439,7 @@ static int start_hub(struct node *node, struct tow_error *err)
 	tow_log_info(node->log, "hub is up", tow_f_addr("listen", tow_hub_addr(node->hub)),
 	             tow_f_str("url", node->public_url), tow_f_id("node", &node->key.id));
 	return start_health(node, "TOWONEL_HUB_HEALTH_LISTEN_ADDR", s->hub_health_listen,
-	                    node->hub_metrics, tow_hub_not_ready, node->hub, &node->hub_health,
-	                    err);
+	                    node->hub_metrics, hub_not_ready, NULL, &node->hub_health, err);
 }
 
 static void edge_reported(void *user, const struct tow_edge_report *report)
@@ -411,6 +447,78 @@ static void edge_reported(void *user, const struct tow_edge_report *report)
 	struct node *node = user;
 	if (node->hub)
 		tow_hub_edge_report(node->hub, report);
+	if (node->follower)
+		tow_follower_report(node->follower, report);
+}
+
+/* --- an edge alone --- */
+
+static char *routes_path(const struct node *node, char path[4096])
+{
+	snprintf(path, 4096, "%s/routes.json", node->settings.data_dir);
+	return path;
+}
+
+static void edge_not_ready(void *user, struct tow_buf *reasons)
+{
+	struct node *node = user;
+	tow_edge_not_ready(node->edge, reasons);
+	if (node->follower && tow_buf_len(reasons) > 0)
+		tow_follower_note(node->follower, reasons);
+}
+
+/* An edge that serves what it has is ready, whatever the hub does. */
+static void edge_notes(void *user, struct tow_buf *notes)
+{
+	struct node *node = user;
+	if (node->follower)
+		tow_follower_note(node->follower, notes);
+}
+
+static void revoked_edge_closed(void *user)
+{
+	struct node *node = user;
+	char path[4096];
+	node->edge = NULL;
+	/* what it has of the hub's is none of its business any more */
+	unlink(routes_path(node, path));
+	tow_log_info(node->log, "node has stopped");
+	tow_loop_stop(node->loop);
+}
+
+static void edge_revoked(void *user, const char *text)
+{
+	struct node *node = user;
+	tow_log_error(node->log,
+	              "the hub refuses this edge: tunnels and ports are closed; ask the hub's "
+	              "operator for a new token",
+	              tow_f_str("hub", node->remote.url), tow_f_id("edge", &node->key.id),
+	              tow_f_str("error", text));
+	tow_follower_free(node->follower);
+	node->follower = NULL;
+	tow_health_free(node->edge_health);
+	node->edge_health = NULL;
+	node->status = EXIT_USAGE;
+	if (node->edge)
+		tow_edge_close(node->edge, 0, revoked_edge_closed, node);
+}
+
+static int start_follower(struct node *node)
+{
+	struct tow_follower_config config = {
+		.loop = node->loop,
+		.log = node->log,
+		.metrics = node->edge_metrics,
+		.key = &node->key,
+		.hub_id = node->remote.id,
+		.user_agent = PROGRAM "/" TOW_VERSION,
+		.sink = tow_edge_apply,
+		.sink_user = node->edge,
+		.revoked = edge_revoked,
+		.user = node,
+	};
+	memcpy(config.hub_url, node->remote.url, sizeof config.hub_url);
+	return tow_follower_new(&config, &node->follower);
 }
 
 static int start_edge(struct node *node, struct tow_error *err)
@@ -438,7 +546,7 @@ static int start_edge(struct node *node, struct tow_error *err)
 		{ "listen", "TOWONEL_EDGE_LISTEN_ADDR" },
 		{ "tunnel_listen", "TOWONEL_EDGE_TUNNEL_LISTEN_ADDR" },
 	};
-	snprintf(cache, sizeof cache, "%s/routes.json", s->data_dir);
+	routes_path(node, cache);
 	if (s->public_addresses.count > 0) {
 		config.public_addresses = (const char *const *)s->public_addresses.items;
 		config.public_address_count = s->public_addresses.count;
@@ -453,12 +561,15 @@ static int start_edge(struct node *node, struct tow_error *err)
 	}
 	tow_log_info(node->log, "edge is up", tow_f_addr("visitors", tow_edge_addr(node->edge)),
 	             tow_f_addr("agents", tow_edge_tunnel_addr(node->edge)),
-	             tow_f_str("address", config.public_addresses[0]));
-	rc = tow_hub_subscribe(node->hub, tow_edge_apply, node->edge, &node->subscription);
+	             tow_f_str("address", config.public_addresses[0]),
+	             tow_f_id("node", &node->key.id));
+	rc = node->hub
+	             ? tow_hub_subscribe(node->hub, tow_edge_apply, node->edge, &node->subscription)
+	             : start_follower(node);
 	if (rc != 0)
 		return tow_error_set(err, rc, "%s", tow_strerror(rc));
 	return start_health(node, "TOWONEL_EDGE_HEALTH_LISTEN_ADDR", s->edge_health_listen,
-	                    node->edge_metrics, tow_edge_not_ready, node->edge, &node->edge_health,
+	                    node->edge_metrics, edge_not_ready, edge_notes, &node->edge_health,
 	                    err);
 }
 
@@ -504,6 +615,8 @@ static void stop(struct node *node)
 	if (node->subscription)
 		tow_hub_unsubscribe(node->subscription);
 	node->subscription = NULL;
+	tow_follower_free(node->follower);
+	node->follower = NULL;
 	tow_health_free(node->edge_health);
 	node->edge_health = NULL;
 	if (node->edge)
@@ -548,9 +661,14 @@ static int start(struct node *node, struct tow_error *err)
 	if (!s->hub_enabled && !s->edge_enabled)
 		return tow_error_set(err, TOW_ECONFIG,
 		                     "TOWONEL_HUB_ENABLED and TOWONEL_EDGE_ENABLED are both false");
-	if (!s->hub_enabled)
+	int rc = remote_hub_read(s->edge_token, &s->edge_hub_urls,
+	                         tow_settings_is_set(environ, "TOWONEL_HUB_ENABLED"),
+	                         &s->hub_enabled, &node->remote, err);
+	if (rc != 0)
+		return rc;
+	if (!s->hub_enabled && !s->edge_enabled)
 		return tow_error_set(err, TOW_ECONFIG,
-		                     "TOWONEL_HUB_ENABLED: an edge needs the hub in the same node");
+		                     "TOWONEL_EDGE_ENABLED is false, and the token is for an edge");
 	node->loop = tow_loop_new();
 	node->hub_metrics = tow_metrics_new();
 	node->edge_metrics = tow_metrics_new();
@@ -559,13 +677,13 @@ static int start(struct node *node, struct tow_error *err)
 	tow_metrics_add_process(node->hub_metrics);
 	tow_metrics_add_process(node->edge_metrics);
 
-	int rc = watch_signals(node, err);
+	rc = watch_signals(node, err);
 	if (rc == 0)
 		rc = open_keys(node, err);
 	if (rc == 0)
 		rc = derive_addresses(node, err);
 	if (rc == 0)
-		rc = start_hub(node, err);
+		rc = s->hub_enabled ? start_hub(node, err) : 0;
 	if (rc == 0 && s->edge_enabled)
 		rc = start_edge(node, err);
 	return rc;
@@ -582,6 +700,7 @@ static void node_deinit(struct node *node)
 	tow_metrics_free(node->hub_metrics);
 	tow_metrics_free(node->edge_metrics);
 	tow_node_key_wipe(&node->key);
+	remote_hub_wipe(&node->remote);
 	tow_wipe(node->operator_key, sizeof node->operator_key);
 	tow_wipe(node->invite_hash_key, sizeof node->invite_hash_key);
 	tow_settings_deinit(table, TABLE_COUNT, &node->settings);
@@ -611,5 +730,5 @@ int main(int argc, char **argv)
 	}
 	tow_loop_run(node.loop);
 	node_deinit(&node);
-	return EXIT_OK;
+	return node.status;
 }

@@ -11,9 +11,11 @@ SOURCES := \
 	src/dial.c \
 	src/edge.c \
 	src/edge_metrics.c \
+	src/heartbeat.c \
 	src/hello.c \
 	src/ports.c \
 	src/routes/cache.c \
+	src/routes/follow.c \
 	src/source_limit.c \
 	src/tls/acme_advice.c \
 	src/tls/acme_errand.c \

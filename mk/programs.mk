@@ -9,6 +9,9 @@ towonel-agent_sources := bin/towonel-agent.c bin/common.c
 towonel-agent_libs := agent tunnel wire
 towonel_sources := bin/towonel-cli.c bin/common.c $(sort $(wildcard bin/cli/*.c))
 towonel_libs := tunnel wire
+
+towonel-node_sources += $(sort $(wildcard bin/node/*.c))
+
 program_names := $(foreach name,towonel-node towonel-agent towonel,\
 	$(if $(wildcard $(firstword $($(name)_sources))),$(name)))
 

@@ -54,6 +54,7 @@ extern const size_t cli_command_count;
 size_t cli_options(const struct command *command, struct option out[CLI_OPTIONS_MAX + 1]);
 
 extern const struct command invite_create, invite_list, invite_hostnames, invite_revoke;
+extern const struct command edge_invite_create, edge_invite_list, edge_invite_revoke;
 extern const struct command tenant_list, tenant_remove, tenant_leave;
 extern const struct command tenant_init, tenant_export_key, tenant_import_key;
 extern const struct command entry_submit, entry_list, status_all, audit_list;
@@ -104,6 +105,11 @@ int cli_print_json(const json_t *value); /* exit status */
 /* A passphrase from the file that was given, or from the terminal, without echo: twice, when it is
  * a new one. Wipe *out. Returns 0, or an exit status: the reason has been printed. */
 int cli_passphrase(struct cli *cli, const char *file, int is_new, struct tow_buf *out);
+
+/* The path of the invite that --id names; noun: invite, edge-invite. Returns 0, or an exit status:
+ * the reason has been printed. */
+#define INVITE_PATH_SIZE 64
+int cli_invite_path(struct cli *cli, const char *noun, char out[INVITE_PATH_SIZE]);
 
 /* A table with aligned columns; cells are copied. */
 struct table;

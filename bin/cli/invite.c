@@ -128,10 +128,7 @@ const struct command invite_list = {
 
 /* --- one invite --- */
 
-#define INVITE_PATH_SIZE 64
-
-/* Its path, from --id. Returns an exit status. */
-static int invite_path(struct cli *cli, char out[INVITE_PATH_SIZE])
+int cli_invite_path(struct cli *cli, const char *noun, char out[INVITE_PATH_SIZE])
 {
 	const char *id = cli->given['i'];
 	if (!id)
@@ -139,9 +136,9 @@ static int invite_path(struct cli *cli, char out[INVITE_PATH_SIZE])
 	if (strlen(id) != TOW_INVITE_ID_TEXT_SIZE - 1 ||
 	    strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") !=
 	            TOW_INVITE_ID_TEXT_SIZE - 1)
-		return cli_usage_error(cli, "--id \"%s\" is no invite id; see towonel invite list",
-		                       id);
-	snprintf(out, INVITE_PATH_SIZE, "/v1/invites/%s", id);
+		return cli_usage_error(cli, "--id \"%s\" is no invite id; see towonel %s list", id,
+		                       noun);
+	snprintf(out, INVITE_PATH_SIZE, "/v1/%ss/%s", noun, id);
 	return 0;
 }
 
@@ -222,7 +219,7 @@ static int run_hostnames(struct cli *cli)
 {
 	char path[INVITE_PATH_SIZE], add_path[INVITE_PATH_SIZE + 16];
 	json_t *add = NULL, *remove = NULL;
-	int status = invite_path(cli, path);
+	int status = cli_invite_path(cli, "invite", path);
 	if (status == 0 && cli->given['a'] && !(add = hostnames_given(cli, 'a', "--add")))
 		status = EXIT_USAGE;
 	if (status == 0 && cli->given['r'] && !(remove = hostnames_given(cli, 'r', "--remove")))
@@ -270,7 +267,7 @@ static int run_revoke(struct cli *cli)
 {
 	char path[INVITE_PATH_SIZE];
 	json_t *body;
-	int status = invite_path(cli, path);
+	int status = cli_invite_path(cli, "invite", path);
 	if (status == 0)
 		status = cli_call(cli, "DELETE", path, NULL, TOW_HUB_OPERATOR, &body, NULL);
 	if (status != 0)

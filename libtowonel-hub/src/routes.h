@@ -22,8 +22,8 @@ struct tow__routes *tow__routes_new(struct tow_loop *loop, struct tow_log *log,
 void tow__routes_free(struct tow__routes *routes);
 /* The store has this version. */
 void tow__routes_changed(struct tow__routes *routes, uint64_t version);
-/* As tow_hub_subscribe, for who has a version already (0: none). The sink may return TOW_BLOCKED: it
- * takes nothing now, stays at its version, and is called again after _resume. */
+/* As tow_hub_subscribe, for who has a version already (0: none). The sink may return TOW_BLOCKED:
+ * it takes nothing now, stays at its version, and is called again after _resume. */
 int tow__routes_subscribe(struct tow__routes *routes, uint64_t version, tow_route_sink sink,
                           void *user, struct tow_hub_subscription **out);
 void tow__routes_resume(struct tow_hub_subscription *subscription);

@@ -11,7 +11,8 @@
  *
  * What a slow one has not read waits, up to a bound; beyond it nothing more is queued for it, and
  * when it has caught up it is told all that came since in one event, which is a snapshot when that
- * is too much. Memory for snapshots is bounded for all together: those that come at once take turns.
+ * is too much. Memory for snapshots is bounded for all together: those that come at once take
+ * turns.
  */
 
 #include <jansson.h>

@@ -12,7 +12,7 @@ from support.greeter import Greeter
 from support.origins import Authority, Haproxy, Nginx
 from support.process import SANITIZED, free_port, free_ports, metric, wait_until
 from support.raw_origin import RawOrigin
-from support.towonel import Agent, Node
+from support.towonel import Agent, Edge, Node
 from support.udp import UdpOrigin, service
 
 
@@ -51,6 +51,17 @@ def make_node(tmp_path, stack):
         node = Node(directory, **options)
         stack.callback(end, node)
         return node.start() if start else node
+    return make
+
+
+@pytest.fixture
+def make_edge(tmp_path, stack):
+    def make(token=None, start=True, name="edge", **options):
+        directory = tmp_path / name
+        directory.mkdir(exist_ok=True)
+        edge = Edge(directory, token, **options)
+        stack.callback(end, edge)
+        return edge.start() if start else edge
     return make
 
 

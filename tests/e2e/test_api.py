@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The hub's API, endpoint by endpoint and code by code, held against the description that it serves."""
 
+import concurrent.futures
 import http.client
 import json
 import re
@@ -122,7 +123,30 @@ def test_what_is_not_described_is_noticed(api):
 # --- each endpoint ----------------------------------------------------------------------------
 
 
+def be_an_edge(api, tool):
+    made = api.post("/v1/edge-invites", {"name": "fra"}).json
+    key = Key.of_token(tool, made["token"])
+    assert key.node_id == made["edge_node_id"]
+    with_own_key = api.post("/v1/edge-invites", {"edge_node_id": Key(tool).node_id}).json
+    assert "token" not in with_own_key and api.delete(f"/v1/edge-invites/{with_own_key['invite_id']}").status == 200
+    body = json.dumps({"addresses": ["fra.example.eu:443"], "version": "1", "agents": [Key(tool).node_id],
+                       "failed_ports": [{"protocol": "udp", "port": 53}]})
+    beat = api.as_nobody().post("/v1/edge/heartbeat", body, headers=[key.header("towonel/edge-heartbeat/v1", body)])
+    assert beat.json["next_interval_secs"] == 10
+    assert [edge["version"] for edge in api.get("/v1/edges").json["edges"] if edge["name"] == "fra"] == ["1"]
+    assert [invite["status"] for invite in api.get("/v1/edge-invites").json["invites"]] == ["active", "revoked"]
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        stream = pool.submit(api.as_nobody().get, "/v1/routes/subscribe", headers=[key.header("towonel/edge-sub/v1")])
+        wait_until(lambda: "towonel_hub_sse_subscribers_connected 1" in api.node.hub_metrics(), "the edge follows")
+        time.sleep(0.3)
+        assert api.delete(f"/v1/edge-invites/{made['invite_id']}").json["status"] == "revoked"
+        assert "event: snapshot\ndata: {" in stream.result().body
+    beat = api.as_nobody().post("/v1/edge/heartbeat", body, headers=[key.header("towonel/edge-heartbeat/v1", body)])
+    assert beat.code == "unauthorized" and beat.json["error"]["revoked"] is True
+
+
 def ask_every_endpoint(api, tool):
+    be_an_edge(api, tool)
     for path in ("/v1/health", "/v1/edges", "/v1/openapi.json"):
         assert api.as_nobody().get(path).status == 200
     a, b = Member(api, tool, name="alice", expires_in_secs=3600), Member(api, tool)
@@ -169,7 +193,7 @@ def test_every_endpoint_answers_as_described(api, tool):
     assert api.description.operations() <= answered
 
 
-def test_every_endpoint_is_asked_by_our_own_programs(make_node, make_agent, tmp_path):
+def test_every_endpoint_is_asked_by_our_own_programs(make_node, make_edge, make_agent, tmp_path):
     node = make_node()
     described = Description(CheckedApi(node).description.document)
 
@@ -179,6 +203,10 @@ def test_every_endpoint_is_asked_by_our_own_programs(make_node, make_agent, tmp_
         if schema:
             described.validate(described.strict["components"]["schemas"][schema], json.loads(done.stdout))
         return json.loads(done.stdout)
+    edge = says("NewEdgeInvite", "edge-invite", "create", "--name", "fra")
+    make_edge(edge["token"])
+    for item in says(None, "edge-invite", "list")["invites"]:
+        described.validate(described.strict["components"]["schemas"]["EdgeInvite"], item)
     made = says("NewInvite", "invite", "create", "--name", "alice", "--hostnames", NAME)
     agent = make_agent(made["token"], [{"hostname": NAME, "origin": "127.0.0.1:9"}])
     wait_until(lambda: re.search(r'heartbeats_total\{outcome="ok"\} [1-9]', agent.metrics()), "the agent's heart beats")
@@ -204,7 +232,11 @@ def test_every_endpoint_is_asked_by_our_own_programs(make_node, make_agent, tmp_
     other = says("NewInvite", "invite", "create", "--hostnames", "c.example.eu")
     says(None, "tenant", "remove", "--tenant-id", other["tenant_id"])
     says(None, "invite", "revoke", "--id", made["invite_id"])
+    says(None, "edge-invite", "revoke", "--id", edge["invite_id"])
 
+    def subscribed():  # counted when it has ended
+        return 'endpoint="/v1/routes/subscribe",status="200"' in node.hub_metrics()
+    wait_until(subscribed, "the edge's stream is counted")
     asked = set(re.findall(r'towonel_hub_requests_total\{endpoint="([^"]+)",status="20[01]"\}', node.hub_metrics()))
     assert set(described.document["paths"]) <= asked
 
@@ -284,6 +316,8 @@ def test_unknown_fields_are_refused_by_name(api, member):
         f"/v1/tenants/{member.id}/leave": member.key.entry("leave"),
         "/v1/entries": member.key.entry("upsert_hostname", hostname=member.zone, tls_mode="passthrough"),
         "/v1/bootstrap": {"invite_id": member.invite_id, "invite_secret": member.secret},
+        "/v1/edge-invites": {"name": "fra"},
+        "/v1/edge/heartbeat": {"version": "1"},
         "/v1/agent/heartbeat": {"tenant_id": member.id, "agent_id": member.agent.node_id, "services_hash": HASH,
                                 "generation": 1},
     }

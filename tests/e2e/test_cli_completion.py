@@ -12,7 +12,10 @@ CLI = f"{BUILD}/towonel"
 
 # The words before the cursor, what is typed of the next, and all or some of what is offered.
 EVERYWHERE = [
-    (["towonel"], "", {"invite", "tenant", "entry", "port", "status", "audit", "completion", "serve", "admin"}),
+    (["towonel"], "", {"invite", "tenant", "entry", "edge-invite", "port", "status", "audit", "completion", "serve",
+                       "admin"}),
+    (["towonel", "edge-invite"], "", {"create", "list", "revoke", "--help"}),
+    (["towonel", "edge-invite", "create"], "--n", {"--name", "--node-id"}),
     (["towonel"], "te", {"tenant"}),
     (["towonel", "admin"], "inv", {"invite"}),
     (["towonel", "tenant"], "", {"list", "remove", "leave", "init", "export-key", "import-key"}),

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The main job with the hub's state in PostgreSQL, which goes away and comes back meanwhile."""
 
+import json
+
 import pytest
 
 from support.api import Api
@@ -71,10 +73,28 @@ def test_two_nodes_on_one_database(postgres, make_node, make_agent, make_nginx, 
     token = one.invite(NAME, "b.eu")
     make_agent(token, [{"hostname": NAME, "origin": nginx.address}])
     assert works(one, authority)
+    wait_until(lambda: works(two, authority), "the agent has learnt of the other hub's edge")
+    assert len(one.edges()) == len(two.edges()) == 2
+    assert all(edge["live"] for edge in one.edges().values())
     assert [invite["name"] for invite in two.invites()] == ["alice"]
     assert two.towonel("invite", "revoke", "--id", one.invites()[0]["invite_id"]).returncode == 0
     # said to the other hub, heard by this one's edge
     wait_until(lambda: not works(one, authority), "the revoked tenant is cut off", 5)
+    assert not works(two, authority)
+
+
+def test_an_edge_follows_one_of_two_hubs(postgres, make_node, make_edge, make_agent, make_nginx, authority):
+    one, two = (make_node(name=name, **on(postgres)) for name in ("one", "two"))
+    edge = make_edge(one.invite_edge("fra"))
+    wait_until(lambda: "fra" in two.edges(), "the other hub lists the edge")
+    make_agent(two.invite(NAME), [{"hostname": NAME, "origin": make_nginx(NAME).address}])
+    wait_until(lambda: works(edge, authority), "what the other hub accepted works at the edge")
+    one.kill()
+    assert works(edge, authority) and works(two, authority)
+    two.towonel("edge-invite", "revoke", "--id", json.loads(
+        two.towonel("edge-invite", "list", "--json").stdout)["invites"][0]["invite_id"])
+    one.start()
+    assert edge.process.wait(60) == 2
 
 
 @pytest.mark.parametrize("dsn, says", [

@@ -34,7 +34,7 @@ def test_settings_and_metrics_are_known(path):
 def test_commands_are_known(path):
     listing = run(BUILD / "towonel", "--help")
     nouns = {line.split()[0] for line in re.findall(r"^  ([a-z].*)$", listing, re.M)}
-    for noun, verb in re.findall(r"`towonel ([a-z]+)(?: ([a-z-]+))?", path.read_text()):
+    for noun, verb in re.findall(r"`towonel ([a-z][a-z-]+)(?: ([a-z-]+))?", path.read_text()):
         assert noun in nouns, noun
         assert not verb or re.search(rf"^  {noun} {verb}\b", listing, re.M), f"{noun} {verb}"
 

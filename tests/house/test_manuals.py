@@ -50,7 +50,7 @@ def test_settings(program):
 
 
 def commands():
-    listed = re.findall(r"^  ([a-z]+(?: [a-z-]+)?)  +\S", run(BUILD / "towonel", "--help"), re.M)
+    listed = re.findall(r"^  ([a-z][a-z-]+(?: [a-z-]+)?)  +\S", run(BUILD / "towonel", "--help"), re.M)
     assert "invite create" in listed
     return listed
 

@@ -140,7 +140,7 @@ static void reserved(struct tow__call *call)
 {
 	struct port_call *p = (struct port_call *)call;
 	const struct tow__port *port = &p->port;
-	json_t *edges = tow__edges_for_agents(&call->hub->edges);
+	json_t *edges = tow__edges_for_agents(call->hub->edges);
 
 	tow_log_info(call->hub->log, "port reserved", tow_f_uint("port", port->number),
 	             tow_f_str("protocol", tow_protocol_name(port->protocol)),

@@ -91,6 +91,17 @@ class Node:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
+    def invite_edge(self, name, *more):
+        """A token."""
+        done = self.towonel("edge-invite", "create", "--name", name, *more)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def edges(self):
+        """{name: what the operator is told}"""
+        done = self.towonel("status", "--json")
+        return {edge["name"]: edge for edge in json.loads(done.stdout)["edges"]}
+
     def invites(self):
         done = self.towonel("invite", "list", "--json")
         assert done.returncode == 0, done.stderr
@@ -101,6 +112,23 @@ class Node:
 
     def kill(self):
         self.process.kill()
+
+
+class Edge(Node):
+    """towonel-node as an edge alone, by its token; without one, as env says."""
+
+    def __init__(self, directory, token=None, **env):
+        super().__init__(directory)
+        self.env = {name: value for name, value in self.env.items() if "_HUB_" not in name}
+        self.env.update(env)
+        if token:
+            self.env["TOWONEL_EDGE_INVITE_TOKEN"] = token
+
+    def _ready(self):
+        if not self.process.running():
+            raise AssertionError(f"the edge ended with {self.process.popen.returncode}:\n"
+                                 f"{self.process.log()[-4000:]}")
+        return "no routes" not in self.edge_ready()[1] and self.edge_ready()[0] != 0
 
 
 class Agent:

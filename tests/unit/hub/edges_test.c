@@ -473,10 +473,10 @@ static void a_slow_reader_catches_up(void **state)
 
 	invite(h, &e, "fra");
 	add_tenant(h, 0);
-	sql(h, "INSERT INTO hostnames (pattern, zone, tenant_id, tls_mode, changed_ms) "
+	sql(h, "INSERT INTO hostnames (pattern, zone, tenant_id, tls_mode, http_mode, changed_ms) "
 	       "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) "
 	       "SELECT 'a-name-of-some-length-' || i || '.t0.eu', '*.t0.eu', (SELECT id FROM "
-	       "tenants), 0, 0 FROM n");
+	       "tenants), 0, 0, 0 FROM n");
 	sql(h, "UPDATE tenants SET hostname_count = 100000");
 	for (int round = 0; round < 2; round++) {
 		feed_start(&r, h, &e.key, NULL, NULL, 1);

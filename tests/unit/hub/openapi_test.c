@@ -198,20 +198,35 @@ static int is_listed(const json_t *list, const char *code)
 	return 0;
 }
 
+/* Several kinds of faults may share a code. */
+static int is_known(const char *code)
+{
+	for (size_t i = 0; i < sizeof server_codes / sizeof *server_codes; i++)
+		if (!strcmp(server_codes[i], code))
+			return 1;
+#define CHECK(name, status, text)                                                                  \
+	if (!strcmp(text, code))                                                                   \
+		return 1;
+	TOW__FAULT_TABLE(CHECK)
+#undef CHECK
+	return 0;
+}
+
 static void every_code_is_listed_and_no_other(void **state)
 {
 	json_t *codes =
 		resolve(*state, "#/components/schemas/Error/properties/error/properties/code/enum");
-	size_t count = sizeof server_codes / sizeof *server_codes;
+	json_t *code;
+	size_t index;
+
 #define CHECK(name, status, code)                                                                  \
 	if (!is_listed(codes, code))                                                               \
-		fail_msg("%s is not listed", code);                                                \
-	count++;
+		fail_msg("%s is not listed", code);
 	TOW__FAULT_TABLE(CHECK)
 #undef CHECK
 	for (size_t i = 0; i < sizeof server_codes / sizeof *server_codes; i++)
 		assert_true(is_listed(codes, server_codes[i]));
-	assert_int_equal(json_array_size(codes), count);
+	json_array_foreach(codes, index, code) assert_true(is_known(json_string_value(code)));
 }
 
 int main(void)

@@ -56,9 +56,9 @@ int tow_hub_call(struct tow_hub_client *client, const char *method, const char *
                  enum tow_hub_auth auth, const char *domain, tow_hub_answered done, void *user,
                  struct tow_http_call **out);
 
-/* Follows an event stream of the hub's, as an edge does: a signed GET, with Last-Event-ID unless that
- * is 0. on_data gets the bytes as they come; done is called when it is over, always with an error, which
- * is TOW_ECLOSED for a stream that had begun. Otherwise as tow_hub_call. */
+/* Follows an event stream of the hub's, as an edge does: a signed GET, with Last-Event-ID unless
+ * that is 0. on_data gets the bytes as they come; done is called when it is over, always with an
+ * error, which is TOW_ECLOSED for a stream that had begun. Otherwise as tow_hub_call. */
 int tow_hub_stream(struct tow_hub_client *client, const char *path, const char *domain,
                    uint64_t last_event_id, void (*on_data)(void *user, struct tow_slice bytes),
                    tow_hub_answered done, void *user, struct tow_http_call **out);

@@ -131,7 +131,7 @@
 #define TOW_KEY_BACKUP_MEMORY_KIB_MAX 1048576
 #define TOW_HTTP_BODY_MAX 65536
 #define TOW_HTTP_ENTRIES_BODY_MAX 1048576
-#define TOW_HTTP_HEARTBEAT_BODY_MAX 1048576 /* an agent's, with the names of its services; an edge's */
+#define TOW_HTTP_HEARTBEAT_BODY_MAX 1048576 /* with the names of an agent's services */
 #define TOW_HTTP_HEADER_MAX 16384   /* request line and all header fields */
 #define TOW_HTTP_HEADERS_COUNT_MAX 64
 #define TOW_HTTP_REQUEST_TIMEOUT_MS 15000
