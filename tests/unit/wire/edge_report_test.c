@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+#include <towonel/wire/route_feed.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include <jansson.h>
+
+static json_t *write(const struct tow_edge_report *report)
+{
+	struct tow_buf out = { 0 };
+	json_t *json;
+
+	assert_int_equal(tow_edge_report_write(report, &out), 0);
+	assert_true(tow_buf_len(&out) <= TOW_HTTP_HEARTBEAT_BODY_MAX);
+	json = json_loadb((const char *)out.base, tow_buf_len(&out), 0, NULL);
+	assert_non_null(json);
+	tow_buf_deinit(&out);
+	return json;
+}
+
+static void an_empty_report_has_empty_lists(void **state)
+{
+	const struct tow_edge_report report = { .version = NULL };
+	json_t *json = write(&report);
+
+	(void)state;
+	assert_int_equal(json_object_size(json), 4);
+	assert_int_equal(json_array_size(json_object_get(json, "addresses")), 0);
+	assert_string_equal(json_string_value(json_object_get(json, "version")), "");
+	json_decref(json);
+}
+
+/* The hub takes no more: the first ones are told, and the whole stays below its bound on bodies. */
+static void what_is_too_much_is_cut(void **state)
+{
+	static const char *addresses[TOW_EDGE_ADDRESSES_MAX + 1];
+	struct tow_id *agents = calloc(TOW_EDGE_AGENTS_TOLD_MAX + 1, sizeof *agents);
+	struct tow_route_port *ports = calloc(TOW_EDGE_PORTS_TOLD_MAX + 1, sizeof *ports);
+	struct tow_edge_report report = {
+		.addresses = addresses,
+		.address_count = TOW_EDGE_ADDRESSES_MAX + 1,
+		.version = "1.2.3",
+		.agents = agents,
+		.agent_count = TOW_EDGE_AGENTS_TOLD_MAX + 1,
+		.failed_ports = ports,
+		.failed_port_count = TOW_EDGE_PORTS_TOLD_MAX + 1,
+	};
+	json_t *json;
+
+	(void)state;
+	for (size_t i = 0; i <= TOW_EDGE_ADDRESSES_MAX; i++)
+		addresses[i] = "edge.example.eu:443";
+	for (size_t i = 0; i <= TOW_EDGE_PORTS_TOLD_MAX; i++)
+		ports[i].port = (uint16_t)(60000 + i % 5000);
+	json = write(&report);
+	assert_int_equal(json_array_size(json_object_get(json, "addresses")),
+	                 TOW_EDGE_ADDRESSES_MAX);
+	assert_int_equal(json_array_size(json_object_get(json, "agents")),
+	                 TOW_EDGE_AGENTS_TOLD_MAX);
+	assert_int_equal(json_array_size(json_object_get(json, "failed_ports")),
+	                 TOW_EDGE_PORTS_TOLD_MAX);
+	json_decref(json);
+	free(agents);
+	free(ports);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_empty_report_has_empty_lists),
+		cmocka_unit_test(what_is_too_much_is_cut),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
