@@ -53,6 +53,7 @@ struct settings {
 	struct tow_string_list edge_hub_urls;
 	struct tow_addr edge_listen, edge_tunnel_listen, edge_health_listen;
 	struct tow_string_list public_addresses;
+	char *cert_dir; /* NULL: the default */
 	uint64_t connections_max, connections_per_address;
 };
 
@@ -177,6 +178,11 @@ static const struct tow_setting table[] = {
 	  .type = TOW_SETTING_LIST,
 	  AT(public_addresses),
 	  .help = "HOST:PORT list that agents dial; default: derived from the default route" },
+	{ .name = "TOWONEL_EDGE_TLS_CERT_DIR",
+	  .type = TOW_SETTING_PATH,
+	  AT(cert_dir),
+	  .help = "NAME.crt and NAME.key of names whose TLS ends here; default: certs in the data "
+	          "directory, or /data/certs when that is not set" },
 	{ .name = "TOWONEL_EDGE_CONNECTIONS_MAX",
 	  .type = TOW_SETTING_UINT,
 	  AT(connections_max),
@@ -525,7 +531,7 @@ static int start_edge(struct node *node, struct tow_error *err)
 {
 	struct settings *s = &node->settings;
 	const char *derived[] = { node->derived_address };
-	char cache[4096];
+	char cache[4096], certs[4096];
 	struct tow_edge_config config = {
 		.loop = node->loop,
 		.log = node->log,
@@ -536,6 +542,7 @@ static int start_edge(struct node *node, struct tow_error *err)
 		.public_addresses = derived,
 		.public_address_count = 1,
 		.routes_cache_path = cache,
+		.cert_dir = s->cert_dir ? s->cert_dir : certs,
 		.connections_max = s->connections_max,
 		.connections_per_address = s->connections_per_address,
 		.version = TOW_VERSION,
@@ -547,6 +554,8 @@ static int start_edge(struct node *node, struct tow_error *err)
 		{ "tunnel_listen", "TOWONEL_EDGE_TUNNEL_LISTEN_ADDR" },
 	};
 	routes_path(node, cache);
+	snprintf(certs, sizeof certs, "%s/certs",
+	         tow_settings_is_set(environ, "TOWONEL_DATA_DIR") ? s->data_dir : "/data");
 	if (s->public_addresses.count > 0) {
 		config.public_addresses = (const char *const *)s->public_addresses.items;
 		config.public_address_count = s->public_addresses.count;
