@@ -29,6 +29,8 @@ SOURCES := \
 	src/tls/cert_files.c \
 	src/tls/cert_record.c \
 	src/tls/cert_store.c \
+	src/tls/http_port.c \
+	src/tls/issuer.c \
 	src/udp/limits.c \
 	src/udp/listener.c \
 	src/udp/session.c \

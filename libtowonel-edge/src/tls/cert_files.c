@@ -85,6 +85,14 @@ int tow__cert_files_read(const char *directory, const char *name, struct tow_buf
 	return rc;
 }
 
+int tow__cert_files_read_chain(const char *directory, const char *name, struct tow_buf *out)
+{
+	char path[PATH_MAX];
+	int rc = path_of(path, directory, name, CHAIN);
+
+	return rc != 0 ? rc : tow_file_read(path, TOW_CERT_CHAIN_MAX, out, NULL);
+}
+
 int tow__cert_files_read_record(const char *directory, const char *name, struct tow_buf *out)
 {
 	char path[PATH_MAX];

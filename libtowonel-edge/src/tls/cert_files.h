@@ -23,6 +23,7 @@ void tow__cert_files_stamp(const char *directory, const char *name, struct cert_
 /* Appends to both; wipe key. *open_to_others: the key can be read by others. */
 int tow__cert_files_read(const char *directory, const char *name, struct tow_buf *chain,
                          struct tow_buf *key, int *open_to_others, struct tow_error *err);
+int tow__cert_files_read_chain(const char *directory, const char *name, struct tow_buf *out);
 int tow__cert_files_read_record(const char *directory, const char *name, struct tow_buf *out);
 
 /* Writes what is not empty: record, key, chain, in that order, so that a chain never stands beside

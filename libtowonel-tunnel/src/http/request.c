@@ -156,12 +156,17 @@ static void judge_head(struct tow_http_request *request)
 		refuse_for_memory(request);
 		return;
 	}
-	if (rc) {
+	if (rc && !request->rules->fallback) {
 		refuse(request, 400, "invalid_request", "the path or query is malformed");
 		return;
 	}
-	rc = tow__route_find(request->rules->routes, request->rules->route_count, request->method,
-	                     &request->target, &request->match);
+	if (!rc)
+		rc = tow__route_find(request->rules->routes, request->rules->route_count,
+		                     request->method, &request->target, &request->match);
+	if (rc && request->rules->fallback) {
+		request->match.route = request->rules->fallback;
+		rc = 0;
+	}
 	if (rc == TOW_EDENIED)
 		refuse(request, 405, "method_not_allowed", "this path does not have that method");
 	else if (rc)
@@ -335,6 +340,11 @@ int tow__request_feed(struct tow_http_request *request, const void *bytes, size_
 const char *tow_http_method(const struct tow_http_request *request)
 {
 	return request->method;
+}
+
+const char *tow_http_target(const struct tow_http_request *request)
+{
+	return (const char *)request->head.base;
 }
 
 const char *tow_http_path(const struct tow_http_request *request)

@@ -20,6 +20,7 @@ struct tow__connection;
 struct tow__request_rules {
 	const struct tow_http_route *routes;
 	size_t route_count;
+	const struct tow_http_route *fallback; /* NULL: none */
 	size_t head_max;
 };
 

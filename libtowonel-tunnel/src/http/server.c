@@ -69,6 +69,7 @@ int tow_http_server_new(const struct tow_http_server_config *config, struct tow_
 	server->config = *config;
 	server->rules.routes = config->routes;
 	server->rules.route_count = config->route_count;
+	server->rules.fallback = config->fallback;
 	server->rules.head_max = TOW_HTTP_HEADER_MAX;
 	server->limits = usual_limits;
 	server->references = 1;

@@ -42,6 +42,9 @@ struct tow_http_server_config {
 	struct tow_tls_context *tls;         /* NULL: plain HTTP; borrowed for the server's life */
 	const struct tow_http_route *routes; /* borrowed for the server's life */
 	size_t route_count;
+	/* Takes what no row takes, of any method, also when its target is too odd to be taken apart
+	 * (path and parameters are empty then). NULL: 404, 405 and 400. Borrowed too. */
+	const struct tow_http_route *fallback;
 	/* Called with the whole request before the handler; non-zero when it has answered itself.
 	 * May be NULL. */
 	int (*before)(void *user, struct tow_http_request *request);
@@ -65,6 +68,7 @@ void tow_http_server_adopt(struct tow_http_server *server, int fd, const struct 
 
 /* What was asked. Pointers live as long as the request. */
 const char *tow_http_method(const struct tow_http_request *request);
+const char *tow_http_target(const struct tow_http_request *request); /* as sent */
 const char *tow_http_path(const struct tow_http_request *request); /* as sent, without the query */
 const struct tow_http_route *
 tow_http_route_of(const struct tow_http_request *request); /* NULL: none matched */

@@ -74,6 +74,11 @@ struct tow_tls_certificate {
 /* Reads the first certificate of PEM text. name may be NULL. Returns 0; TOW_EPARSE, TOW_ENOMEM. */
 int tow_tls_certificate_read(struct tow_slice pem, const char *name,
                              struct tow_tls_certificate *out, struct tow_error *err);
+/* Appends the DER of the first certificate of PEM text. Returns 0; TOW_EPARSE, TOW_ENOMEM. */
+int tow_tls_certificate_der(struct tow_slice pem, struct tow_buf *out);
+/* By what its authority knows it (RFC 9773 section 4.1). Returns 0; TOW_EPARSE, TOW_ETOOBIG: out is
+ * empty then. */
+int tow_tls_certificate_renewal_id(struct tow_slice pem, char *out, size_t cap);
 
 #ifdef __cplusplus
 }
