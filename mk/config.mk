@@ -52,7 +52,8 @@ else
   run := @
 endif
 
-flags_now := $(CC) $(all_cflags) $(all_ldflags) $(DEPS)
+flags_now := $(CC) $(all_cflags) $(all_ldflags) \
+	$(if $(filter system,$(DEPS)),$(DEPS),$(shell scripts/deps --where))
 flags_file := $(BUILD)/flags
 ifneq ($(strip $(flags_now)),$(strip $(file <$(flags_file))))
   $(shell mkdir -p $(BUILD))
