@@ -24,8 +24,9 @@
 #include <towonel/tunnel/settings.h>
 #include <towonel/tunnel/tcp.h>
 
-#include "node/remote_hub.h"
+#include "acme_settings.h"
 #include "common.h"
+#include "node/remote_hub.h"
 
 #define PROGRAM      "towonel-node"
 #define HUB_GRACE_NS (3 * TOW_NSEC_PER_SEC)
@@ -54,6 +55,8 @@ struct settings {
 	struct tow_addr edge_listen, edge_tunnel_listen, edge_health_listen;
 	struct tow_string_list public_addresses;
 	char *cert_dir; /* NULL: the default */
+	struct acme_settings acme;
+	struct tow_addr http_listen;
 	uint64_t connections_max, connections_per_address;
 };
 
@@ -183,6 +186,37 @@ static const struct tow_setting table[] = {
 	  AT(cert_dir),
 	  .help = "NAME.crt and NAME.key of names whose TLS ends here; default: certs in the data "
 	          "directory, or /data/certs when that is not set" },
+	{ .name = "TOWONEL_EDGE_TLS_ACME_EMAIL",
+	  .type = TOW_SETTING_STRING,
+	  AT(acme.email),
+	  .help = "turns on certificates on demand (ACME), and is where the authority writes to" },
+	{ .name = "TOWONEL_EDGE_TLS_ACME_DIRECTORY",
+	  .type = TOW_SETTING_STRING,
+	  AT(acme.directory),
+	  .help = "https URL of the authority's directory; default: Let's Encrypt" },
+	{ .name = "TOWONEL_EDGE_TLS_ACME_STAGING",
+	  .type = TOW_SETTING_BOOL,
+	  AT(acme.staging),
+	  .default_text = "false",
+	  .help = "Let's Encrypt for tests: generous limits, certificates that no browser takes" },
+	{ .name = "TOWONEL_EDGE_TLS_ACME_CA_FILE",
+	  .type = TOW_SETTING_STRING,
+	  AT(acme.ca_file),
+	  .help = "certificates to trust at the directory, beside the system's" },
+	{ .name = "TOWONEL_EDGE_TLS_ACME_EAB_KID",
+	  .type = TOW_SETTING_STRING,
+	  AT(acme.binding_kid),
+	  .help = "account with the authority, where it wants one (external account binding)" },
+	{ .name = "TOWONEL_EDGE_TLS_ACME_EAB_HMAC",
+	  .type = TOW_SETTING_SECRET,
+	  AT(acme.binding_hmac),
+	  .help = "its key, base64url" },
+	{ .name = "TOWONEL_EDGE_TLS_HTTP_LISTEN_ADDR",
+	  .type = TOW_SETTING_ADDR,
+	  AT(http_listen),
+	  .default_text = "0.0.0.0:80",
+	  .help = "plain HTTP: challenges of the authority, redirects to https; used when set, or "
+	          "when certificates are obtained" },
 	{ .name = "TOWONEL_EDGE_CONNECTIONS_MAX",
 	  .type = TOW_SETTING_UINT,
 	  AT(connections_max),
@@ -372,20 +406,12 @@ static int derive_addresses(struct node *node, struct tow_error *err)
 	return 0;
 }
 
-static int start_health(struct node *node, const char *variable, struct tow_addr listen,
-                        struct tow_metrics *metrics, void (*not_ready)(void *, struct tow_buf *),
-                        void (*notes)(void *, struct tow_buf *), struct tow_health **out,
-                        struct tow_error *err)
+/* config: all but what every part has. */
+static int start_health(struct node *node, const char *variable, struct tow_health_config config,
+                        struct tow_health **out, struct tow_error *err)
 {
-	struct tow_health_config config = {
-		.loop = node->loop,
-		.log = node->log,
-		.listen = listen,
-		.metrics = metrics,
-		.not_ready = not_ready,
-		.notes = notes,
-		.user = node,
-	};
+	config.loop = node->loop;
+	config.log = node->log;
 	config.dual_stack = widen(&config.listen, variable);
 	int rc = tow_health_new(&config, out, err);
 	return rc == 0 ? 0 : tow_error_prefix(err, "%s", variable);
@@ -403,6 +429,7 @@ static int start_hub(struct node *node, struct tow_error *err)
 	char file[4096];
 	/* Ports that a service may not claim, because this host needs them. */
 	const uint16_t reserved[] = { 80,
+		                      s->http_listen.port,
 		                      s->hub_listen.port,
 		                      s->hub_health_listen.port,
 		                      s->edge_listen.port,
@@ -444,8 +471,13 @@ static int start_hub(struct node *node, struct tow_error *err)
 	}
 	tow_log_info(node->log, "hub is up", tow_f_addr("listen", tow_hub_addr(node->hub)),
 	             tow_f_str("url", node->public_url), tow_f_id("node", &node->key.id));
-	return start_health(node, "TOWONEL_HUB_HEALTH_LISTEN_ADDR", s->hub_health_listen,
-	                    node->hub_metrics, hub_not_ready, NULL, &node->hub_health, err);
+	const struct tow_health_config health = {
+		.listen = s->hub_health_listen,
+		.metrics = node->hub_metrics,
+		.not_ready = hub_not_ready,
+		.user = node,
+	};
+	return start_health(node, "TOWONEL_HUB_HEALTH_LISTEN_ADDR", health, &node->hub_health, err);
 }
 
 static void edge_reported(void *user, const struct tow_edge_report *report)
@@ -479,6 +511,12 @@ static void edge_notes(void *user, struct tow_buf *notes)
 	struct node *node = user;
 	if (node->follower)
 		tow_follower_note(node->follower, notes);
+}
+
+static json_t *edge_certificates(void *user)
+{
+	struct node *node = user;
+	return tow_edge_certificates(node->edge);
 }
 
 static void revoked_edge_closed(void *user)
@@ -552,7 +590,11 @@ static int start_edge(struct node *node, struct tow_error *err)
 	static const struct member members[] = {
 		{ "listen", "TOWONEL_EDGE_LISTEN_ADDR" },
 		{ "tunnel_listen", "TOWONEL_EDGE_TUNNEL_LISTEN_ADDR" },
+		{ "http_listen", "TOWONEL_EDGE_TLS_HTTP_LISTEN_ADDR" },
+		{ "binding_kid", "TOWONEL_EDGE_TLS_ACME_EAB_KID" },
+		{ "binding_hmac", "TOWONEL_EDGE_TLS_ACME_EAB_HMAC" },
 	};
+	struct tow_edge_acme acme;
 	routes_path(node, cache);
 	snprintf(certs, sizeof certs, "%s/certs",
 	         tow_settings_is_set(environ, "TOWONEL_DATA_DIR") ? s->data_dir : "/data");
@@ -562,7 +604,13 @@ static int start_edge(struct node *node, struct tow_error *err)
 	}
 	config.listen_dual_stack = widen(&config.listen, "TOWONEL_EDGE_LISTEN_ADDR");
 	config.tunnel_dual_stack = widen(&config.tunnel_listen, "TOWONEL_EDGE_TUNNEL_LISTEN_ADDR");
-	int rc = tow_edge_new(&config, &node->edge, err);
+	config.http_dual_stack = widen(&s->http_listen, "TOWONEL_EDGE_TLS_HTTP_LISTEN_ADDR");
+	int rc = acme_apply(&s->acme, &s->http_listen,
+	                    tow_settings_is_set(environ, "TOWONEL_EDGE_TLS_HTTP_LISTEN_ADDR"),
+	                    &acme, &config, err);
+	if (rc != 0)
+		return rc;
+	rc = tow_edge_new(&config, &node->edge, err);
 	if (rc != 0) {
 		name_variable(err->text, sizeof err->text, members,
 		              sizeof members / sizeof *members);
@@ -577,8 +625,16 @@ static int start_edge(struct node *node, struct tow_error *err)
 	             : start_follower(node);
 	if (rc != 0)
 		return tow_error_set(err, rc, "%s", tow_strerror(rc));
-	return start_health(node, "TOWONEL_EDGE_HEALTH_LISTEN_ADDR", s->edge_health_listen,
-	                    node->edge_metrics, edge_not_ready, edge_notes, &node->edge_health,
+	const struct tow_health_config health = {
+		.listen = s->edge_health_listen,
+		.metrics = node->edge_metrics,
+		.not_ready = edge_not_ready,
+		.notes = edge_notes,
+		.page_path = "/certificates",
+		.page = edge_certificates,
+		.user = node,
+	};
+	return start_health(node, "TOWONEL_EDGE_HEALTH_LISTEN_ADDR", health, &node->edge_health,
 	                    err);
 }
 

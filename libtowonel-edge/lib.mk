@@ -26,11 +26,15 @@ SOURCES := \
 	src/tls/acme_errand.c \
 	src/tls/acme_jws.c \
 	src/tls/acme_message.c \
+	src/tls/acme_run.c \
 	src/tls/cert_files.c \
+	src/tls/cert_listing.c \
 	src/tls/cert_record.c \
 	src/tls/cert_store.c \
 	src/tls/http_port.c \
+	src/tls/issuance.c \
 	src/tls/issuer.c \
+	src/tls/revocation.c \
 	src/udp/limits.c \
 	src/udp/listener.c \
 	src/udp/session.c \

@@ -59,6 +59,7 @@ extern const struct command tenant_list, tenant_remove, tenant_leave;
 extern const struct command tenant_init, tenant_export_key, tenant_import_key;
 extern const struct command entry_submit, entry_list, status_all, audit_list;
 extern const struct command port_available, port_list, port_reserve, port_release;
+extern const struct command cert_list, cert_revoke;
 extern const struct command completion_bash, completion_zsh, completion_fish;
 
 /* What --op of `entry submit` takes; ends with NULL. */

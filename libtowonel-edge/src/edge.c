@@ -15,7 +15,9 @@
 #include "agent_session.h"
 #include "edge_private.h"
 #include "routes/cache.h"
+#include "tls/cert_listing.h"
 #include "tls/cert_store.h"
+#include "tls/issuance.h"
 #include "visitor.h"
 #include "worker.h"
 
@@ -28,6 +30,7 @@ struct tow_edge {
 	char **addresses;
 	size_t address_count;
 	struct routes_cache *cache; /* NULL: none */
+	struct issuance *issuance;  /* NULL: none */
 	uint64_t next_expiry_ns;    /* of revocations in the table */
 
 	void (*reported)(void *user, const struct tow_edge_report *report);
@@ -235,6 +238,7 @@ static void free_edge(struct tow_edge *e)
 	if (w->endpoint != NULL)
 		tow_quic_endpoint_free(w->endpoint, TOW_TUNNEL_DRAINING);
 	tow__routes_cache_free(e->cache);
+	tow__issuance_free(e->issuance);
 	tow__cert_store_free(w->certs);
 	tow_route_table_free(w->table);
 	tow__source_limit_deinit(&w->sources);
@@ -387,6 +391,9 @@ int tow__edge_new_timed(const struct tow_edge_config *config, const struct timin
 		tow_error_set(err, rc, "out of memory");
 		goto out;
 	}
+	rc = tow__issuance_new(w, config, e->addr.port, &e->issuance, err);
+	if (rc != 0)
+		goto out;
 	gauge_routes(w);
 	tow_route_table_each_port(w->table, bind_known_port, e);
 	on_changed(e);
@@ -462,6 +469,8 @@ void tow_edge_close(struct tow_edge *edge, uint64_t grace_ns, void (*done)(void 
 		tow_tcp_listener_free(w->listener);
 		w->listener = NULL;
 		tow__ports_deinit(&w->ports);
+		tow__issuance_free(edge->issuance);
+		edge->issuance = NULL;
 		tow_timer_stop(&edge->report_timer);
 		tow__agents_each(&w->agents, drain_agent, NULL);
 		tow_log_info(w->log, "edge is closing", tow_f_uint("visitors", w->visitor_count));
@@ -497,4 +506,11 @@ void tow_edge_not_ready(void *edge, struct tow_buf *reasons)
 	else if (e->worker.agents.serving == 0 &&
 	         tow_route_table_hostname_count(e->worker.table) > 0)
 		tow_buf_append_text(reasons, "no agent is connected\n");
+}
+
+json_t *tow_edge_certificates(void *edge)
+{
+	const struct tow_edge *e = edge;
+
+	return tow__cert_listing(e->worker.certs);
 }

@@ -17,7 +17,7 @@ static const struct tow_http_route routes[] = {
 	{ "POST", "/v1/entries", 256, 0, NULL },
 	{ "DELETE", "/v1/invites/{id}/hostnames/{hostname}", 0, 0, NULL },
 };
-static const struct tow__request_rules rules = { routes, 3, 1024 };
+static const struct tow__request_rules rules = { routes, 3, NULL, 1024 };
 
 struct outcome {
 	size_t requests, consumed;

@@ -11,6 +11,7 @@
  * Everything here is for the loop's thread.
  */
 
+#include <jansson.h>
 #include <towonel/tunnel/log.h>
 #include <towonel/tunnel/loop.h>
 #include <towonel/tunnel/metrics.h>
@@ -22,6 +23,15 @@ extern "C" {
 #endif
 
 struct tow_edge;
+
+/* Certificates on demand, from an ACME server (RFC 8555). */
+struct tow_edge_acme {
+	const char *directory_url;
+	const char *ca_file;     /* extra trust for that server; NULL */
+	const char *email;       /* for the account; NULL */
+	const char *binding_kid; /* an account with the authority to bind ours to, and its key in */
+	const char *binding_hmac; /* base64url; NULL: none */
+};
 
 struct tow_edge_config {
 	struct tow_loop *loop;
@@ -35,8 +45,12 @@ struct tow_edge_config {
 	const char *const *public_addresses; /* "host:port" as agents dial it; copied; none: the
 	                                        tunnel listener's */
 	size_t public_address_count;
-	const char *routes_cache_path;  /* a copy of the route table on disk; NULL: none */
-	const char *cert_dir;           /* certificates of names whose TLS ends here; NULL: none */
+	const char *routes_cache_path; /* a copy of the route table on disk; NULL: none */
+	const char *cert_dir;          /* certificates of names whose TLS ends here; NULL: none */
+	const struct tow_edge_acme *acme;   /* needs cert_dir; copied; NULL: none */
+	const struct tow_addr *http_listen; /* port 80: challenges and redirects; NULL: none */
+	int http_dual_stack;
+	int http_optional;              /* go on without it when it cannot be had */
 	size_t connections_max;         /* visitors in all; 0: no limit but descriptors */
 	size_t connections_per_address; /* 0: no limit */
 	const char *version;
@@ -46,8 +60,9 @@ struct tow_edge_config {
 	void *user;
 };
 
-/* Listens on both addresses; err begins with the config's member that is to blame ("listen: ",
- * "tunnel_listen: "). Returns 0; TOW_EADDRINUSE, TOW_EDENIED, TOW_EIO, TOW_ENOMEM. */
+/* Listens on its addresses; err begins with the config's member that is to blame ("listen: ",
+ * "tunnel_listen: ", "http_listen: ", "binding_kid: ", "binding_hmac: "), if it is one. Returns 0;
+ * TOW_EADDRINUSE, TOW_EDENIED, TOW_EIO, TOW_ENOMEM; TOW_ECONFIG, TOW_EPARSE, TOW_ECRYPTO (acme). */
 int tow_edge_new(const struct tow_edge_config *config, struct tow_edge **out,
                  struct tow_error *err);
 
@@ -65,6 +80,25 @@ const struct tow_addr *tow_edge_addr(const struct tow_edge *edge);
 const struct tow_addr *tow_edge_tunnel_addr(const struct tow_edge *edge);
 /* Appends one line per reason for not being ready. */
 void tow_edge_not_ready(void *edge, struct tow_buf *reasons);
+/* {"certificates":[{"name", "state", "issuer", "not_before_ms", "not_after_ms", "on_demand",
+ * "saved", "next_try_ms", "last_error"}]}: of names that have a certificate or have asked for one;
+ * times are 0 where there is none. NULL when out of memory. */
+json_t *tow_edge_certificates(void *edge);
+
+/* --- without an edge --- */
+
+struct tow_edge_revocation {
+	struct tow_edge_acme acme; /* of the authority that has issued it; no account is needed */
+	const char *cert_dir;
+	const char *hostname;
+	const char *version;
+};
+
+/* Has the certificate of a name revoked, and removes it from the directory, so that the edge that
+ * serves it asks for another one. Blocks. Returns 0; TOW_ENOTFOUND, TOW_EPARSE, TOW_EHTTP, TOW_EIO,
+ * TOW_ENOMEM. */
+int tow_edge_revoke_certificate(const struct tow_edge_revocation *revocation,
+                                struct tow_error *err);
 
 #ifdef __cplusplus
 }

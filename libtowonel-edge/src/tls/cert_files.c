@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <towonel/tunnel/key_file.h>
 #include <towonel/wire/hostname.h>
 
@@ -125,4 +126,19 @@ int tow__cert_files_write(const char *directory, const char *name, struct tow_sl
 	if (rc == 0)
 		rc = replace(directory, name, CHAIN, chain, 0644, err);
 	return rc;
+}
+
+int tow__cert_files_remove(const char *directory, const char *name, struct tow_error *err)
+{
+	static const char *const suffixes[] = { CHAIN, KEY, RECORD };
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < sizeof(suffixes) / sizeof(*suffixes); i++) {
+		if (path_of(path, directory, name, suffixes[i]) != 0)
+			return tow_error_set(err, TOW_EIO, "the path of %s is too long", name);
+		if (unlink(path) != 0 && errno != ENOENT)
+			return tow_error_set(err, TOW_EIO, "cannot remove %s: %s", path,
+			                     strerror(errno));
+	}
+	return 0;
 }

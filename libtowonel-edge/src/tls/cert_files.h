@@ -26,6 +26,9 @@ int tow__cert_files_read(const char *directory, const char *name, struct tow_buf
 int tow__cert_files_read_chain(const char *directory, const char *name, struct tow_buf *out);
 int tow__cert_files_read_record(const char *directory, const char *name, struct tow_buf *out);
 
+/* Removes the pair and the record, the chain first. Returns 0, TOW_EIO. */
+int tow__cert_files_remove(const char *directory, const char *name, struct tow_error *err);
+
 /* Writes what is not empty: record, key, chain, in that order, so that a chain never stands beside
  * nothing. Makes the directory. */
 int tow__cert_files_write(const char *directory, const char *name, struct tow_slice chain,

@@ -7,10 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
-#include <towonel/tunnel/http_client.h>
 #include <towonel/tunnel/key_file.h>
 #include "tls/acme_advice.h"
-#include "tls/acme_errand.h"
+#include "tls/acme_run.h"
 #include "tls/cert_files.h"
 
 #define ACCOUNT_KEY_FILE "acme_account.key"
@@ -27,12 +26,12 @@ struct job {
 	struct issuer *issuer;
 	struct job *prev, *next;
 	enum job_state state;
-	struct acme_errand *errand;
-	struct tow_http_call *call;
-	struct tow_timer timer; /* a pause of the errand's, or the rest */
+	struct acme_run run;
+	struct tow_timer rest;
 	enum acme_challenge_type challenge;
 	unsigned attempts;
-	int other_tried; /* way of proving the name */
+	int other_tried;           /* way of proving the name, */
+	struct acme_failure first; /* because of this */
 	int published;
 	char name[TOW_HOSTNAME_SIZE];
 };
@@ -54,8 +53,9 @@ struct issuer {
 	struct tow_task task; /* starts what is queued */
 };
 
-static void step(struct job *job);
-static void on_timer(void *user);
+static int on_publish(void *user);
+static void on_done(void *user, enum acme_step how);
+static void on_rested(void *user);
 
 /* --- jobs --- */
 
@@ -63,16 +63,12 @@ static void leave_running(struct job *job)
 {
 	struct issuer *issuer = job->issuer;
 
-	if (job->call != NULL)
-		tow_http_call_cancel(job->call);
-	job->call = NULL;
-	tow_timer_stop(&job->timer);
+	tow_timer_stop(&job->rest);
 	if (job->published && job->challenge == ACME_TLS_ALPN_01)
 		tow__cert_store_set_challenge(issuer->store, job->name, tow_slice_make(NULL, 0),
 		                              tow_slice_make(NULL, 0), NULL);
 	job->published = 0;
-	tow__acme_errand_free(job->errand);
-	job->errand = NULL;
+	tow__acme_run_stop(&job->run);
 	if (job->state == RUNNING)
 		issuer->running--;
 	job->state = QUEUED;
@@ -107,13 +103,14 @@ static void start_errand(struct job *job)
 {
 	struct issuer *issuer = job->issuer;
 	struct tow_buf chain = { NULL, 0, 0, 0 };
+	struct acme_errand *errand;
 	char replaces[ACME_RENEWAL_ID_SIZE] = "";
 	int rc;
 
 	if (tow__cert_files_read_chain(issuer->directory, job->name, &chain) == 0)
 		tow_tls_certificate_renewal_id(tow_buf_peek(&chain), replaces, sizeof(replaces));
 	tow_buf_deinit(&chain);
-	rc = tow__acme_issue(&issuer->account, job->name, job->challenge, replaces, &job->errand);
+	rc = tow__acme_issue(&issuer->account, job->name, job->challenge, replaces, &errand);
 	if (rc != 0) {
 		give_up(job, tow_strerror(rc), issuer->cooldown_ms);
 		return;
@@ -124,7 +121,7 @@ static void start_errand(struct job *job)
 	tow_log_debug(issuer->log, "a certificate is being obtained", tow_f_str("name", job->name),
 	              tow_f_str("challenge", tow__acme_challenge_name(job->challenge)),
 	              tow_f_uint("attempt", job->attempts));
-	step(job);
+	tow__acme_run_start(&job->run, errand);
 }
 
 static struct job *next_queued(struct issuer *issuer)
@@ -172,7 +169,12 @@ static void on_wanted(void *user, const char *name)
 	job->issuer = issuer;
 	job->challenge = issuer->http_01 ? ACME_HTTP_01 : ACME_TLS_ALPN_01;
 	snprintf(job->name, sizeof(job->name), "%s", name);
-	tow_timer_init(&job->timer, issuer->loop, on_timer, job);
+	job->run.http = issuer->http;
+	job->run.publish = on_publish;
+	job->run.done = on_done;
+	job->run.user = job;
+	tow__acme_run_init(&job->run, issuer->loop);
+	tow_timer_init(&job->rest, issuer->loop, on_rested, job);
 	DL_APPEND(issuer->jobs, job);
 	issuer->job_count++;
 	tow_task_schedule(&issuer->task);
@@ -183,10 +185,10 @@ static void on_wanted(void *user, const char *name)
 static void finished(struct job *job)
 {
 	struct issuer *issuer = job->issuer;
-	struct tow_slice chain = tow__acme_errand_chain(job->errand);
+	struct tow_slice chain = tow__acme_errand_chain(job->run.errand);
 	struct tow_buf key = { NULL, 0, 0, 0 };
 	struct tow_error err;
-	int rc = tow_ec_key_write(tow__acme_errand_key(job->errand), &key);
+	int rc = tow_ec_key_write(tow__acme_errand_key(job->run.errand), &key);
 
 	if (rc != 0)
 		tow_error_set(&err, rc, "%s", tow_strerror(rc));
@@ -211,7 +213,7 @@ static void rest(struct job *job, const struct acme_failure *failure)
 	tow_random(&random, sizeof(random));
 	leave_running(job);
 	job->state = RESTING;
-	if (tow_timer_start_in(&job->timer, span / 2 + random % (span / 2)) != 0)
+	if (tow_timer_start_in(&job->rest, span / 2 + random % (span / 2)) != 0)
 		give_up(job, tow_strerror(TOW_ENOMEM), issuer->cooldown_ms);
 }
 
@@ -220,17 +222,31 @@ static void try_other_way(struct job *job, const struct acme_failure *failure)
 	tow_log_info(job->issuer->log, "the certificate authority is asked to look elsewhere",
 	             tow_f_str("name", job->name), tow_f_str("reason", failure->reason),
 	             tow_f_str("challenge", tow__acme_challenge_name(job->challenge)));
+	job->first = *failure;
 	leave_running(job);
 	job->other_tried = 1;
 	job->challenge = job->challenge == ACME_HTTP_01 ? ACME_TLS_ALPN_01 : ACME_HTTP_01;
 }
 
+/* What to do comes first: the rest may have to be cut. Whoever opens port 80 needs no other way. */
+static void explain(const struct job *job, const struct acme_failure *failure, char *out,
+                    size_t cap)
+{
+	if (job->other_tried && failure->kind != ACME_RATE_LIMITED)
+		snprintf(out, cap, "%s (%s; %s)", job->first.advice, job->first.reason,
+		         failure->reason);
+	else if (failure->advice[0] != '\0')
+		snprintf(out, cap, "%s (%s)", failure->advice, failure->reason);
+	else
+		snprintf(out, cap, "%s", failure->reason);
+}
+
 static void failed(struct job *job)
 {
 	struct issuer *issuer = job->issuer;
-	const struct acme_failure *failure = tow__acme_errand_failure(job->errand);
+	const struct acme_failure *failure = tow__acme_errand_failure(job->run.errand);
 	uint64_t retry_in_ms = issuer->cooldown_ms;
-	char reason[2 * TOW_ERROR_TEXT_SIZE + 2];
+	char reason[4 * TOW_ERROR_TEXT_SIZE];
 
 	if (failure->kind == ACME_TRANSIENT && job->attempts < TOW_ACME_ATTEMPTS &&
 	    failure->retry_after_ms <= retry_in_ms) {
@@ -244,45 +260,11 @@ static void failed(struct job *job)
 	if (failure->retry_after_ms > retry_in_ms ||
 	    (failure->kind == ACME_RATE_LIMITED && failure->retry_after_ms > 0))
 		retry_in_ms = failure->retry_after_ms;
-	snprintf(reason, sizeof(reason), "%s%s%s", failure->reason,
-	         failure->advice[0] != '\0' ? "; " : "", failure->advice);
+	explain(job, failure, reason, sizeof(reason));
 	give_up(job, reason, retry_in_ms);
 }
 
 /* --- an attempt --- */
-
-static void on_answer(void *user, const struct tow_http_result *result)
-{
-	struct job *job = user;
-	const struct acme_answer answer = {
-		.status = result->error.code == 0 ? result->status : 0,
-		.error = result->error.text,
-		.body = result->body,
-		.nonce = result->header(result, "Replay-Nonce"),
-		.location = result->header(result, "Location"),
-		.retry_after = result->header(result, "Retry-After"),
-		.now_ms = tow_wall_ms(),
-	};
-
-	job->call = NULL;
-	tow__acme_errand_answer(job->errand, &answer);
-	step(job);
-}
-
-static int send_request(struct job *job, const struct acme_request *request)
-{
-	const struct tow_http_call_config config = {
-		.method = request->method,
-		.url = request->url,
-		.body = tow_buf_peek(&request->body),
-		.content_type = "application/jose+json",
-		.body_max = TOW_ACME_ANSWER_MAX,
-		.done = on_answer,
-		.user = job,
-	};
-
-	return tow_http_call_start(job->issuer->http, &config, &job->call);
-}
 
 /* The certificate's key is for the challenge alone. */
 static int publish_by_tls(struct job *job, const struct acme_proof *proof)
@@ -308,61 +290,33 @@ static int publish_by_tls(struct job *job, const struct acme_proof *proof)
 	return rc;
 }
 
-static int publish(struct job *job)
+static int on_publish(void *user)
 {
-	const struct acme_proof *proof = tow__acme_errand_proof(job->errand);
+	struct job *job = user;
+	const struct acme_proof *proof = tow__acme_errand_proof(job->run.errand);
 	int rc = proof->type == ACME_TLS_ALPN_01 ? publish_by_tls(job, proof) : 0;
 
 	job->published = rc == 0;
 	return rc;
 }
 
-/* Goes on until something has to be waited for, or the attempt is over. */
-static void step(struct job *job)
-{
-	struct issuer *issuer = job->issuer;
-	struct acme_request request;
-	int rc;
-
-	for (;;) {
-		rc = 0;
-		switch (tow__acme_errand_next(job->errand, &request)) {
-		case ACME_SEND:
-			rc = send_request(job, &request);
-			tow_buf_deinit(&request.body);
-			if (rc == 0)
-				return;
-			break;
-		case ACME_PAUSE:
-			rc = tow_timer_start_in(&job->timer, request.pause_ms * TOW_NSEC_PER_MSEC);
-			if (rc == 0)
-				return;
-			break;
-		case ACME_PUBLISH: rc = publish(job); break;
-		case ACME_DONE:
-			tow_task_schedule(&issuer->task);
-			finished(job);
-			return;
-		case ACME_FAILED:
-			tow_task_schedule(&issuer->task);
-			failed(job);
-			return;
-		}
-		if (rc != 0)
-			tow__acme_errand_fail(job->errand, tow_strerror(rc));
-	}
-}
-
-static void on_timer(void *user)
+static void on_done(void *user, enum acme_step how)
 {
 	struct job *job = user;
 
-	if (job->state == RUNNING) {
-		step(job);
-	} else {
-		job->state = QUEUED;
-		tow_task_schedule(&job->issuer->task);
-	}
+	tow_task_schedule(&job->issuer->task);
+	if (how == ACME_DONE)
+		finished(job);
+	else
+		failed(job);
+}
+
+static void on_rested(void *user)
+{
+	struct job *job = user;
+
+	job->state = QUEUED;
+	tow_task_schedule(&job->issuer->task);
 }
 
 const char *tow__issuer_authorization(const struct issuer *issuer, const char *token)
@@ -375,7 +329,7 @@ const char *tow__issuer_authorization(const struct issuer *issuer, const char *t
 
 		if (!job->published)
 			continue;
-		proof = tow__acme_errand_proof(job->errand);
+		proof = tow__acme_errand_proof(job->run.errand);
 		if (proof->type == ACME_HTTP_01 && strcmp(proof->token, token) == 0)
 			return proof->authorization;
 	}

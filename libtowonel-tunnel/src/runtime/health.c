@@ -4,9 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ROUTES_MAX 4
+
 struct tow_health {
 	struct tow_health_config config;
 	struct tow_http_server *server;
+	struct tow_http_route routes[ROUTES_MAX];
 };
 
 static void on_healthz(void *user, struct tow_http_request *request)
@@ -74,11 +77,23 @@ static void on_metrics(void *user, struct tow_http_request *request)
 	tow_buf_deinit(&text);
 }
 
-static const struct tow_http_route routes[] = {
+static void on_page(void *user, struct tow_http_request *request)
+{
+	struct tow_health *health = user;
+	json_t *body = health->config.page(health->config.user);
+
+	if (body)
+		tow_http_respond_json(request, 200, body);
+	else
+		tow_http_respond_error(request, 503, "unavailable", "out of memory");
+}
+
+static const struct tow_http_route usual_routes[] = {
 	{ "GET", "/healthz", 0, 0, on_healthz },
 	{ "GET", "/readyz", 0, 0, on_readyz },
 	{ "GET", "/metrics", 0, 0, on_metrics },
 };
+#define USUAL_COUNT (sizeof usual_routes / sizeof usual_routes[0])
 
 int tow_health_new(const struct tow_health_config *config, struct tow_health **out,
                    struct tow_error *err)
@@ -89,8 +104,7 @@ int tow_health_new(const struct tow_health_config *config, struct tow_health **o
 		.log = config->log,
 		.listen = config->listen,
 		.dual_stack = config->dual_stack,
-		.routes = routes,
-		.route_count = sizeof routes / sizeof routes[0],
+		.route_count = USUAL_COUNT + (config->page_path != NULL),
 		.user = health,
 	};
 	int rc;
@@ -98,6 +112,11 @@ int tow_health_new(const struct tow_health_config *config, struct tow_health **o
 	if (!health)
 		return tow_error_set(err, TOW_ENOMEM, "%s", tow_strerror(TOW_ENOMEM));
 	health->config = *config;
+	memcpy(health->routes, usual_routes, sizeof usual_routes);
+	if (config->page_path)
+		health->routes[USUAL_COUNT] =
+			(struct tow_http_route){ "GET", config->page_path, 0, 0, on_page };
+	server.routes = health->routes;
 	rc = tow_http_server_new(&server, &health->server, err);
 	if (rc)
 		free(health);

@@ -4,7 +4,8 @@
 
 /*
  * The health listener of a program part: GET /healthz (the loop answers), /readyz (200 and what
- * is worth a note, or 503 and the reasons, as JSON), /metrics (Prometheus text).
+ * is worth a note, or 503 and the reasons, as JSON), /metrics (Prometheus text), and one more page
+ * if the part has one.
  */
 
 #include <towonel/tunnel/http_server.h>
@@ -26,6 +27,9 @@ struct tow_health_config {
 	void (*not_ready)(void *user, struct tow_buf *reasons);
 	/* Appends one line for each thing that is worth knowing though it is ready. May be NULL. */
 	void (*notes)(void *user, struct tow_buf *notes);
+	/* What GET page_path shows; the JSON is taken. page_path NULL: nothing more. */
+	const char *page_path; /* static */
+	json_t *(*page)(void *user);
 	void *user;
 };
 

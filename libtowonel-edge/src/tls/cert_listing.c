@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "tls/cert_listing.h"
+
+static void add(void *user, const struct cert_info *info)
+{
+	json_t *list = user;
+	json_t *entry = json_pack(
+		"{s:s,s:s,s:s,s:I,s:I,s:b,s:b,s:I,s:s}", "name", info->name, "state",
+		tow__cert_state_name(info->state), "issuer", info->issuer, "not_before_ms",
+		(json_int_t)info->not_before_ms, "not_after_ms", (json_int_t)info->not_after_ms,
+		"on_demand", info->issued, "saved", info->issuer[0] != '\0' && !info->unsaved,
+		"next_try_ms", (json_int_t)info->next_try_ms, "last_error", info->last_error);
+
+	json_array_append_new(list, entry); /* short of memory, some are missing */
+}
+
+json_t *tow__cert_listing(struct cert_store *store)
+{
+	json_t *list = json_array();
+
+	if (list != NULL && store != NULL)
+		tow__cert_store_each(store, add, list);
+	return json_pack("{s:o}", "certificates", list);
+}
