@@ -25,7 +25,8 @@ static const char *needless(const struct acme_settings *s)
 }
 
 /* Returns 0; TOW_ENOTFOUND when certificates are not to be asked for, TOW_ECONFIG. */
-static int acme_read(const struct acme_settings *s, struct tow_edge_acme *out, struct tow_error *err)
+static int acme_read(const struct acme_settings *s, struct tow_edge_acme *out,
+                     struct tow_error *err)
 {
 	if (!s->email && needless(s))
 		return tow_error_set(err, TOW_ECONFIG,

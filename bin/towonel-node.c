@@ -26,6 +26,7 @@
 
 #include "acme_settings.h"
 #include "common.h"
+#include "node/outside.h"
 #include "node/remote_hub.h"
 
 #define PROGRAM      "towonel-node"
@@ -269,8 +270,7 @@ struct node {
 	struct tow_node_key key;
 	uint8_t invite_hash_key[TOW_SECRET_SIZE];
 	char operator_key[TOW_BASE64URL_SIZE(TOW_SECRET_SIZE)];
-	char public_url[TOW_URL_MAX];
-	char derived_address[TOW_ADDR_TEXT_SIZE]; /* when no public address was set */
+	struct outside outside;
 
 	struct tow_metrics *hub_metrics, *edge_metrics;
 	struct remote_hub remote;
@@ -300,12 +300,6 @@ static int widen(struct tow_addr *addr, const char *variable)
 	if (has)
 		addr->family = 6;
 	return has;
-}
-
-static int is_any(const struct tow_addr *addr)
-{
-	static const struct tow_addr any4 = { .family = 4 }, any6 = { .family = 6 };
-	return tow_addr_same_host(addr, &any4) || tow_addr_same_host(addr, &any6);
 }
 
 static int open_keys(struct node *node, struct tow_error *err)
@@ -351,61 +345,6 @@ static int open_keys(struct node *node, struct tow_error *err)
 	return tow_key_file_open(path, TOW_KEY_HEX, node->invite_hash_key, NULL, err);
 }
 
-/* The address that agents are told, and the URL that goes into tokens, when they were not set. */
-static int derive_addresses(struct node *node, struct tow_error *err)
-{
-	struct settings *s = &node->settings;
-	struct tow_addr addr = s->edge_tunnel_listen;
-	char host[TOW_HOSTNAME_SIZE], text[TOW_ADDR_TEXT_SIZE];
-	uint16_t port;
-
-	for (size_t i = s->public_addresses.count; i-- > 0;) {
-		if (tow_host_port_split(tow_slice_of(s->public_addresses.items[i]), host, &port,
-		                        err) != 0)
-			return tow_error_prefix(err, "TOWONEL_EDGE_PUBLIC_ADDRESSES: \"%s\"",
-			                        s->public_addresses.items[i]);
-	}
-	if (is_any(&addr) && tow_default_route_addr(4, &addr) != 0 &&
-	    tow_default_route_addr(6, &addr) != 0)
-		addr = (struct tow_addr){ .family = 4, .bytes = { 127, 0, 0, 1 } };
-	addr.port = s->edge_tunnel_listen.port;
-	tow_addr_format(&addr, node->derived_address);
-	if (s->edge_enabled && s->public_addresses.count == 0 && tow_addr_is_private(&addr))
-		tow_log_warn(
-			node->log,
-			"agents will be told a private address; set TOWONEL_EDGE_PUBLIC_ADDRESSES",
-			tow_f_str("address", node->derived_address));
-
-	if (s->hub_public_url) {
-		struct tow_id fragment;
-		if (tow_hub_url_parse(tow_slice_of(s->hub_public_url), node->public_url, &fragment,
-		                      err) != 0)
-			return tow_error_prefix(err, "TOWONEL_HUB_PUBLIC_URL");
-		return 0;
-	}
-	if (s->edge_enabled && s->public_addresses.count > 0) {
-		tow_host_port_split(tow_slice_of(s->public_addresses.items[0]), host, &port, NULL);
-		struct tow_addr literal;
-		int v6 = tow_addr_parse_host(tow_slice_of(host), &literal) == 0 &&
-		         literal.family == 6;
-		snprintf(node->public_url, sizeof node->public_url,
-		         v6 ? "https://[%s]:%u" : "https://%s:%u", host, s->hub_listen.port);
-		return 0;
-	}
-	if (!is_any(&s->hub_listen)) {
-		addr = s->hub_listen;
-		tow_addr_unmap(&addr);
-	}
-	addr.port = s->hub_listen.port;
-	snprintf(node->public_url, sizeof node->public_url, "https://%s",
-	         tow_addr_format(&addr, text));
-	if (s->hub_enabled && tow_addr_is_private(&addr))
-		tow_log_warn(node->log,
-		             "tokens will name a private address; set TOWONEL_HUB_PUBLIC_URL",
-		             tow_f_str("url", node->public_url));
-	return 0;
-}
-
 /* config: all but what every part has. */
 static int start_health(struct node *node, const char *variable, struct tow_health_config config,
                         struct tow_health **out, struct tow_error *err)
@@ -421,6 +360,26 @@ static void hub_not_ready(void *user, struct tow_buf *reasons)
 {
 	struct node *node = user;
 	tow_hub_not_ready(node->hub, reasons);
+}
+
+static struct tow_tls_context *api_certificate(void *user, const char *server_name)
+{
+	struct node *node = user;
+	return node->edge ? tow_edge_api_certificate(node->edge, server_name) : NULL;
+}
+
+static int find_outside(struct node *node, struct tow_error *err)
+{
+	const struct settings *s = &node->settings;
+	const struct outside_settings settings = {
+		.has_hub = s->hub_enabled,
+		.has_edge = s->edge_enabled,
+		.hub_public_url = s->hub_public_url,
+		.hub_listen = s->hub_listen,
+		.tunnel_listen = s->edge_tunnel_listen,
+		.public_addresses = &s->public_addresses,
+	};
+	return outside_find(&settings, node->log, &node->outside, err);
 }
 
 static int start_hub(struct node *node, struct tow_error *err)
@@ -443,7 +402,7 @@ static int start_hub(struct node *node, struct tow_error *err)
 		.invite_hash_key = node->invite_hash_key,
 		.operator_key = node->operator_key,
 		.listen = s->hub_listen,
-		.public_url = node->public_url,
+		.public_url = node->outside.public_url,
 		.db_driver = s->db_driver,
 		.db_dsn = s->db_dsn ? s->db_dsn : file,
 		.db_max_open_conns = s->db_max_open_conns,
@@ -451,6 +410,8 @@ static int start_hub(struct node *node, struct tow_error *err)
 		.reserved_ports = reserved,
 		.reserved_port_count = sizeof reserved / sizeof *reserved,
 		.version = TOW_VERSION,
+		.certificate = api_certificate,
+		.user = node,
 	};
 	static const struct member members[] = {
 		{ "listen", "TOWONEL_HUB_LISTEN_ADDR" },
@@ -470,7 +431,7 @@ static int start_hub(struct node *node, struct tow_error *err)
 		return rc;
 	}
 	tow_log_info(node->log, "hub is up", tow_f_addr("listen", tow_hub_addr(node->hub)),
-	             tow_f_str("url", node->public_url), tow_f_id("node", &node->key.id));
+	             tow_f_str("url", node->outside.public_url), tow_f_id("node", &node->key.id));
 	const struct tow_health_config health = {
 		.listen = s->hub_health_listen,
 		.metrics = node->hub_metrics,
@@ -478,6 +439,12 @@ static int start_hub(struct node *node, struct tow_error *err)
 		.user = node,
 	};
 	return start_health(node, "TOWONEL_HUB_HEALTH_LISTEN_ADDR", health, &node->hub_health, err);
+}
+
+static void api_visitor(void *user, int fd, const struct tow_addr *peer, struct tow_slice early)
+{
+	struct node *node = user;
+	tow_hub_adopt(node->hub, fd, peer, early);
 }
 
 static void edge_reported(void *user, const struct tow_edge_report *report)
@@ -568,7 +535,7 @@ static int start_follower(struct node *node)
 static int start_edge(struct node *node, struct tow_error *err)
 {
 	struct settings *s = &node->settings;
-	const char *derived[] = { node->derived_address };
+	const char *derived[] = { node->outside.derived_address };
 	char cache[4096], certs[4096];
 	struct tow_edge_config config = {
 		.loop = node->loop,
@@ -584,6 +551,9 @@ static int start_edge(struct node *node, struct tow_error *err)
 		.connections_max = s->connections_max,
 		.connections_per_address = s->connections_per_address,
 		.version = TOW_VERSION,
+		.api_name = node->hub && node->outside.public_name[0] ? node->outside.public_name
+		                                              : NULL,
+		.api_visitor = node->hub ? api_visitor : NULL,
 		.reported = edge_reported,
 		.user = node,
 	};
@@ -746,7 +716,7 @@ static int start(struct node *node, struct tow_error *err)
 	if (rc == 0)
 		rc = open_keys(node, err);
 	if (rc == 0)
-		rc = derive_addresses(node, err);
+		rc = find_outside(node, err);
 	if (rc == 0)
 		rc = s->hub_enabled ? start_hub(node, err) : 0;
 	if (rc == 0 && s->edge_enabled)

@@ -10,6 +10,7 @@
 
 #include <towonel/edge.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "agent_session.h"
@@ -291,13 +292,14 @@ static int open_cache(struct tow_edge *e, const char *path)
 	return rc;
 }
 
-/* Does a route of the table end its TLS here? */
+/* Does the name's TLS end here? */
 static int terminates(void *user, const char *name)
 {
 	const struct worker *w = user;
 	const struct tow_route_hostname *route = tow_route_lookup(w->table, name);
 
-	return route != NULL && route->tls_mode == TOW_TLS_TERMINATE;
+	return strcmp(name, w->api.name) == 0 ||
+	       (route != NULL && route->tls_mode == TOW_TLS_TERMINATE);
 }
 
 static int open_certs(struct tow_edge *e, const struct tow_edge_config *config)
@@ -361,6 +363,11 @@ int tow__edge_new_timed(const struct tow_edge_config *config, const struct timin
 	w->timing = *timing;
 	w->node_id = config->key->id;
 	w->visitors_max = config->connections_max;
+	w->api.visitor = config->api_visitor;
+	w->api.user = config->user;
+	tow_id_key_name(&w->node_id, w->api.key_name);
+	if (config->api_name != NULL)
+		snprintf(w->api.name, sizeof(w->api.name), "%s", config->api_name);
 	w->changed = on_changed;
 	w->deserted = on_deserted;
 	w->user = e;
@@ -394,6 +401,7 @@ int tow__edge_new_timed(const struct tow_edge_config *config, const struct timin
 	rc = tow__issuance_new(w, config, e->addr.port, &e->issuance, err);
 	if (rc != 0)
 		goto out;
+	tow_edge_api_certificate(e, w->api.name); /* so that it is there when somebody comes */
 	gauge_routes(w);
 	tow_route_table_each_port(w->table, bind_known_port, e);
 	on_changed(e);
@@ -506,6 +514,26 @@ void tow_edge_not_ready(void *edge, struct tow_buf *reasons)
 	else if (e->worker.agents.serving == 0 &&
 	         tow_route_table_hostname_count(e->worker.table) > 0)
 		tow_buf_append_text(reasons, "no agent is connected\n");
+}
+
+static void on_api_certificate(void *user, struct tow_tls_context *context)
+{
+	(void)user;
+	(void)context; /* for those who come later */
+}
+
+struct tow_tls_context *tow_edge_api_certificate(struct tow_edge *edge, const char *name)
+{
+	struct worker *w = &edge->worker;
+	struct tow_tls_context *context = NULL;
+	struct cert_wait wait = { .done = on_api_certificate };
+
+	if (w->certs == NULL || w->api.name[0] == '\0' || strcmp(name, w->api.name) != 0)
+		return NULL;
+	if (tow__cert_store_get(w->certs, w->api.name, &wait, &context) != 0)
+		context = NULL;
+	tow__cert_wait_cancel(&wait);
+	return context;
 }
 
 json_t *tow_edge_certificates(void *edge)

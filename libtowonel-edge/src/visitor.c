@@ -296,6 +296,29 @@ enum state tow__visitor_no_agent(struct visitor *v)
 	                                                                : REFUSED_ORIGIN);
 }
 
+static int is_for_api(const struct worker *w, const char *name)
+{
+	return w->api.visitor != NULL &&
+	       (strcmp(name, w->api.name) == 0 || strcmp(name, w->api.key_name) == 0);
+}
+
+/* The hub goes on with what was read; only a challenge for its name is the edge's to answer. */
+static enum state hand_to_api(struct visitor *v)
+{
+	struct worker *w = v->worker;
+	struct tow_slice bytes = tow_buf_peek(&v->opening->dial.bytes);
+	int fd = v->fd;
+
+	if (tow__visitor_is_challenge(v))
+		return tow__visitor_terminate(v);
+	tow_io_free(v->io);
+	v->io = NULL;
+	v->fd = -1;
+	w->api.visitor(w->api.user, fd, &v->peer,
+	               tow_slice_make(bytes.base + TOW__HEADER_ROOM, bytes.len - TOW__HEADER_ROOM));
+	return CLOSING;
+}
+
 static enum state do_route(struct visitor *v)
 {
 	struct worker *w = v->worker;
@@ -315,6 +338,8 @@ static enum state do_route(struct visitor *v)
 			return tow__visitor_refuse(v, REFUSED_NO_SNI, ANSWER_TLS,
 			                           TOW_ALERT_UNRECOGNIZED_NAME);
 		snprintf(d->authority, sizeof(d->authority), "%s", o->hello.server_name);
+		if (is_for_api(w, o->hello.server_name))
+			return hand_to_api(v);
 		route = tow_route_lookup(w->table, o->hello.server_name);
 		if (route == NULL)
 			return tow__visitor_refuse(v, REFUSED_UNKNOWN_NAME, ANSWER_TLS,

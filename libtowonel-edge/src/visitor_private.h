@@ -94,6 +94,7 @@ enum state tow__visitor_no_agent(struct visitor *v); /* none is left */
 
 /* --- visitor_tls.c --- */
 
+int tow__visitor_is_challenge(const struct visitor *v);
 enum state tow__visitor_terminate(struct visitor *v); /* from ROUTE */
 enum state tow__visitor_cert(struct visitor *v);
 enum state tow__visitor_handshake(struct visitor *v);

@@ -22,6 +22,15 @@ static int has_group(const struct tow_client_hello *hello)
 	return hello->group_count == 0;
 }
 
+/* Whoever validates control of the name (RFC 8737) offers this and nothing else. */
+int tow__visitor_is_challenge(const struct visitor *v)
+{
+	const struct tow_client_hello *hello = &v->opening->hello;
+
+	return hello->alpn_count == 1 &&
+	       tow_slice_equal(hello->alpn[0], tow_slice_of("acme-tls/1"));
+}
+
 enum state tow__visitor_terminate(struct visitor *v)
 {
 	struct worker *w = v->worker;
@@ -32,9 +41,7 @@ enum state tow__visitor_terminate(struct visitor *v)
 	if (!has_group(&o->hello))
 		return tow__visitor_refuse(v, REFUSED_HANDSHAKE, ANSWER_TLS,
 		                           TOW_ALERT_HANDSHAKE_FAILURE);
-	/* Whoever validates control of the name (RFC 8737) offers this and nothing else. */
-	o->challenge = o->hello.alpn_count == 1 &&
-	               tow_slice_equal(o->hello.alpn[0], tow_slice_of("acme-tls/1"));
+	o->challenge = tow__visitor_is_challenge(v);
 	/* No certificate is asked for on behalf of a service that nobody offers. */
 	if (!o->challenge && !tow__dial_possible(&o->dial))
 		return tow__visitor_no_agent(v);

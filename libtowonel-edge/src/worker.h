@@ -24,6 +24,14 @@
 struct cert_store;
 struct visitor;
 
+/* The API of the hub in the same node, which the edge's port leads to as well. */
+struct own_api {
+	char name[TOW_HOSTNAME_SIZE];     /* "": by key only */
+	char key_name[TOW_KEY_NAME_SIZE]; /* see tow_id_key_name */
+	void (*visitor)(void *user, int fd, const struct tow_addr *peer, struct tow_slice early);
+	void *user; /* visitor NULL: there is none */
+};
+
 struct worker {
 	struct tow_loop *loop;
 	struct tow_log *log;
@@ -37,6 +45,7 @@ struct worker {
 	struct ports ports;
 	struct tow_quic_endpoint *endpoint;
 	struct agents agents;
+	struct own_api api;
 	struct cert_store *certs; /* NULL: no TLS ends here; the edge's */
 	size_t handshakes;        /* under way */
 	uint64_t handshake_turn_ns, handshake_spent_ns; /* what they took of which turn */

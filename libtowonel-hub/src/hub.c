@@ -77,6 +77,8 @@ static int copy_config(struct tow_hub *hub, const struct tow_hub_config *config)
 	hub->loop = config->loop;
 	hub->log = config->log;
 	hub->metrics = config->metrics;
+	hub->certificate = config->certificate;
+	hub->certificate_user = config->user;
 	hub->key = *config->key;
 	memcpy(hub->invite_hash_key, config->invite_hash_key, sizeof hub->invite_hash_key);
 	tow__auth_init(hub, config->operator_key);
@@ -138,6 +140,13 @@ static int make_parts(struct tow_hub *hub)
 	               : TOW_ENOMEM;
 }
 
+static struct tow_tls_context *choose_tls(void *user, const char *server_name)
+{
+	struct tow_hub *hub = user;
+
+	return hub->certificate(hub->certificate_user, server_name);
+}
+
 static int listen_(struct tow_hub *hub, const struct tow_hub_config *config, struct tow_error *err)
 {
 	struct tow_http_server_config server = {
@@ -149,6 +158,7 @@ static int listen_(struct tow_hub *hub, const struct tow_hub_config *config, str
 		.route_count = tow__api_route_count,
 		.before = tow__api_before,
 		.after = tow__api_after,
+		.choose_tls = config->certificate ? choose_tls : NULL,
 		.user = hub,
 	};
 	int r = tow_tls_context_new_identity(&hub->key, "http/1.1", &hub->tls, err);
@@ -199,6 +209,11 @@ int tow_hub_new(const struct tow_hub_config *config, struct tow_hub **out, struc
 const struct tow_addr *tow_hub_addr(const struct tow_hub *hub)
 {
 	return tow_http_server_addr(hub->server);
+}
+
+void tow_hub_adopt(struct tow_hub *hub, int fd, const struct tow_addr *peer, struct tow_slice early)
+{
+	tow_http_server_adopt(hub->server, fd, peer, early);
 }
 
 void tow_hub_edge_report(struct tow_hub *hub, const struct tow_edge_report *report)

@@ -29,6 +29,15 @@ char *tow_id_format(const struct tow_id *id, char text[TOW_ID_TEXT_SIZE])
 	return tow_hex_encode(id->bytes, sizeof id->bytes, text);
 }
 
+char *tow_id_key_name(const struct tow_id *id, char out[TOW_KEY_NAME_SIZE])
+{
+	static const char domain[] = ".towonel.invalid"; /* RFC 6761 section 6.4 */
+
+	tow_hex_encode(id->bytes, TOW_ID_SIZE / 2, out);
+	memcpy(out + TOW_ID_SIZE, domain, sizeof domain);
+	return out;
+}
+
 int tow_id_parse(struct tow_slice text, struct tow_id *out)
 {
 	struct tow_id id;

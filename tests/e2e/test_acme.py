@@ -49,7 +49,7 @@ class PlainOrigin:
 @pytest.fixture
 def site(tmp_path, stack, authority, make_node, make_agent):
     """A node that asks pebble, and an agent whose service ends its TLS at the edge."""
-    def make(hostname=NAME, pebble=None, **env):
+    def make(hostname=NAME, pebble=None, agent=True, **env):
         result = type("Site", (), {})()
         result.origin = PlainOrigin()
         stack.callback(result.origin.close)
@@ -67,6 +67,8 @@ def site(tmp_path, stack, authority, make_node, make_agent):
             **env})
         result.pebble.start()
         result.node.start()
+        if not agent:
+            return result
         result.agent = make_agent(result.node.invite(hostname), [
             {"hostname": hostname, "origin": result.origin.address, "tls_mode": {"mode": "terminate"},
              "forwarded_headers": False}])
@@ -396,3 +398,37 @@ def test_list_and_revoke(site):
     assert served_serial(s) != serial
     done = cert(s, "revoke", "--hostname", "other.example.eu")
     assert done.returncode == 1 and "other.example.eu" in done.stderr
+
+
+HUB = "hub.example.eu"
+
+
+def health(port, cacert, name=HUB):
+    """The hub's API as an ordinary client sees it, who believes in certificates."""
+    return run(["curl", "-sS", "--cacert", cacert, "--resolve", f"{name}:{port}:127.0.0.1",
+                f"https://{name}:{port}/v1/health"])
+
+
+@pytest.mark.parametrize("http", [True, False], ids=["http-01", "tls-alpn-01"])
+def test_the_hubs_name_has_a_certificate_on_both_ports(site, http):
+    """Those who know the hub by its key go on as before, by either port too."""
+    more = {} if http else {"TOWONEL_EDGE_TLS_HTTP_LISTEN_ADDR": f"127.0.0.1:{free_port()}"}
+    s = site(agent=False, TOWONEL_HUB_PUBLIC_URL=f"https://{HUB}:8443", **more)
+    saved(s, HUB)  # nobody has to come for it
+    for port in (s.node.hub_port, s.node.edge_port):
+        done = health(port, s.pebble.root())
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["status"] == "ok"
+        node_id = json.loads(done.stdout)["node_id"]
+        listed_by_key = s.node.towonel("tenant", "list", "--hub-url", f"https://127.0.0.1:{port}#{node_id}")
+        assert listed_by_key.returncode == 0, listed_by_key.stderr
+        wrong = s.node.towonel("tenant", "list", "--hub-url", f"https://127.0.0.1:{port}#{'1' * 64}")
+        assert wrong.returncode == 1
+
+
+def test_without_a_certificate_the_hub_shows_its_key_on_both_ports(site):
+    s = site(agent=False, TOWONEL_EDGE_TLS_ACME_EMAIL=None, TOWONEL_EDGE_TLS_ACME_DIRECTORY=None,
+             TOWONEL_EDGE_TLS_ACME_CA_FILE=None, TOWONEL_HUB_PUBLIC_URL=f"https://{HUB}:8443")
+    for port in (s.node.hub_port, s.node.edge_port):
+        done = run(["curl", "-sSk", "--resolve", f"{HUB}:{port}:127.0.0.1", f"https://{HUB}:{port}/v1/health"])
+        assert done.returncode == 0, done.stderr

@@ -15,6 +15,7 @@
 #include <towonel/tunnel/log.h>
 #include <towonel/tunnel/loop.h>
 #include <towonel/tunnel/metrics.h>
+#include <towonel/tunnel/tls.h>
 #include <towonel/wire/addr.h>
 #include <towonel/wire/route_feed.h>
 
@@ -54,6 +55,12 @@ struct tow_edge_config {
 	size_t connections_max;         /* visitors in all; 0: no limit but descriptors */
 	size_t connections_per_address; /* 0: no limit */
 	const char *version;
+	/* Takes clients of the hub in this node who come to the visitors' port: they ask for
+	 * api_name (NULL: it has no name), or by the key's name (tow_id_key_name). fd is given
+	 * away, with what was read from it. NULL: none here. */
+	const char *api_name;
+	void (*api_visitor)(void *user, int fd, const struct tow_addr *peer,
+	                    struct tow_slice early);
 	/* The edge's state changed (agents came or went, ports failed); called at most once a
 	 * second. May be NULL. */
 	void (*reported)(void *user, const struct tow_edge_report *report);
@@ -80,6 +87,9 @@ const struct tow_addr *tow_edge_addr(const struct tow_edge *edge);
 const struct tow_addr *tow_edge_tunnel_addr(const struct tow_edge *edge);
 /* Appends one line per reason for not being ready. */
 void tow_edge_not_ready(void *edge, struct tow_buf *reasons);
+/* The certificate of api_name, if there is one; borrowed until the next turn of the loop. It is
+ * asked for when it is not there or due. NULL: none now, or another name. */
+struct tow_tls_context *tow_edge_api_certificate(struct tow_edge *edge, const char *name);
 /* {"certificates":[{"name", "state", "issuer", "not_before_ms", "not_after_ms", "on_demand",
  * "saved", "next_try_ms", "last_error"}]}: of names that have a certificate or have asked for one;
  * times are 0 where there is none. NULL when out of memory. */

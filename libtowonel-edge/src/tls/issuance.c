@@ -3,6 +3,7 @@
 #include "tls/issuance.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include "agents.h"
 #include "tls/http_port.h"
 #include "tls/issuer.h"
@@ -16,9 +17,9 @@ struct issuance {
 
 static int is_routed(void *user, const char *name)
 {
-	const struct issuance *issuance = user;
+	const struct worker *w = ((const struct issuance *)user)->worker;
 
-	return tow_route_lookup(issuance->worker->table, name) != NULL;
+	return strcmp(name, w->api.name) == 0 || tow_route_lookup(w->table, name) != NULL;
 }
 
 static int is_served(void *user, const char *name)
@@ -26,6 +27,8 @@ static int is_served(void *user, const char *name)
 	struct worker *w = ((struct issuance *)user)->worker;
 	const struct tow_route_hostname *route = tow_route_lookup(w->table, name);
 
+	if (strcmp(name, w->api.name) == 0)
+		return 1;
 	return route != NULL && route->tls_mode == TOW_TLS_TERMINATE &&
 	       tow__agents_pick(&w->agents, &route->tenant_id, name, NULL, 0,
 	                        tow_loop_now_ns(w->loop)) != NULL;

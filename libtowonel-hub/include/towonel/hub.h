@@ -40,6 +40,10 @@ struct tow_hub_config {
 	const uint16_t *reserved_ports; /* ports that this host needs itself */
 	size_t reserved_port_count;
 	const char *version; /* of the program, for /v1/health */
+	/* A certificate for the name that a client asks for ("": none), borrowed until the next
+	 * turn of the loop; NULL: the node's own will do. May be NULL. */
+	struct tow_tls_context *(*certificate)(void *user, const char *server_name);
+	void *user;
 };
 
 /* Opens the database and brings its schema up to date (this blocks), then listens; err begins with
@@ -53,6 +57,9 @@ int tow_hub_new(const struct tow_hub_config *config, struct tow_hub **out, struc
  * calls done. */
 void tow_hub_close(struct tow_hub *hub, uint64_t grace_ns, void (*done)(void *user), void *user);
 const struct tow_addr *tow_hub_addr(const struct tow_hub *hub);
+/* Serves a client of the API that came by another way: fd is taken, with what was read from it. */
+void tow_hub_adopt(struct tow_hub *hub, int fd, const struct tow_addr *peer,
+                   struct tow_slice early);
 
 /* The route feed, for an edge in the same process: a snapshot soon, then deltas, on the loop's
  * thread. A sink that returns TOW_ECONFLICT gets a snapshot. Returns 0, TOW_ENOMEM. */

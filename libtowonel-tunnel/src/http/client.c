@@ -15,9 +15,12 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#include <towonel/wire/limits.h>
 
 #include "http/client.h"
 #include "http/peer_check.h"
@@ -40,7 +43,10 @@ struct tow_http_call {
 	struct curl_slist *headers;
 	struct tow_buf request, body;
 	struct tow__pin *pin; /* NULL: none */
-	bool by_pin;          /* this attempt */
+	char *url, *key_url;  /* key_url: with the name of the pinned key for the host, which is */
+	struct curl_slist
+		*connect_to; /* where to connect to all the same; NULL: no TLS, or no pin */
+	bool by_pin;         /* this attempt */
 	bool second_attempt;
 	bool is_stream;
 	bool pin_wanted; /* the host is an address or a short name, for which wolfSSL checks no
@@ -267,9 +273,23 @@ static void free_call(struct tow_http_call *call)
 	for (struct curl_slist *line = call->headers; line; line = line->next)
 		explicit_bzero(line->data, strlen(line->data));
 	curl_slist_free_all(call->headers);
+	curl_slist_free_all(call->connect_to);
+	curl_free(call->key_url);
+	free(call->url);
 	tow_buf_wipe(&call->request);
 	tow_buf_wipe(&call->body);
 	free(call);
+}
+
+/* Who is asked for by his key says so by the name of the key: a server that has a certificate for
+ * its host name too knows which of them to show. */
+static CURLcode aim(struct tow_http_call *call)
+{
+	int by_key = call->by_pin && call->key_url;
+	CURLcode rc = curl_easy_setopt(call->easy, CURLOPT_URL, by_key ? call->key_url : call->url);
+
+	rc |= curl_easy_setopt(call->easy, CURLOPT_CONNECT_TO, by_key ? call->connect_to : NULL);
+	return rc;
 }
 
 static void begin(struct tow_http_call *call)
@@ -283,7 +303,7 @@ static void begin(struct tow_http_call *call)
 		return;
 	}
 	if (tow__peer_checks_apply(&client->checks, call->easy, call->by_pin ? call->pin : NULL) ||
-	    curl_multi_add_handle(client->multi, call->easy) != CURLM_OK)
+	    aim(call) || curl_multi_add_handle(client->multi, call->easy) != CURLM_OK)
 		give_up(call, TOW_ENOMEM);
 }
 
@@ -602,7 +622,6 @@ static int set_up(struct tow_http_call *call, const struct tow_http_call_config 
 	rc |= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
 	rc |= curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
 	rc |= set_method(call, config->method);
-	rc |= curl_easy_setopt(easy, CURLOPT_URL, config->url);
 	return rc ? TOW_ENOMEM : 0;
 }
 
@@ -636,6 +655,44 @@ static int check_url(const char *url, bool *pin_wanted)
 	return rc;
 }
 
+static int add_host_header(struct tow_http_call *call, const char *host, const char *port)
+{
+	char line[TOW_URL_MAX + 16];
+
+	snprintf(line, sizeof line, strcmp(port, "443") ? "Host: %s:%s" : "Host: %s", host, port);
+	return add_header(call, line);
+}
+
+/* Fills in key_url and connect_to. */
+static int set_key_url(struct tow_http_call *call, const struct tow_id *pin)
+{
+	char name[TOW_KEY_NAME_SIZE], line[TOW_URL_MAX + 16];
+	char *scheme = NULL, *host = NULL, *port = NULL;
+	CURLU *url = curl_url();
+	int rc = TOW_ENOMEM;
+
+	if (!url || curl_url_set(url, CURLUPART_URL, call->url, 0) ||
+	    curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) ||
+	    curl_url_get(url, CURLUPART_HOST, &host, 0) ||
+	    curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT))
+		goto out;
+	rc = 0;
+	if (strcmp(scheme, "https"))
+		goto out;
+	snprintf(line, sizeof line, "::%s:%s", host, port);
+	call->connect_to = curl_slist_append(NULL, line);
+	if (!call->connect_to || add_host_header(call, host, port) ||
+	    curl_url_set(url, CURLUPART_HOST, tow_id_key_name(pin, name), 0) ||
+	    curl_url_get(url, CURLUPART_URL, &call->key_url, 0))
+		rc = TOW_ENOMEM;
+out:
+	curl_free(scheme);
+	curl_free(host);
+	curl_free(port);
+	curl_url_cleanup(url);
+	return rc;
+}
+
 int tow_http_call_start(struct tow_http_client *client, const struct tow_http_call_config *config,
                         struct tow_http_call **out)
 {
@@ -661,7 +718,9 @@ int tow_http_call_start(struct tow_http_client *client, const struct tow_http_ca
 	tow_timer_init(&call->timer, client->loop, on_deadline, call);
 	rc = TOW_ENOMEM;
 	call->easy = curl_easy_init();
-	if (!call->easy || (config->body.len && !tow_buf_reserve(&call->request, config->body.len)))
+	call->url = strdup(config->url);
+	if (!call->easy || !call->url ||
+	    (config->body.len && !tow_buf_reserve(&call->request, config->body.len)))
 		goto fail;
 	if (config->pin) {
 		call->pin = tow__peer_checks_pin(&client->checks, config->pin);
@@ -672,6 +731,8 @@ int tow_http_call_start(struct tow_http_client *client, const struct tow_http_ca
 	rc = tow_buf_append(&call->request, config->body.base, config->body.len);
 	if (!rc)
 		rc = add_headers(call, config);
+	if (!rc && config->pin)
+		rc = set_key_url(call, config->pin);
 	if (!rc)
 		rc = set_up(call, config);
 	if (!rc)

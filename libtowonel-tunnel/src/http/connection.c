@@ -27,7 +27,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <towonel/wire/client_hello.h>
+
 #include "http/answer.h"
+#include "tls/context.h"
 
 #define READ_SIZE           16384
 #define WRITE_SIZE          16384
@@ -50,6 +53,12 @@ enum state {
 	CLOSED,
 };
 
+/* Until it is complete. */
+struct hello {
+	struct tow_client_hello_parser parser;
+	size_t seen; /* of `in` */
+};
+
 struct tow__connection {
 	struct tow_http_server *server;
 	struct tow__connection *next, **link;
@@ -59,6 +68,7 @@ struct tow__connection {
 	int events; /* what the state waits for */
 	struct tow_io *io;
 	struct tow_tls *tls;
+	struct hello *hello; /* NULL: not begun, or read */
 	struct tow_timer timer;
 	struct tow_task flush;
 	struct tow_buf in, out;
@@ -284,29 +294,92 @@ static enum state answer_plain_client(struct tow__connection *c)
 	return after_answer(c);
 }
 
+static void forget_hello(struct tow__connection *c)
+{
+	if (!c->hello)
+		return;
+	tow_client_hello_deinit(&c->hello->parser);
+	free(c->hello);
+	c->hello = NULL;
+}
+
+/* Reads once what TLS has not read yet. Returns 0; TOW_BLOCKED, TOW_EOF, TOW_ERESET, TOW_ENOMEM. */
+static int read_raw(struct tow__connection *c)
+{
+	uint8_t *room = tow_buf_reserve(&c->in, READ_SIZE);
+	ssize_t n;
+
+	if (!room)
+		return TOW_ENOMEM;
+	n = recv(c->fd, room, READ_SIZE, 0);
+	if (n < 0)
+		return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? TOW_BLOCKED
+		                                                                 : TOW_ERESET;
+	tow_buf_commit(&c->in, (size_t)n);
+	return n ? 0 : TOW_EOF;
+}
+
+/* The hello is read as a whole before there is a session: it says whose certificate is wanted. What
+ * is none is for TLS to complain about. */
+static int begin_session(struct tow__connection *c)
+{
+	const struct tow_http_server_config *config = &c->server->config;
+	struct tow_tls_context *context = NULL;
+	struct tow_client_hello hello = { .server_name = "" };
+	struct tow_slice bytes;
+	int rc = TOW_MORE;
+
+	if (!c->hello)
+		c->hello = calloc(1, sizeof *c->hello);
+	if (!c->hello)
+		return TOW_ENOMEM;
+	while (rc == TOW_MORE) {
+		bytes = tow_buf_peek(&c->in);
+		if (bytes.len > c->hello->seen) {
+			rc = tow_client_hello_feed(&c->hello->parser,
+			                           tow_slice_make(bytes.base + c->hello->seen,
+			                                          bytes.len - c->hello->seen),
+			                           &hello);
+			c->hello->seen = bytes.len;
+		} else {
+			rc = read_raw(c);
+			if (rc)
+				return rc;
+			rc = TOW_MORE;
+		}
+		if (tow_buf_peek(&c->in).base[0] >= 'A' && tow_buf_peek(&c->in).base[0] <= 'Z')
+			return TOW_EHTTP;
+	}
+	if (!rc && config->choose_tls)
+		context = config->choose_tls(config->user, hello.server_name);
+	rc = tow_tls_accept(context ? context : config->tls, c->fd, config->tls->alpn,
+	                    tow_buf_peek(&c->in), &c->tls);
+	forget_hello(c);
+	tow_buf_clear(&c->in);
+	return rc;
+}
+
 /* People forget the s of https. The first byte tells: TLS starts with 22, HTTP with a capital
  * letter. */
 static enum state do_handshake(struct tow__connection *c)
 {
 	struct tow_error err = { 0 };
-	char first;
-	int rc;
+	int rc = 0;
 
 	if (c->failed || c->timed_out || c->winding_down)
 		return CLOSING;
-	if (!c->tls) {
-		ssize_t n = recv(c->fd, &first, 1, MSG_PEEK);
-		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
-			c->events = TOW_IO_READ;
-			return HANDSHAKE;
-		}
-		if (n != 1)
-			return CLOSING;
-		if (first >= 'A' && first <= 'Z')
-			return answer_plain_client(c);
-		if (tow_tls_new(c->server->config.tls, c->fd, NULL, &c->tls))
-			return CLOSING;
+	if (!c->tls)
+		rc = begin_session(c);
+	if (rc == TOW_BLOCKED) {
+		c->events = TOW_IO_READ;
+		return HANDSHAKE;
 	}
+	if (rc == TOW_EHTTP) {
+		tow_buf_clear(&c->in);
+		return answer_plain_client(c);
+	}
+	if (rc)
+		return CLOSING;
 	rc = tow_tls_handshake(c->tls, &err);
 	if (!rc)
 		return FRESH;
@@ -495,6 +568,7 @@ static enum state do_closing(struct tow__connection *c)
 	tow_timer_stop(&c->timer);
 	tow_task_cancel(&c->flush);
 	tow_tls_free(c->tls);
+	forget_hello(c);
 	close(c->fd);
 	*c->link = c->next;
 	if (c->next)
@@ -515,20 +589,24 @@ static enum state do_closing(struct tow__connection *c)
 
 /* --- from the server and from answers --- */
 
-int tow__connection_start(struct tow_http_server *server, int fd, const struct tow_addr *peer)
+int tow__connection_start(struct tow_http_server *server, int fd, const struct tow_addr *peer,
+                          struct tow_slice early)
 {
 	struct tow__connection *c = calloc(1, sizeof *c);
 
-	if (c)
+	if (c) {
+		c->server = server;
+		c->peer = *peer;
+		c->fd = fd;
 		c->io = tow_io_new(server->loop, fd, on_ready, c);
-	if (!c || !c->io) {
+	}
+	if (!c || !c->io || tow_buf_append(&c->in, early.base, early.len)) {
+		if (c && c->io)
+			tow_io_free(c->io);
 		free(c);
 		close(fd);
 		return TOW_ENOMEM;
 	}
-	c->server = server;
-	c->peer = *peer;
-	c->fd = fd;
 	c->state = server->config.tls ? HANDSHAKE : FRESH;
 	c->requests_left = REQUESTS_PER_TURN;
 	tow_timer_init(&c->timer, server->loop, on_deadline, c);

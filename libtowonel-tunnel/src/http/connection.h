@@ -8,7 +8,8 @@
 struct tow__connection;
 
 /* fd is taken, in any case. Returns 0, TOW_ENOMEM. */
-int tow__connection_start(struct tow_http_server *server, int fd, const struct tow_addr *peer);
+int tow__connection_start(struct tow_http_server *server, int fd, const struct tow_addr *peer,
+                          struct tow_slice early);
 /* Closes at once; what is unsent is lost. */
 void tow__connection_abort(struct tow__connection *connection);
 /* Finishes what is under way, then closes. */

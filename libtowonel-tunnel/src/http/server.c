@@ -22,7 +22,7 @@ static void on_accepted(void *user, int fd, const struct tow_addr *peer,
                         const struct tow_addr *local)
 {
 	(void)local;
-	tow_http_server_adopt(user, fd, peer);
+	tow_http_server_adopt(user, fd, peer, tow_slice_make(NULL, 0));
 }
 
 static void end(void *user)
@@ -147,7 +147,8 @@ static bool make_room(struct tow_http_server *server)
 	return idle || slow;
 }
 
-void tow_http_server_adopt(struct tow_http_server *server, int fd, const struct tow_addr *peer)
+void tow_http_server_adopt(struct tow_http_server *server, int fd, const struct tow_addr *peer,
+                           struct tow_slice early)
 {
 	uint64_t suppressed;
 
@@ -156,7 +157,7 @@ void tow_http_server_adopt(struct tow_http_server *server, int fd, const struct 
 		return;
 	}
 	if (make_room(server)) {
-		if (!tow__connection_start(server, fd, peer))
+		if (!tow__connection_start(server, fd, peer, early))
 			return;
 	} else {
 		close(fd);

@@ -40,6 +40,9 @@ struct tow_http_server_config {
 	struct tow_addr listen;
 	int dual_stack;
 	struct tow_tls_context *tls;         /* NULL: plain HTTP; borrowed for the server's life */
+	/* Another context for the name that a client asks for (lower case, "" for none), borrowed
+	 * until the next turn of the loop; NULL: tls will do. May be NULL. */
+	struct tow_tls_context *(*choose_tls)(void *user, const char *server_name);
 	const struct tow_http_route *routes; /* borrowed for the server's life */
 	size_t route_count;
 	/* Takes what no row takes, of any method, also when its target is too odd to be taken apart
@@ -63,8 +66,10 @@ int tow_http_server_new(const struct tow_http_server_config *config, struct tow_
 void tow_http_server_close(struct tow_http_server *server, uint64_t grace_ns,
                            void (*done)(void *user), void *user);
 const struct tow_addr *tow_http_server_addr(const struct tow_http_server *server);
-/* Serves a connection that somebody else accepted. fd is taken. */
-void tow_http_server_adopt(struct tow_http_server *server, int fd, const struct tow_addr *peer);
+/* Serves a connection that somebody else accepted, and has read early from. fd is taken, early is
+ * copied. */
+void tow_http_server_adopt(struct tow_http_server *server, int fd, const struct tow_addr *peer,
+                           struct tow_slice early);
 
 /* What was asked. Pointers live as long as the request. */
 const char *tow_http_method(const struct tow_http_request *request);

@@ -37,6 +37,11 @@ int tow_id_is_zero(const struct tow_id *id);
 char *tow_id_format(const struct tow_id *id, char text[TOW_ID_TEXT_SIZE]); /* returns text */
 int tow_id_parse(struct tow_slice text, struct tow_id *out); /* 0, TOW_EPARSE; lower case only */
 
+/* The server name (SNI) by which a client asks for whoever has this key, and not for a certificate
+ * of some host name: the id's first half below a domain that nobody can have. Returns out. */
+#define TOW_KEY_NAME_SIZE 49
+char *tow_id_key_name(const struct tow_id *id, char out[TOW_KEY_NAME_SIZE]);
+
 /* Ed25519. Transparent, so that it can live inside its owner; wipe it there. */
 struct tow_node_key {
 	uint8_t seed[TOW_SEED_SIZE];
