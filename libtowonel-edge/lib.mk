@@ -34,6 +34,7 @@ SOURCES := \
 	src/tls/http_port.c \
 	src/tls/issuance.c \
 	src/tls/issuer.c \
+	src/tls/renewal_plan.c \
 	src/tls/revocation.c \
 	src/udp/limits.c \
 	src/udp/listener.c \

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Certificates on demand, from a real ACME server (pebble), while it refuses half of the nonces."""
 
+import base64
 import http.server
 import json
 import os
@@ -12,6 +13,7 @@ import threading
 import time
 
 import pytest
+from cryptography import x509
 
 from support.origins import curl
 from support.pebble import Pebble
@@ -333,6 +335,70 @@ def test_renewal_while_traffic_flows(site):
             visitor.join()
     assert not failures
     assert metric(s.node.edge_metrics(), "towonel_edge_certificates_obtained_total") >= 2
+
+
+class RenewalInfo:
+    """pebble's directory, and what pebble does not have: when to renew (RFC 9773). Now, it says."""
+
+    def __init__(self, pebble, certificate, key):
+        asked = self.asked = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                if self.path == "/dir":
+                    answer = json.loads(pebble.get("/dir"))
+                    answer["renewalInfo"] = self.server.url + "/renewal"
+                else:
+                    asked.append(self.path)
+                    answer = {"suggestedWindow": {"start": "2026-01-01T00:00:00Z", "end": "2026-01-02T00:00:00Z"}}
+                body = json.dumps(answer).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.send_header("Retry-After", "21600")
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self._server.url = f"https://localhost:{self._server.server_address[1]}"
+        self.directory = self._server.url + "/dir"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def renewal_id(path):
+    """RFC 9773 section 4.1, by another implementation."""
+    with open(path, "rb") as file:
+        certificate = x509.load_pem_x509_certificate(file.read())
+    key_id = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+    serial = certificate.serial_number.to_bytes(certificate.serial_number.bit_length() // 8 + 1, "big")
+    return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in (key_id, serial))
+
+
+def test_the_authority_says_when_to_renew(site, authority, stack):
+    s = site()
+    info = RenewalInfo(s.pebble, *authority.issue("localhost"))
+    stack.callback(info.close)
+    s.node.stop()
+    s.node.env["TOWONEL_EDGE_TLS_ACME_DIRECTORY"] = info.directory
+    restart(s)
+    assert_served(s)
+    first = served_serial(s)
+    saved(s)
+    identifier = renewal_id(os.path.join(s.cert_dir, NAME + ".crt"))
+    s.node.stop()
+    restart(s)
+    s.node.process.wait_log("the authority suggests when to renew")
+    assert info.asked == [f"/renewal/{identifier}"]
+    wait_until(lambda: served_serial(s) != first, "a new certificate is served")
 
 
 def test_an_expired_certificate_in_the_directory_is_replaced(site):

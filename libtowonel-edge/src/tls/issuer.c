@@ -11,6 +11,7 @@
 #include "tls/acme_advice.h"
 #include "tls/acme_run.h"
 #include "tls/cert_files.h"
+#include "tls/renewal_plan.h"
 
 #define ACCOUNT_KEY_FILE "acme_account.key"
 #define ACCOUNT_KEY_MAX  4096
@@ -51,6 +52,7 @@ struct issuer {
 	struct job *jobs; /* oldest first */
 	size_t job_count, running;
 	struct tow_task task; /* starts what is queued */
+	struct renewal_plan plan;
 };
 
 static int on_publish(void *user);
@@ -470,6 +472,13 @@ int tow__issuer_new(const struct issuer_config *config, struct issuer **out, str
 	if (rc != 0)
 		goto out;
 	tow__cert_store_set_issuer(config->store, &asked);
+	issuer->plan.loop = issuer->loop;
+	issuer->plan.log = issuer->log;
+	issuer->plan.account = &issuer->account;
+	issuer->plan.store = issuer->store;
+	issuer->plan.directory = issuer->directory;
+	issuer->plan.run.http = issuer->http;
+	tow__renewal_plan_start(&issuer->plan);
 	*out = issuer;
 	return 0;
 out:
@@ -485,6 +494,7 @@ void tow__issuer_free(struct issuer *issuer)
 	while (issuer->jobs != NULL)
 		free_job(issuer->jobs);
 	tow_task_cancel(&issuer->task);
+	tow__renewal_plan_stop(&issuer->plan);
 	tow_http_client_free(issuer->http);
 	tow_ec_key_free(issuer->account.key);
 	free_text(issuer->account.directory_url);

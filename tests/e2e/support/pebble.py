@@ -11,7 +11,7 @@ from .process import Process, free_port, wait_until
 
 class Pebble:
     """Looks for challenges on the ports of loopback that it is given; every name is at 127.0.0.1, unless
-    set_address says otherwise. start() may be called again after stop(); it has forgotten everything then."""
+    set_address or set_servfail says otherwise. start() may be called again after stop(); it has forgotten everything then."""
 
     def __init__(self, directory, authority, http_port, tls_port, binding=None, lifetime=None, reject=50,
                  reuse=50):
@@ -59,13 +59,17 @@ class Pebble:
         return context
 
     def _get(self, port, path):
-        url = f"https://127.0.0.1:{port}{path}"
-        with urllib.request.urlopen(url, timeout=5, context=self._context()) as answer:
+        request = urllib.request.Request(f"https://127.0.0.1:{port}{path}",
+                                         headers={"Host": f"localhost:{port}"})  # which goes into URLs
+        with urllib.request.urlopen(request, timeout=5, context=self._context()) as answer:
             return answer.read().decode()
+
+    def get(self, path):
+        return self._get(self.port, path)
 
     def _answers(self):
         try:
-            return self._get(self.port, "/dir")
+            return self.get("/dir")
         except OSError:
             return None
 
@@ -81,19 +85,15 @@ class Pebble:
         return json.loads(self._get(self.management_port, f"/cert-status-by-serial/{serial}"))["Status"]
 
     def set_address(self, name, *addresses):
-        """Where the name is; nowhere without addresses."""
-        data = json.dumps({"host": name + ".", "addresses": list(addresses)} if addresses
-                          else {"host": name + ".", "addresses": []}).encode()
+        """Where the name is."""
+        data = json.dumps({"host": name + ".", "addresses": list(addresses)}).encode()
         url = f"http://127.0.0.1:{self.dns_management_port}/add-a"
         urllib.request.urlopen(url, data=data, timeout=5).close()
 
     def set_servfail(self, name):
+        """The name cannot be resolved."""
         url = f"http://127.0.0.1:{self.dns_management_port}/set-servfail"
         urllib.request.urlopen(url, data=json.dumps({"host": name + "."}).encode(), timeout=5).close()
-
-    def orders(self):
-        """How many orders were made since the start."""
-        return self.process.log().count("There are now") and self.process.log().count("Added order")
 
     def stop(self):
         if self.process:

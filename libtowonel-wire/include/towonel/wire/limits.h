@@ -129,6 +129,8 @@
 #define TOW_ACME_ATTEMPTS           4   /* before a cooldown, when the cause may pass */
 #define TOW_ACME_BACKOFF_MIN_MS     1000
 #define TOW_ACME_COOLDOWN_MS        300000
+#define TOW_ACME_RENEWAL_FIRST_MS   5000     /* after the start: when to renew is asked */
+#define TOW_ACME_RENEWAL_CHECK_MS   21600000 /* and again */
 
 /* configuration and API */
 #define TOW_JSON_DEPTH_MAX 16       /* of services and entries, which need 3 */
