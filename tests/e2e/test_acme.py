@@ -124,7 +124,10 @@ def saved(site, name=NAME):
 
 
 def record(site, name=NAME):
-    with open(os.path.join(site.cert_dir, name + ".json")) as file:
+    """What is remembered of a failure, once that is written."""
+    path = os.path.join(site.cert_dir, name + ".json")
+    wait_until(lambda: os.path.exists(path), f"{path} is there")
+    with open(path) as file:
         return json.load(file)
 
 
