@@ -3,11 +3,11 @@
 #define TOW_EDGE_TLS_RENEWAL_PLAN_H
 
 /*
- * When to renew, as the authority would like it (RFC 9773): some of them ask for less traffic at one
- * time, or have to revoke what they have issued. All certificates of the issuer's are asked about
- * soon after the start and then several times a day, one after the other; a time within the window
- * that is suggested becomes the store's. Where nothing is offered, two thirds of a certificate's
- * life stay the plan.
+ * When to renew, as the authority would like it (RFC 9773): some of them ask for less traffic at
+ * one time, or have to revoke what they have issued. All certificates of the issuer's are asked
+ * about soon after the start and then several times a day, one after the other; a time within the
+ * window that is suggested becomes the store's. Where nothing is offered, two thirds of a
+ * certificate's life stay the plan.
  */
 
 #include <towonel/tunnel/log.h>
