@@ -234,7 +234,7 @@ static void try_other_way(struct job *job, const struct acme_failure *failure)
 static void explain(const struct job *job, const struct acme_failure *failure, char *out,
                     size_t cap)
 {
-	if (job->other_tried && failure->kind != ACME_RATE_LIMITED)
+	if (job->first.advice[0] != '\0' && failure->kind != ACME_RATE_LIMITED)
 		snprintf(out, cap, "%s (%s; %s)", job->first.advice, job->first.reason,
 		         failure->reason);
 	else if (failure->advice[0] != '\0')
