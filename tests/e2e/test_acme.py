@@ -17,7 +17,7 @@ from cryptography import x509
 
 from support.origins import curl
 from support.pebble import Pebble
-from support.process import PATIENCE, free_port, metric, run, wait_until
+from support.process import BUILD, PATIENCE, free_port, metric, run, wait_until
 
 NAME = "app.alice.example.eu"
 WILDCARD = "*.alice.example.eu"
@@ -501,3 +501,25 @@ def test_without_a_certificate_the_hub_shows_its_key_on_both_ports(site):
     for port in (s.node.hub_port, s.node.edge_port):
         done = run(["curl", "-sSk", "--resolve", f"{HUB}:{port}:127.0.0.1", f"https://{HUB}:{port}/v1/health"])
         assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("blamed, settings", [
+    ("ACME_EMAIL", {"ACME_EMAIL": "nobody"}),
+    ("ACME_DIRECTORY", {"ACME_DIRECTORY": "https://ca.example.eu/dir"}),
+    ("ACME_STAGING", {"ACME_STAGING": "true"}),
+    ("ACME_EAB_HMAC", {"ACME_EAB_HMAC": "c2VjcmV0"}),
+    ("ACME_STAGING", {"ACME_EMAIL": "a@b.eu", "ACME_STAGING": "true", "ACME_DIRECTORY": "https://ca.example.eu/dir"}),
+    ("ACME_DIRECTORY", {"ACME_EMAIL": "a@b.eu", "ACME_DIRECTORY": "http://ca.example.eu/dir"}),
+    ("ACME_CA_FILE", {"ACME_EMAIL": "a@b.eu", "ACME_CA_FILE": "/dev/null/ca.pem"}),
+    ("ACME_EAB_KID", {"ACME_EMAIL": "a@b.eu", "ACME_EAB_HMAC": "c2VjcmV0"}),
+    ("ACME_EAB_HMAC", {"ACME_EMAIL": "a@b.eu", "ACME_EAB_KID": "kid"}),
+    ("ACME_EAB_HMAC", {"ACME_EMAIL": "a@b.eu", "ACME_EAB_KID": "kid", "ACME_EAB_HMAC": "not base64url"}),
+    ("HTTP_LISTEN_ADDR", {"HTTP_LISTEN_ADDR": "80"}),
+    ("HTTP_LISTEN_ADDR", {"HTTP_LISTEN_ADDR": "192.0.2.1:80"}),
+])
+def test_settings_that_cannot_be_meant(make_node, blamed, settings):
+    node = make_node(start=False, **{f"TOWONEL_EDGE_TLS_{name}": value for name, value in settings.items()})
+    done = run([f"{BUILD}/towonel-node"], env=node.env)
+    assert done.returncode == 2, done.stderr
+    assert f"TOWONEL_EDGE_TLS_{blamed}" in done.stderr.splitlines()[-1]
+    assert "c2VjcmV0" not in done.stderr
