@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
+#include "dial.h"
 #include "hello.h"
 #include "worker.h"
 
@@ -204,6 +205,7 @@ static void admit(struct agent_session *s)
 	             tow_f_uint("services", s->service_count),
 	             tow_f_uint("generation", s->generation));
 	tick(s);
+	tow__dials_agent_came(w);
 }
 
 /* Who waits longest goes when there is no room: an agent that is one says hello at once, so that
@@ -498,6 +500,22 @@ static void on_closed(void *user, const struct tow_quic_close_reason *reason)
 	unref(s);
 }
 
+/* An agent that was killed, or a NAT that has forgotten it: the one does not come back, the other
+ * does with the agent's next packet. */
+static void on_unreachable(void *user)
+{
+	struct agent_session *s = user;
+
+	if (s->asked_ns == 0 || tow__agent_session_packets(s) != s->asked_packets)
+		return;
+	if (!s->unreachable)
+		tow_log_warn(s->worker->log, "agent cannot be reached",
+		             tow_f_id("agent", &s->agent_id), tow_f_id("tenant", &s->tenant),
+		             tow_f_addr("at", tow_quic_conn_remote(s->conn)));
+	s->unreachable = 1;
+	tow__dials_agent_unreachable(s->worker, s);
+}
+
 static void on_established(void *user)
 {
 	(void)user; /* it was when it was accepted */
@@ -506,6 +524,7 @@ static void on_established(void *user)
 static const struct tow_quic_conn_events conn_events = {
 	.established = on_established,
 	.stream_opened = on_stream_opened,
+	.unreachable = on_unreachable,
 	.closed = on_closed,
 };
 
@@ -599,6 +618,24 @@ uint64_t tow__agent_session_packets(const struct agent_session *s)
 	if (s->conn != NULL)
 		tow_quic_conn_stats(s->conn, &stats);
 	return stats.packets_received;
+}
+
+void tow__agent_session_ask(struct agent_session *s)
+{
+	uint64_t packets = tow__agent_session_packets(s);
+
+	if (s->asked_ns != 0 && packets == s->asked_packets)
+		return;
+	s->asked_ns = tow_loop_now_ns(s->worker->loop);
+	s->asked_packets = packets;
+	s->unreachable = 0;
+}
+
+uint64_t tow__agent_session_hope_ns(const struct agent_session *s)
+{
+	const struct timing *t = &s->worker->timing;
+
+	return s->asked_ns + (s->unreachable ? t->dial_unreachable_ns : t->dial_alone_ns);
 }
 
 void tow__agent_session_doubt(struct agent_session *s)

@@ -45,6 +45,11 @@ struct agent_session {
 	uint64_t heard_ns;         /* the last answer */
 	uint64_t rtt_us;           /* of the last answered ping; 0: none yet */
 
+	/* The first visitor's stream that was opened after the last packet came, and how many had
+	 * come then. */
+	uint64_t asked_ns, asked_packets;
+	int unreachable; /* has been said since then */
+
 	struct agent_group *group;                         /* NULL: not admitted */
 	struct agent_session *prev, *next;                 /* of the group */
 	struct agent_session *pending_prev, *pending_next; /* of agents.pending */
@@ -64,6 +69,11 @@ void tow__agent_session_release(struct agent_session *s);
 
 /* How many packets have come from it. */
 uint64_t tow__agent_session_packets(const struct agent_session *s);
+
+/* A stream has been opened for a visitor: a packet of some kind is due. */
+void tow__agent_session_ask(struct agent_session *s);
+/* Until when one may be hoped for, if none comes. */
+uint64_t tow__agent_session_hope_ns(const struct agent_session *s);
 
 /* It let a visitor wait in vain: others are preferred until it answers a ping, which
  * is sent now. */

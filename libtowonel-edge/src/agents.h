@@ -15,6 +15,7 @@
 
 struct agent_group;
 struct agent_session;
+struct dial;
 
 struct agents {
 	struct agent_group *groups;    /* by tenant */
@@ -22,6 +23,7 @@ struct agents {
 	size_t pending_count;
 	size_t pending_bytes; /* of their hellos */
 	size_t serving;
+	struct dial *waiting; /* for an agent's first word */
 	uint64_t next_serial;
 	uint64_t next_rtt_ns; /* when the round-trip gauges are due */
 };

@@ -2,8 +2,18 @@
 
 #include "dial.h"
 
+#include <utlist.h>
 #include "agent_session.h"
 #include "worker.h"
+
+static void enter(struct dial *d, enum dial_state state)
+{
+	if (d->state == DIAL_WAITING)
+		DL_DELETE2(d->worker->agents.waiting, d, waiting_prev, waiting_next);
+	d->state = state;
+	if (state == DIAL_WAITING)
+		DL_APPEND2(d->worker->agents.waiting, d, waiting_prev, waiting_next);
+}
 
 static void leave(struct dial *d, uint64_t code)
 {
@@ -22,7 +32,7 @@ void tow__dial_fail(struct dial *d, uint64_t failure)
 	tow_buf_deinit(&d->reply);
 	d->reply_finished = 0;
 	d->failure = failure;
-	d->state = DIAL_FAILED;
+	enter(d, DIAL_FAILED);
 }
 
 static void on_data(void *user, struct tow_slice bytes, int fin)
@@ -30,7 +40,7 @@ static void on_data(void *user, struct tow_slice bytes, int fin)
 	struct dial *d = user;
 
 	if (d->state == DIAL_WAITING && bytes.len > 0 && bytes.base[0] == TOW_STREAM_ACCEPTED) {
-		d->state = DIAL_ACCEPTED;
+		enter(d, DIAL_ACCEPTED);
 		tow_quic_stream_consume(d->stream, 1);
 		bytes.base++;
 		bytes.len--;
@@ -118,13 +128,16 @@ static struct agent_session *pick(const struct dial *d)
 static void on_silence(void *user)
 {
 	struct dial *d = user;
+	uint64_t until_ns;
 
-	if (d->state != DIAL_WAITING || tow__agent_session_packets(d->agent) != d->heard_packets ||
-	    pick(d) == NULL)
+	if (d->state != DIAL_WAITING || tow__agent_session_packets(d->agent) != d->heard_packets)
 		return;
 	tow__agent_session_doubt(d->agent);
-	if (d->state == DIAL_WAITING)
-		tow__dial_fail(d, TOW_TUNNEL_IDLE);
+	until_ns = tow__agent_session_hope_ns(d->agent);
+	d->in_vain = pick(d) == NULL && tow_loop_now_ns(d->worker->loop) < until_ns;
+	if (d->in_vain && tow_timer_start(&d->silence, until_ns) == 0)
+		return;
+	tow__dial_fail(d, TOW_TUNNEL_IDLE);
 	d->changed(d->user);
 }
 
@@ -153,10 +166,12 @@ int tow__dial_next(struct dial *d)
 		if (rc != 0)
 			continue;
 		d->agent = agent;
-		d->state = DIAL_WAITING;
+		enter(d, DIAL_WAITING);
 		d->sent = 0;
 		d->stopped = 0;
+		d->in_vain = 0;
 		d->heard_packets = tow__agent_session_packets(agent);
+		tow__agent_session_ask(agent);
 		if (tow__dial_send(d) == 0 &&
 		    tow_timer_start_in(&d->silence, w->timing.dial_silence_ns) == 0)
 			return 0;
@@ -165,9 +180,34 @@ int tow__dial_next(struct dial *d)
 	return TOW_ENOTFOUND;
 }
 
+/* Not at once: what follows may be the end of any of them. */
+static void look_again(struct dial *d)
+{
+	(void)tow_timer_start_in(&d->silence, 0);
+}
+
+void tow__dials_agent_came(struct worker *w)
+{
+	struct dial *d;
+
+	DL_FOREACH2(w->agents.waiting, d, waiting_next)
+	if (d->in_vain)
+		look_again(d);
+}
+
+void tow__dials_agent_unreachable(struct worker *w, const struct agent_session *agent)
+{
+	struct dial *d;
+
+	DL_FOREACH2(w->agents.waiting, d, waiting_next)
+	if (d->agent == agent)
+		look_again(d);
+}
+
 void tow__dial_deinit(struct dial *d, uint64_t code)
 {
 	leave(d, code);
+	enter(d, DIAL_IDLE);
 	tow_buf_deinit(&d->bytes);
 	tow_buf_deinit(&d->reply);
 }

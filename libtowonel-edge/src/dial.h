@@ -4,9 +4,12 @@
 
 /*
  * A visitor's way to an agent: one agent after the other is tried until one answers with the status
- * byte. Until then all that was sent is kept, so that the next one gets it from the first byte. An
- * agent may take its time, for its origin does; but one from which no packet comes at all, not even
- * an acknowledgement, is left early if there is another.
+ * byte. Until then all that was sent is kept, so that the next one gets it from the first byte.
+ *
+ * An agent may take its time, for its origin does; but one from which no packet comes at all, not
+ * even an acknowledgement, is left early if there is another. If there is none, the path may be bad
+ * for a moment, or the agent be starting again: then the visitor waits longer, but not as long as
+ * for an origin, and goes to the next agent as soon as it comes.
  *
  *     IDLE ── next ──► WAITING ──► ACCEPTED
  *      ▲                  │
@@ -49,8 +52,11 @@ struct dial {
 	struct tow_buf reply;
 	int reply_finished;
 
-	struct tow_timer silence; /* WAITING */
-	uint64_t heard_packets;   /* of the agent, when it was asked */
+	/* WAITING */
+	struct tow_timer silence;
+	uint64_t heard_packets;                   /* of the agent, when it was asked */
+	int in_vain;                              /* it is silent, and there was no other */
+	struct dial *waiting_prev, *waiting_next; /* of agents.waiting */
 };
 
 /* Of a dial that is all-zero but for its first members. */
@@ -63,6 +69,9 @@ int tow__dial_next(struct dial *d);
 /* Sends what was appended to bytes. Returns 0, TOW_ENOMEM. */
 int tow__dial_send(struct dial *d);
 void tow__dial_fail(struct dial *d, uint64_t failure);
+/* Another agent has come, or one is said to be unreachable: some need not wait any longer. */
+void tow__dials_agent_came(struct worker *w);
+void tow__dials_agent_unreachable(struct worker *w, const struct agent_session *agent);
 void tow__dial_deinit(struct dial *d,
                       uint64_t code); /* lets go of stream and agent, if not taken */
 

@@ -54,6 +54,8 @@ void tow__timing_default(struct timing *timing)
 		.request_check_ns = TOW_REQUEST_CHECK_MS * TOW_NSEC_PER_MSEC,
 		.dial_ns = TOW_DIAL_TIMEOUT_MS * TOW_NSEC_PER_MSEC,
 		.dial_silence_ns = TOW_DIAL_SILENCE_MS * TOW_NSEC_PER_MSEC,
+		.dial_unreachable_ns = TOW_DIAL_UNREACHABLE_MS * TOW_NSEC_PER_MSEC,
+		.dial_alone_ns = TOW_DIAL_ALONE_MS * TOW_NSEC_PER_MSEC,
 		.linger_ns = TOW_ALERT_LINGER_MS * TOW_NSEC_PER_MSEC,
 		.visitor_idle_ns = TOW_VISITOR_IDLE_MS * TOW_NSEC_PER_MSEC,
 		.agent_hello_ns = TOW_AGENT_HELLO_TIMEOUT_MS * TOW_NSEC_PER_MSEC,

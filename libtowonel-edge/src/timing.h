@@ -13,6 +13,8 @@ struct timing {
 	uint64_t request_check_ns;
 	uint64_t dial_ns;
 	uint64_t dial_silence_ns;
+	uint64_t dial_unreachable_ns;
+	uint64_t dial_alone_ns;
 	uint64_t linger_ns;
 	uint64_t visitor_idle_ns;
 	uint64_t agent_hello_ns;

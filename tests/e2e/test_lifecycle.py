@@ -2,6 +2,7 @@
 """Start, crash, restart: in any order, and nothing that was acknowledged is forgotten."""
 
 import json
+import signal
 import threading
 import time
 
@@ -98,6 +99,35 @@ def test_a_killed_agent_is_noticed_and_replaced(make_node, make_agent, origin):
     make_agent(token, services)
     for _ in range(4):
         assert visit(node.edge_port, NAME) == "origin"
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=lambda how: how.name)
+def test_a_dead_agent_is_not_waited_for_as_an_origin_is(make_node, make_agent, origin, how):
+    """Its host says that nobody is there, or nothing at all."""
+    node = make_node()
+    agent = make_agent(node.invite(NAME), [origin.service(NAME)])
+    assert visit(node.edge_port, NAME) == "origin"
+    agent.process.popen.send_signal(how)
+    for _ in range(2):
+        started = time.monotonic()
+        assert visit(node.edge_port, NAME) not in ("origin", UNRECOGNIZED_NAME)
+        assert time.monotonic() - started < 10  # an origin has 12 seconds
+    assert ("agent cannot be reached" in node.process.log()) == (how == signal.SIGKILL)
+    if how == signal.SIGSTOP:
+        agent.process.popen.send_signal(signal.SIGCONT)
+        wait_until(lambda: visit(node.edge_port, NAME) == "origin", "the agent that came back is used")
+
+
+def test_a_visitor_is_served_by_the_agent_that_takes_a_dead_ones_place(make_node, make_agent, origin):
+    node = make_node()
+    token = node.invite(NAME)
+    services = [origin.service(NAME)]
+    agent = make_agent(token, services)
+    assert visit(node.edge_port, NAME) == "origin"
+    agent.process.popen.send_signal(signal.SIGSTOP)
+    make_agent(token, services, wait=False)
+    assert visit(node.edge_port, NAME) == "origin"
+    agent.process.popen.send_signal(signal.SIGCONT)
 
 
 def test_replicas_share_the_visitors_and_one_may_die(make_node, make_agent, origin):

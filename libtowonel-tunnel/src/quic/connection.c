@@ -223,6 +223,15 @@ void tow__quic_conn_receive(struct tow_quic_conn *conn, const struct tow_addr *l
 	tow__quic_conn_settle(conn);
 }
 
+int tow__quic_conn_is_own(const struct tow_quic_conn *conn, struct tow_slice packet)
+{
+	const ngtcp2_cid *cid = ngtcp2_conn_get_dcid2(conn->quic);
+
+	/* RFC 9000 section 17.3: a short header has the id right behind its first byte. */
+	return conn->state == TOW__QUIC_UP && cid->datalen > 0 && packet.len > cid->datalen &&
+	       !(packet.base[0] & 0x80) && memcmp(packet.base + 1, cid->data, cid->datalen) == 0;
+}
+
 int tow__quic_conn_has_more(const struct tow_quic_conn *conn)
 {
 	return (conn->ready && !conn->unhurried) || conn->datagram_streams;

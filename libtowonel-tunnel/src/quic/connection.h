@@ -178,6 +178,8 @@ int tow__quic_conn_write(struct tow_quic_conn *conn, uint8_t *buf, uint64_t now_
                          struct tow__quic_batch batches[TOW__QUIC_BATCHES_MAX]);
 /* Streams or datagrams wait to be sent. */
 int tow__quic_conn_has_more(const struct tow_quic_conn *conn);
+/* packet begins as those do that are sent on this connection, which nobody can guess. */
+int tow__quic_conn_is_own(const struct tow_quic_conn *conn, struct tow_slice packet);
 /* When to call _expire; TOW_NEVER when ending. */
 uint64_t tow__quic_conn_deadline(const struct tow_quic_conn *conn);
 void tow__quic_conn_expire(struct tow_quic_conn *conn, uint64_t now_ns);

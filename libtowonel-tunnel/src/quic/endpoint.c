@@ -176,6 +176,7 @@ static void on_writable(void *user)
 
 static const struct tow_udp_events udp_events = {
 	.packet = tow__endpoint_packet,
+	.unreachable = tow__endpoint_unreachable,
 	.batch_end = on_batch_end,
 	.writable = on_writable,
 };

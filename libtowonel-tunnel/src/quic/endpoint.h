@@ -67,8 +67,8 @@ struct tow_quic_endpoint {
 	uint8_t *buf;                 /* one batch */
 	struct tow__quic_batch stuck; /* what the socket has not taken of it */
 	size_t stuck_at;
-	uint64_t replies_second, begun_second;
-	unsigned replies, begun; /* in that second */
+	uint64_t replies_second, begun_second, unreachable_second;
+	unsigned replies, begun, unreachable; /* in that second */
 	struct {
 		uint32_t hash;
 		uint64_t until_ns;
@@ -98,6 +98,7 @@ void tow__endpoint_reply(struct tow_quic_endpoint *endpoint, const struct tow_ad
 /* --- ingress.c --- */
 
 void tow__endpoint_packet(void *user, const struct tow_udp_packet *packet);
+void tow__endpoint_unreachable(void *user, struct tow_slice quoted);
 
 /* --- link.c: the first four are what a connection asks of its owner --- */
 

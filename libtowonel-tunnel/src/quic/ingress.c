@@ -4,7 +4,8 @@
 
 #include "quic/endpoint.h"
 
-#define RETRY_AGAIN_NS (50 * TOW_NSEC_PER_MSEC)
+#define RETRY_AGAIN_NS         (50 * TOW_NSEC_PER_MSEC)
+#define UNREACHABLE_PER_SECOND 100 /* each is compared with every connection */
 
 /* A ClientHello takes two Initials nowadays: one Retry answers both. */
 static int retried_just_now(struct tow_quic_endpoint *endpoint, const ngtcp2_cid *dcid,
@@ -216,4 +217,25 @@ void tow__endpoint_packet(void *user, const struct tow_udp_packet *packet)
 			endpoint->begun--; /* noise, which anybody can make a lot of */
 		tow__link_drop(link);
 	}
+}
+
+void tow__endpoint_unreachable(void *user, struct tow_slice quoted)
+{
+	struct tow_quic_endpoint *endpoint = user;
+	uint64_t second = tow_loop_now_ns(endpoint->host.config.loop) / TOW_NSEC_PER_SEC;
+	struct tow__link *link = endpoint->links;
+
+	if (second != endpoint->unreachable_second) {
+		endpoint->unreachable_second = second;
+		endpoint->unreachable = 0;
+	}
+	if (endpoint->freeing || endpoint->unreachable++ >= UNREACHABLE_PER_SECOND)
+		return;
+	while (link && !tow__quic_conn_is_own(link->conn, quoted))
+		link = link->next;
+	if (!link || !link->conn->events.unreachable)
+		return;
+	tow__endpoint_enter(endpoint);
+	link->conn->events.unreachable(link->conn->user);
+	tow__endpoint_leave(endpoint);
 }

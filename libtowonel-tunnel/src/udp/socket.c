@@ -71,6 +71,8 @@ static void set_options(const struct tow_udp_socket *socket, const struct tow_ud
 		if (socket->family == AF_INET6)
 			set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
 	}
+	if (socket->events.unreachable)
+		tow__udp_errors_watch(socket);
 	set_buffer(fd, SO_RCVBUF, SO_RCVBUFFORCE, config->receive_buffer);
 	set_buffer(fd, SO_SNDBUF, SO_SNDBUFFORCE, config->send_buffer);
 }
@@ -195,6 +197,8 @@ static void on_ready(void *user, int events)
 		if (socket->events.writable)
 			socket->events.writable(socket->user);
 	}
+	if (events & TOW_IO_ERROR && socket->events.unreachable && !socket->freed)
+		tow__udp_errors_read(socket);
 	for (int i = 0; i < BATCHES_PER_TURN && area && !socket->freed; i++)
 		if (!receive_batch(socket, area))
 			break;
@@ -314,6 +318,8 @@ int tow_udp_send(struct tow_udp_socket *socket, const struct tow_addr *remote,
 	struct tow__udp_control control = { .len = 0 };
 	struct sockaddr_storage sa;
 	struct msghdr model = { .msg_name = &sa, .msg_iovlen = 1 };
+	/* It may be of another datagram, as errors.c says. */
+	int error_counts = !socket->events.unreachable;
 	size_t done = 0;
 	int status = 0;
 
@@ -334,6 +340,8 @@ int tow_udp_send(struct tow_udp_socket *socket, const struct tow_addr *remote,
 			socket->blocked = 1;
 			tow_io_watch(socket->io, TOW_IO_READ | TOW_IO_WRITE);
 			status = TOW_BLOCKED;
+		} else if (!error_counts) {
+			error_counts = 1;
 		} else if (errno == EMSGSIZE) {
 			status = TOW_ETOOBIG;
 		} else if (errno == EBADF || errno == EFAULT || errno == ENOTSOCK) {

@@ -50,6 +50,13 @@ void tow__udp_control_add(struct tow__udp_control *control, int level, int type,
 void tow__udp_control_source(struct tow__udp_control *control, const struct tow_udp_socket *socket,
                              const struct tow_addr *local, int v4, uint8_t ecn);
 
+/* --- errors.c: for a socket with an `unreachable` --- */
+
+void tow__udp_errors_watch(const struct tow_udp_socket *socket);
+void tow__udp_errors_read(struct tow_udp_socket *socket);
+
+/* --- socket.c --- */
+
 void tow__udp_lost(struct tow_udp_socket *socket, int code);
 
 /* --- outbox.c --- */

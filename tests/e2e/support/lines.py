@@ -55,7 +55,7 @@ class Origin:
             threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
     def _serve(self, sock):
-        with sock, contextlib.suppress(OSError), sock.makefile("rwb") as file:
+        with sock, contextlib.suppress(OSError, struct.error), sock.makefile("rwb") as file:
             length = struct.unpack(">H", file.read(5)[3:])[0]
             file.read(length)
             file.write(self.tag.encode() + b"\n")

@@ -359,6 +359,61 @@ static void ports_can_be_shared_on_purpose(void **state)
 	close_end(&b);
 }
 
+static struct tow_buf quoted;
+
+static void on_unreachable(void *user, struct tow_slice bytes)
+{
+	(void)user;
+	tow_buf_clear(&quoted);
+	assert_int_equal(tow_buf_append(&quoted, bytes.base, bytes.len), 0);
+	tow_loop_stop(loop);
+}
+
+/* The kernel's answer to a datagram that nobody took comes back, and stops no other. */
+static void what_icmp_says_is_told(void **state)
+{
+	static const struct tow_udp_events told = { .packet = on_packet,
+		                                    .unreachable = on_unreachable };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+		struct tow_udp_config config = { .bind = address(ways[i].from), .dual_stack = 1 };
+		struct tow_addr nobody = address(ways[i].bind), taker_addr;
+		struct tow_udp_socket *sender;
+		struct tow_slice lost = tow_slice_of("to nobody"), sent = tow_slice_of("to you");
+		struct end closed, taker;
+
+		print_message("%s\n", ways[i].name);
+		assert_int_equal(tow_udp_socket_new(loop, &config, &told, NULL, &sender, NULL), 0);
+		config =
+			(struct tow_udp_config){ .bind = nobody, .dual_stack = ways[i].dual_stack };
+		assert_int_equal(open_end(&closed, &config), 0);
+		assert_int_equal(open_end(&taker, &config), 0);
+		assert_int_equal(tow_addr_parse_host(tow_slice_of(ways[i].to), &nobody), 0);
+		taker_addr = nobody;
+		nobody.port = tow_udp_socket_addr(closed.socket)->port;
+		taker_addr.port = tow_udp_socket_addr(taker.socket)->port;
+		close_end(&closed);
+		taker.stop_at = 2;
+		for (int n = 0; n < 2; n++) {
+			assert_int_equal(tow_udp_send(sender, &nobody, NULL, 0, lost.base, lost.len,
+			                              0, NULL),
+			                 0);
+			assert_int_equal(tow_udp_send(sender, &taker_addr, NULL, 0, sent.base,
+			                              sent.len, 0, NULL),
+			                 0);
+		}
+		for (int n = 0; n < 2 && (tow_buf_len(&quoted) == 0 || taker.packets < 2); n++)
+			run_for(1000 * MS);
+		assert_int_equal(taker.packets, 2);
+		assert_int_equal(tow_buf_len(&quoted), lost.len);
+		assert_memory_equal(tow_buf_peek(&quoted).base, lost.base, lost.len);
+		tow_buf_deinit(&quoted);
+		tow_udp_socket_free(sender);
+		close_end(&taker);
+	}
+}
+
 int main(void)
 {
 #define UDP_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -369,6 +424,7 @@ int main(void)
 		UDP_TEST(an_empty_datagram_is_one),
 		UDP_TEST(what_the_path_does_not_take_is_told),
 		UDP_TEST(a_refused_datagram_harms_nothing),
+		UDP_TEST(what_icmp_says_is_told),
 		UDP_TEST(a_callback_may_free_the_socket),
 		UDP_TEST(a_taken_port_is_told),
 		UDP_TEST(ports_can_be_shared_on_purpose),

@@ -82,6 +82,10 @@ struct tow_quic_conn_events {
 	void (*stream_opened)(void *user, struct tow_quic_stream *stream);
 	/* The peer allows more streams after _open_stream gave TOW_BLOCKED. May be NULL. */
 	void (*streams_available)(void *user);
+	/* Somebody who has seen our packets, the peer's host or a router before it, says that they
+	 * do not reach it. A hint, no more: it may pass, and the peer may be about to come from
+	 * elsewhere. May be NULL. */
+	void (*unreachable)(void *user);
 	void (*closed)(void *user, const struct tow_quic_close_reason *reason);
 };
 

@@ -41,6 +41,10 @@ struct tow_udp_events {
 	 * full; TOW_ETOOBIG; TOW_EIO), or one that a connected socket has sent (TOW_EREFUSED: ICMP
 	 * tells). To be noted, no more: the socket may be about to go. */
 	void (*lost)(void *user, int code);
+	/* Of a socket that is not connected: ICMP says that a datagram did not reach its host, or
+	 * nobody there. quoted is how it began, 64 bytes at most. Whoever can guess that can say
+	 * so. With NULL the kernel is not asked. */
+	void (*unreachable)(void *user, struct tow_slice quoted);
 };
 
 struct tow_udp_config {
