@@ -309,8 +309,8 @@ static ngtcp2_ssize write_streams(struct tow_quic_conn *conn, ngtcp2_path *path,
 		case NGTCP2_ERR_STREAM_NOT_FOUND: tow__quic_stream_unready(stream); continue;
 		default:
 			account(stream, total, taken, fin);
-			if (n > 0 && conn->ready == stream)
-				conn->ready = stream->ready_next;
+			if (n > 0)
+				conn->had_its_turn = stream;
 			return n;
 		}
 	}
@@ -432,12 +432,15 @@ int tow__quic_conn_write(struct tow_quic_conn *conn, uint8_t *buf, uint64_t now_
 	if (packets > TOW__QUIC_SEGMENTS_MAX)
 		packets = TOW__QUIC_SEGMENTS_MAX;
 	conn->unhurried = 0;
+	conn->had_its_turn = NULL;
 	conn->inside = 1;
 	n = write_batches(conn, buf, packets, max, now_ns, batches, &count);
 	if (n >= 0)
 		ngtcp2_conn_update_pkt_tx_time(conn->quic, now_ns);
 	conn->inside = 0;
 	tow__quic_datagrams_measure(conn);
+	if (conn->ready && conn->ready == conn->had_its_turn)
+		conn->ready = conn->ready->ready_next;
 	if (count > 0) {
 		last = &batches[count - 1];
 		/* A packet with room left was the last, but in a handshake. */

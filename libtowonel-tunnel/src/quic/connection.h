@@ -104,6 +104,7 @@ struct tow_quic_conn {
 	struct tow_quic_stream *streams; /* all */
 	struct tow_quic_stream
 		*ready; /* a ring of those with something to send; the head is next */
+	struct tow_quic_stream *had_its_turn; /* the last packet was full of it */
 	struct tow_quic_stream *notes, **notes_end;
 	size_t open_streams;
 	uint64_t held;                            /* delivered and not consumed, by all streams */

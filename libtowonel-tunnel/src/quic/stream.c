@@ -8,6 +8,10 @@
 
 #include "quic/connection.h"
 
+/* Less than a packet: it goes ahead of streams that have much, and keeps them waiting for next to
+ * nothing. */
+#define SMALL 1024
+
 static void wake(struct tow_quic_stream *stream)
 {
 	stream->conn->host->wake(stream->conn->owner);
@@ -78,6 +82,8 @@ void tow__quic_stream_ready(struct tow_quic_stream *stream)
 	stream->ready_next = head;
 	head->ready_prev->ready_next = stream;
 	head->ready_prev = stream;
+	if (tow__send_queue_unsent(&stream->queue) <= SMALL)
+		conn->ready = stream;
 }
 
 void tow__quic_stream_unready(struct tow_quic_stream *stream)

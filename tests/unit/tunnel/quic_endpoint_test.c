@@ -100,6 +100,28 @@ static void test_many_streams(void **state)
 	free(pupils);
 }
 
+static void test_streams_take_turns(void **state)
+{
+	enum { LARGE = 3, SIZE = 20 << 20 };
+	struct fixture *f = *state;
+	struct pupil large[LARGE], small;
+
+	fixture_both(f);
+	fixture_connect_up(f);
+	for (int i = 0; i < LARGE; i++)
+		fixture_pupil_open(f, &large[i], SIZE, 1);
+	fixture_turn(f, NULL, 2 * MSEC, 0);
+	fixture_pupil_open(f, &small, 100, 1);
+	until(f, small.closed);
+	for (int i = 0; i < LARGE; i++)
+		assert_false(large[i].closed);
+	until(f, large[0].closed);
+	for (int i = 1; i < LARGE; i++)
+		assert_true(large[i].received > SIZE / 4);
+	for (int i = 1; i < LARGE; i++)
+		until(f, large[i].closed);
+}
+
 static void test_stream_credit(void **state)
 {
 	struct fixture *f = *state;
@@ -378,6 +400,7 @@ int main(void)
 		TEST(test_echo),
 		TEST(test_unhurried),
 		TEST(test_many_streams),
+		TEST(test_streams_take_turns),
 		TEST(test_stream_credit),
 		TEST(test_half_close),
 		TEST(test_reset),
