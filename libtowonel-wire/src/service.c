@@ -511,16 +511,23 @@ void tow_service_list_hash(const struct tow_service_list *list, uint8_t out[TOW_
 	crypto_generichash_blake2b_final(&state, out, TOW_HASH_SIZE);
 }
 
+static int has_authority(const struct tow_service *service, const char *authority)
+{
+	const char *prefix = authority_prefixes[service->kind];
+	size_t len = strlen(prefix);
+
+	return !strncmp(authority, prefix, len) && !strcmp(authority + len, service->name);
+}
+
 const struct tow_service *tow_service_list_find(const struct tow_service_list *list,
                                                 const char *authority)
 {
 	const struct tow_service *wildcard = NULL;
 	int is_hostname = !strchr(authority, ':');
-	char own[TOW_AUTHORITY_SIZE];
 
 	for (size_t i = 0; i < list->count; i++) {
 		const struct tow_service *s = &list->items[i];
-		if (!strcmp(tow_service_authority(s, own), authority))
+		if (has_authority(s, authority))
 			return s;
 		if (s->kind == TOW_SERVICE_HTTPS && is_hostname &&
 		    tow_hostname_matches(s->name, authority))
