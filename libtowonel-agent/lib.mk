@@ -13,6 +13,7 @@ SOURCES := \
 	src/events.c \
 	src/forward/tcp.c \
 	src/forward/udp.c \
+	src/inproc.c \
 	src/links.c \
 	src/origin.c \
 	src/reconcile.c \

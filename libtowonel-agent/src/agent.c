@@ -601,11 +601,12 @@ static int make(struct tow_agent *agent, const struct tow_agent_config *config,
 	                     err);
 	if (rc != 0)
 		return tow_error_prefix(err, "invite_token");
-	if ((rc = tow__config_services(config, &agent->services, err)) != 0)
+	if ((rc = tow__config_services(config, config->accept != NULL, &agent->services, err)) != 0)
 		return rc;
 	if ((rc = tow__config_trusted(config, &agent->trusted, err)) != 0)
 		return rc;
 	agent->trusted_count = config->trusted_edge_count;
+	agent->forwards.host = (struct inproc_host){ config->accept, config->accept_user };
 
 	agent->drain_ms = config->drain_ms ? config->drain_ms : DRAIN_DEFAULT_MS;
 	agent->log_line = config->log;
@@ -739,7 +740,8 @@ int tow_agent_reload(struct tow_agent *agent, const struct tow_agent_config *con
 	uint8_t before[TOW_HASH_SIZE], after[TOW_HASH_SIZE];
 	struct tow_service_list services = { 0 };
 	struct tow_error err = { 0 };
-	int rc = tow__config_services(config, &services, &err);
+	int inproc = agent->forwards.host.accept != NULL;
+	int rc = tow__config_services(config, inproc, &services, &err);
 	if (rc == 0 && agent->state != RUNNING)
 		rc = tow_error_set(&err, TOW_ECLOSED, "the agent is stopping");
 	if (rc != 0) {

@@ -4,8 +4,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-int tow__config_services(const struct tow_agent_config *config, struct tow_service_list *out,
-                         struct tow_error *err)
+/* Origins in process are the embedding program's alone. */
+static int check_inproc(const struct tow_service_list *list, struct tow_error *err)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		const struct tow_service *service = &list->items[i];
+		if (tow_service_inproc(service))
+			return tow_error_set(err, TOW_EINVAL,
+			                     "%s: \"%s\": the origin \"%s\" is for programs that "
+			                     "embed the agent",
+			                     service->kind == TOW_SERVICE_TCP ? "tcp_services"
+			                                                      : "services",
+			                     service->name, service->origin_host);
+	}
+	return 0;
+}
+
+int tow__config_services(const struct tow_agent_config *config, int inproc,
+                         struct tow_service_list *out, struct tow_error *err)
 {
 	const struct {
 		enum tow_service_kind kind;
@@ -30,7 +46,7 @@ int tow__config_services(const struct tow_agent_config *config, struct tow_servi
 		return tow_error_prefix(err, "services");
 	if (out->count == 0)
 		return tow_error_set(err, TOW_EINVAL, "services: there is no service to expose");
-	return 0;
+	return inproc ? 0 : check_inproc(out, err);
 }
 
 int tow__config_trusted(const struct tow_agent_config *config, struct tow_id **out,

@@ -9,10 +9,11 @@
 #include <towonel/tunnel/log.h>
 #include <towonel/wire/service.h>
 
-/* All services, at least one, none that no edge carries. out is all-zero before, and the caller's
- * to free in any case. Returns 0; what the parsers return, TOW_EINVAL. */
-int tow__config_services(const struct tow_agent_config *config, struct tow_service_list *out,
-                         struct tow_error *err);
+/* All services, at least one, none that no edge carries, and none of the host's own unless inproc.
+ * out is all-zero before, and the caller's to free in any case. Returns 0; what the parsers return,
+ * TOW_EINVAL. */
+int tow__config_services(const struct tow_agent_config *config, int inproc,
+                         struct tow_service_list *out, struct tow_error *err);
 /* *out is malloc'd, or NULL when whoever the hub lists is trusted. Returns 0, TOW_EINVAL,
  * TOW_ENOMEM. */
 int tow__config_trusted(const struct tow_agent_config *config, struct tow_id **out,

@@ -14,6 +14,7 @@
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 #define HASH_DOMAIN     "towonel/services/v1"
+#define INPROC          "inproc:"
 
 static const char *const tls_modes[] = {
 	[TOW_TLS_PASSTHROUGH] = "passthrough",
@@ -100,6 +101,31 @@ static void copy_lower(char *out, const char *text)
 	out[i] = '\0';
 }
 
+/* "inproc:NAME": NAME is the host program's own, and short, so that it is easily compared. */
+static int read_inproc(struct tow_slice text, struct tow_service *service, struct tow_error *err)
+{
+	size_t len = text.len - strlen(INPROC);
+
+	if (!len || len > TOW_SERVICE_NAME_MAX)
+		return tow_error_set(err, TOW_EPARSE, "\"origin\": after inproc: comes a name of "
+		                                      "1 to %d bytes", TOW_SERVICE_NAME_MAX);
+	for (size_t i = strlen(INPROC); i < text.len; i++)
+		if (text.base[i] <= ' ' || text.base[i] > '~')
+			return tow_error_set(err, TOW_EPARSE,
+			                     "\"origin\": a name after inproc: is printable ASCII");
+	if (service->kind == TOW_SERVICE_UDP)
+		return tow_error_set(err, TOW_EPARSE, "\"origin\": a UDP service has a host:port");
+	memcpy(service->origin_host, text.base, text.len);
+	return 0;
+}
+
+const char *tow_service_inproc(const struct tow_service *service)
+{
+	size_t len = strlen(INPROC);
+
+	return strncmp(service->origin_host, INPROC, len) ? NULL : service->origin_host + len;
+}
+
 /* One spelling per origin, so that equal services have equal hashes. */
 static int read_origin(const json_t *object, struct tow_service *service, struct tow_error *err)
 {
@@ -110,6 +136,8 @@ static int read_origin(const json_t *object, struct tow_service *service, struct
 
 	if (r)
 		return r;
+	if (text.len >= strlen(INPROC) && !memcmp(text.base, INPROC, strlen(INPROC)))
+		return read_inproc(text, service, err);
 	r = tow_host_port_split(text, host, &service->origin_port, err);
 	if (r) {
 		tow_error_prefix(err, "\"origin\" must be host:port");
@@ -130,7 +158,7 @@ static int read_proxy_protocol(const json_t *object, struct tow_service *service
 
 	if (!json_object_get(object, "proxy_protocol")) {
 		int raw = service->kind == TOW_SERVICE_HTTPS &&
-		          service->tls_mode == TOW_TLS_PASSTHROUGH;
+		          service->tls_mode == TOW_TLS_PASSTHROUGH && !tow_service_inproc(service);
 		service->proxy_protocol = raw ? TOW_PROXY_V2 : TOW_PROXY_NONE;
 		return 0;
 	}
@@ -211,6 +239,9 @@ static int read_origin_server_name(const json_t *object, struct tow_service *ser
 	r = tow__json_text(object, "origin_server_name", &text, err);
 	if (r)
 		return r;
+	if (tow_service_inproc(service))
+		return tow_error_set(err, TOW_EPARSE,
+		                     "\"origin_server_name\" is not for an origin \"inproc:...\"");
 	r = tow__host_check(text, 0, err);
 	if (!r && !tow_addr_parse_host(text, &addr))
 		r = tow_error_set(err, TOW_EPARSE, "an address is no server name");

@@ -4,16 +4,21 @@
 import json
 import os
 import shlex
+import shutil
+import socket
 import time
 
 import pytest
 
 from support.greeter import greeted
 from support.lines import Origin, visit
-from support.process import BUILD, Process, free_port, run, wait_until
+from support.process import BUILD, Process, free_port, metric, run, wait_until
+from support.visitors import dial
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SANITIZE = shlex.split(os.environ.get("TOWONEL_SANITIZE", ""))
+EXAMPLES = sorted(name.removesuffix(".c") for name in os.listdir(os.path.join(ROOT, "examples"))
+                  if name.endswith(".c"))
 NAMES = ["a.alice.example.eu", "b.bob.example.eu"]
 
 
@@ -29,12 +34,17 @@ def prefix(tmp_path_factory):
     return where
 
 
+# What an example needs besides the library: what pkg-config knows, and flags.
+ALSO = {"embed_uv": (["libuv"], []), "embed_glib": (["glib-2.0"], []), "embed_inproc": ([], ["-lpthread"])}
+
+
 def build(prefix, source, out, kind):
     """Compiles one file with what pkg-config says and nothing else."""
+    modules, more = ALSO.get(os.path.basename(source).removesuffix(".c"), ([], []))
     env = {"PKG_CONFIG_PATH": f"{prefix}/lib/pkgconfig"}
     module = {"shared": ["libtowonel-agent"], "static": ["--static", "libtowonel-agent-static"]}[kind]
-    flags = run(["pkg-config", "--cflags", "--libs", *module], env=env, check=True).stdout.split()
-    run([os.environ.get("CC", "gcc"), "-Wall", "-Wextra", "-Werror", *SANITIZE, "-o", out, source, *flags],
+    flags = run(["pkg-config", "--cflags", "--libs", *module, *modules], env=env, check=True).stdout.split()
+    run([os.environ.get("CC", "gcc"), "-Wall", "-Wextra", "-Werror", *SANITIZE, "-o", out, source, *flags, *more],
         check=True, timeout=120)
     return str(out)
 
@@ -49,7 +59,7 @@ def installed(prefix):
 def programs(prefix, tmp_path_factory):
     where = tmp_path_factory.mktemp("programs")
     return {(name, kind): build(prefix, os.path.join(ROOT, folder, name + ".c"), where / f"{name}-{kind}", kind)
-            for folder, name in (("examples", "embed_run"), ("examples", "embed_poll"), ("tests/e2e", "embed_restart"))
+            for folder, name in (*(("examples", name) for name in EXAMPLES), ("tests/e2e", "embed_restart"))
             for kind in ("shared", "static")}
 
 
@@ -66,9 +76,10 @@ def origin(stack):
 
 
 @pytest.mark.parametrize("kind", ["shared", "static"])
-def test_one_call_runs_an_agent(programs, installed, kind, make_node, origin, tmp_path):
+@pytest.mark.parametrize("example", ["embed_run", "embed_uv", "embed_glib"])
+def test_an_agent_in_a_loop(programs, installed, example, kind, make_node, origin, tmp_path):
     node = make_node()
-    process = Process([programs["embed_run", kind], json.dumps([origin.service(NAMES[0])])], tmp_path / "embed.log",
+    process = Process([programs[example, kind], json.dumps([origin.service(NAMES[0])])], tmp_path / "embed.log",
                       env={**installed, "TOWONEL_INVITE_TOKEN": node.invite(NAMES[0])})
     process.wait_log("serving")
     wait_until(lambda: visit(node.edge_port, NAMES[0]) == "origin", "a visitor gets through", timeout=5)
@@ -116,6 +127,43 @@ def test_two_agents_in_a_poll_loop(programs, installed, kind, make_node, origin,
     assert "agent 1 has stopped: success" in process.log()
 
 
+def ask(port, text, source):
+    """A visitor from source that says text and no more; all it gets."""
+    with dial(port, source=source) as sock:
+        sock.sendall(text)
+        sock.shutdown(socket.SHUT_WR)
+        return sock.makefile("rb").read()
+
+
+@pytest.mark.parametrize("kind", ["shared", "static"])
+def test_a_program_is_its_own_origin(programs, installed, kind, make_node, tmp_path):
+    node, port = make_node(), free_port()
+    process = Process([programs["embed_inproc", kind], port], tmp_path / "embed.log",
+                      env={**installed, "TOWONEL_INVITE_TOKEN": node.invite(NAMES[0])})
+    process.wait_log("serving")
+    wait_until(lambda: metric(node.edge_metrics(), "towonel_edge_ports_bound") == 1, "the port is bound")
+    files = process.open_files()
+    text = os.urandom(1 << 20)
+    for number in range(2, 12):
+        source = f"127.0.0.{number}"
+        greeting, _, echo = ask(port, text, source).partition(b"\n")
+        assert greeting.decode().rpartition(":")[0] == f"hello {source}"
+        assert echo == text
+    listening = run(["ss", "-ltnpH"]).stdout
+    assert f"pid={process.pid}," not in listening
+    # One that is turned away in the middle of it leaves nothing behind either.
+    with dial(port) as sock:
+        assert sock.recv(6) == b"hello "
+    wait_until(lambda: process.open_files() <= files, "all descriptors are closed")
+    assert process.stop() == 0
+
+
+def test_the_agent_program_is_no_origin(make_node, make_agent):
+    agent = make_agent(make_node().invite(NAMES[0]), [{"hostname": NAMES[0], "origin": "inproc:x"}], wait=False)
+    assert agent.process.wait() == 2
+    assert "TOWONEL_AGENT_SERVICES: " in agent.process.log() and "inproc:x" in agent.process.log()
+
+
 @pytest.mark.parametrize("kind", ["shared", "static"])
 def test_a_bad_config_is_told(programs, installed, kind):
     done = run([programs["embed_run", kind], "[]"], env={**installed, "TOWONEL_INVITE_TOKEN": "hello"})
@@ -125,10 +173,21 @@ def test_a_bad_config_is_told(programs, installed, kind):
 @pytest.mark.parametrize("kind", ["shared", "static"])
 def test_starting_and_stopping_leaks_no_descriptor(programs, installed, kind, make_node, origin):
     node = make_node()
-    times = 20
+    times = 100 if kind == "shared" and not SANITIZE else 20
     done = run([programs["embed_restart", kind], json.dumps([origin.service(NAMES[0])]), times],
                env={**installed, "TOWONEL_INVITE_TOKEN": node.invite(NAMES[0])}, timeout=120)
     assert done.returncode == 0, done.stderr
     counts = [int(line) for line in done.stdout.split()]
     assert len(counts) == times
     assert counts[-1] <= counts[2], counts
+
+
+@pytest.mark.skipif(bool(SANITIZE), reason="the sanitizer looks for leaks itself")
+def test_starting_and_stopping_leaks_no_memory(programs, installed, make_node, origin):
+    if not shutil.which("valgrind"):
+        pytest.skip("needs valgrind")
+    node = make_node()
+    done = run(["valgrind", "--leak-check=full", "--errors-for-leak-kinds=definite,possible", "--error-exitcode=9",
+                programs["embed_restart", "static"], json.dumps([origin.service(NAMES[0])]), 5],
+               env={**installed, "TOWONEL_INVITE_TOKEN": node.invite(NAMES[0])}, timeout=250)
+    assert done.returncode == 0, done.stderr[-4000:]

@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			assert(!tow_service_origin_port(
 				       s, (uint16_t)(s->listen_port + s->port_count - 1), &port) &&
 			       port == s->origin_port + s->port_count - 1);
-		assert(s->origin_host[0] && s->origin_port);
+		assert(s->origin_host[0] && !s->origin_port == (tow_service_inproc(s) != NULL));
 		assert(tow_service_list_find(&list, tow_service_authority(s, authority)));
 		copy.items[list.count - 1 - i] = *s;
 	}

@@ -21,6 +21,9 @@
  * passed, call tow_agent_dispatch, then take events until there are none. All calls on one agent
  * come from one thread at a time, except tow_agent_stop. Several agents in one process are fine.
  * The library installs no signal handler, never calls exit, and prints nothing.
+ *
+ * A program can be the origin itself, and listen nowhere: a service with "origin": "inproc:NAME"
+ * hands each visitor to the config's accept.
  */
 
 #include <stddef.h>
@@ -40,6 +43,14 @@ enum tow_agent_log_level {
 	TOW_AGENT_LOG_TRACE,
 };
 
+/* A visitor of a service whose origin is "inproc:NAME". Strings are valid during the call. */
+struct tow_agent_visitor {
+	const char *origin;  /* NAME */
+	const char *service; /* what the visitor asked for: "app.example.eu", "tcp:ssh" */
+	const char *address; /* the visitor's, "192.0.2.7:49152" or "[2001:db8::7]:49152" */
+	const char *local;   /* where it connected to, likewise */
+};
+
 /* All-zero but for invite_token is valid. Everything is copied by tow_agent_new. */
 struct tow_agent_config {
 	const char *invite_token; /* tt_inv_2_...; required; never logged */
@@ -57,6 +68,14 @@ struct tow_agent_config {
 	void *log_user;
 	enum tow_agent_log_level log_level; /* zero is ERROR */
 	int log_json;
+	/* Takes the visitors of services with an origin "inproc:NAME"; NULL: there may be none. fd
+	 * is one end of a pair of stream sockets, blocking and close-on-exec: what the visitor
+	 * sends is read from it, and what is written to it the visitor gets. shutdown(2) ends one
+	 * direction. Returns 0: fd is the host's, to be closed by it, on any thread; anything else:
+	 * the visitor is turned away. Called on the thread that drives the agent; of the agent's
+	 * functions only _stop and _wake may be called from within. */
+	int (*accept)(void *user, const struct tow_agent_visitor *visitor, int fd);
+	void *accept_user;
 };
 
 enum tow_agent_event_kind {
@@ -104,7 +123,7 @@ int tow_agent_next_event(struct tow_agent *agent,
                          struct tow_agent_event *event); /* 1: one, 0: none */
 
 /* Takes a new service list and reconciles the hub with it, without dropping a stream. As _new: on
- * failure the old list stays. The token cannot change. */
+ * failure the old list stays. Nothing but the services changes. */
 int tow_agent_reload(struct tow_agent *agent, const struct tow_agent_config *config, char *error,
                      size_t error_size);
 /* Takes no new streams, finishes the open ones within drain_ms, then STOPPED. A second call stops

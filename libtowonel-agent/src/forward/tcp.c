@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <towonel/tunnel/pipe.h>
 #include <towonel/wire/control_message.h>
@@ -39,7 +40,7 @@ static const struct {
 
 enum state {
 	HEADER, /* collecting the PROXY header */
-	DIAL,   /* reaching the origin */
+	DIAL,   /* reaching the origin, or just handed to the host */
 	PIPE,   /* the pipe has stream and socket */
 };
 
@@ -52,6 +53,8 @@ struct forward {
 	struct tow_buf received;    /* HEADER, DIAL: not consumed yet */
 	struct tow_timer timer;     /* HEADER */
 	struct origin_dial *dial;   /* DIAL */
+	struct tow_task handed;     /* DIAL, to the host */
+	int fd;                     /* our end towards it; -1 */
 	struct tow_pipe *pipe;      /* PIPE */
 	struct tow_service service; /* its origin_port is the one for this visitor's port */
 	uint8_t id[TOW_UNIQUE_ID_SIZE];
@@ -87,6 +90,10 @@ static void fail(struct forward *f, enum forward_error error)
 	count(f, error);
 	if (f->dial)
 		tow__origin_dial_cancel(f->dial);
+	if (f->fd >= 0) {
+		tow_task_cancel(&f->handed);
+		close(f->fd);
+	}
 	if (f->stream)
 		tow_quic_stream_abandon(f->stream, errors[error].code);
 	forward_free(f);
@@ -123,6 +130,7 @@ static void dialled(void *user, int status, int fd, struct tow_tls *tls,
 	uint64_t suppressed;
 
 	f->dial = NULL;
+	f->fd = -1;
 	if (status != 0) {
 		if (tow_log_gate_open(&owner->gate, tow_loop_now_ns(owner->loop), &suppressed))
 			tow_log_warn(owner->log, "the origin cannot be reached",
@@ -174,6 +182,25 @@ static size_t greeting(const struct forward *f, const struct tow_proxy_header *f
 	return len > 0 ? (size_t)len : 0;
 }
 
+static void handed(void *user)
+{
+	struct forward *f = user;
+	dialled(f, 0, f->fd, NULL, NULL);
+}
+
+/* The pipe starts when the stream's callback, in which this is, has returned. */
+static void hand_over(struct forward *f, const struct tow_proxy_header *header,
+                      struct tow_slice hello)
+{
+	f->state = DIAL;
+	if (tow__inproc_offer(&f->owner->host, &f->service, header, hello, &f->fd) != 0) {
+		fail(f, ERROR_ORIGIN_REFUSED);
+		return;
+	}
+	tow_task_init(&f->handed, f->owner->loop, handed, f);
+	tow_task_schedule(&f->handed);
+}
+
 static void start_dial(struct forward *f, const struct tow_proxy_header *header)
 {
 	char authority[TOW_AUTHORITY_SIZE] = "";
@@ -213,6 +240,10 @@ static void start_dial(struct forward *f, const struct tow_proxy_header *header)
 	              tow_f_str("service", authority), tow_f_addr("visitor", &f->visitor));
 
 	struct tow_slice hello = { bytes, greeting(f, header, bytes, sizeof bytes) };
+	if (tow_service_inproc(&f->service)) {
+		hand_over(f, header, hello);
+		return;
+	}
 	int rc = tow__origin_dial(f->owner->loop, &f->owner->tls, &f->service, hello, dialled, f,
 	                          &f->dial);
 	f->state = DIAL;
@@ -301,6 +332,7 @@ void tow__forward_accept(struct forwards *forwards, struct tow_quic_stream *stre
 		return;
 	}
 	f->owner = forwards;
+	f->fd = -1;
 	f->stream = stream;
 	f->next = forwards->first;
 	f->link = &forwards->first;

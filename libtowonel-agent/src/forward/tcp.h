@@ -20,6 +20,7 @@
 #include <towonel/wire/service.h>
 
 #include "forward/udp.h"
+#include "inproc.h"
 #include "origin.h"
 
 struct forward;
@@ -33,6 +34,7 @@ struct forwards {
 	const struct tow_service_list
 		*services;        /* the present list; a reload points it elsewhere */
 	int draining;             /* new streams are refused */
+	struct inproc_host host;  /* takes visitors of services that are its own */
 	void (*idle)(void *user); /* the last forward or UDP session has ended; may be NULL */
 	void *user;
 

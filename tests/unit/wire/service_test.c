@@ -95,6 +95,22 @@ static void services_are_read_whole(void **state)
 	tow_service_list_deinit(&list);
 }
 
+/* It gets the visitor's address otherwise: no PROXY header unless it is asked for. */
+static void test_an_origin_in_process(void **state)
+{
+	struct tow_service_list list = list_of(HTTPS, "[{\"hostname\":\"a.b\",\"origin\":\"inproc:web.1\"}]");
+	(void)state;
+	assert_string_equal(tow_service_inproc(&list.items[0]), "web.1");
+	assert_int_equal(list.items[0].proxy_protocol, TOW_PROXY_NONE);
+	tow_service_list_deinit(&list);
+	list = list_of(TCP, "[{\"name\":\"n\",\"origin\":\"inproc:x\",\"listen_port\":7,\"proxy_protocol\":\"v2\"},"
+			    " {\"name\":\"inproc\",\"origin\":\"inproc.lan:8\",\"listen_port\":8}]");
+	assert_string_equal(tow_service_inproc(&list.items[0]), "x");
+	assert_int_equal(list.items[0].proxy_protocol, TOW_PROXY_V2);
+	assert_null(tow_service_inproc(&list.items[1]));
+	tow_service_list_deinit(&list);
+}
+
 #define H "[{\"hostname\":\"a.b\",\"origin\":\"c:1\""
 #define T "[{\"name\":\"n\",\"origin\":\"c:1\""
 
@@ -165,6 +181,11 @@ static void faults_name_element_and_key(void **state)
 		{ HTTPS, "[{\"hostname\":\"a.b\",\"origin\":\"http://c\"}]",
 		  "\"origin\" must be host:port" },
 		{ HTTPS, "[{\"hostname\":\"a.b\",\"origin\":\"c\"}]", "port is missing" },
+		{ HTTPS, "[{\"hostname\":\"a.b\",\"origin\":\"inproc:\"}]", "comes a name" },
+		{ HTTPS, "[{\"hostname\":\"a.b\",\"origin\":\"inproc:a b\"}]", "printable ASCII" },
+		{ HTTPS, "[{\"hostname\":\"a.b\",\"origin\":\"inproc:a\",\"origin_server_name\":\"c\"}]",
+		  "is not for" },
+		{ UDP, "[{\"name\":\"n\",\"origin\":\"inproc:a\",\"listen_port\":1}]", "UDP service has a host:port" },
 		{ HTTPS, "[{\"hostname\":\"a.b\",\"origin\":8080}]",
 		  "\"origin\" must be a string" },
 		{ HTTPS, H ",\"forwarded_headers\":true}]", "\"forwarded_headers\" needs \"tls_mode\"" },
@@ -556,6 +577,7 @@ static void the_nearest_name_is_found(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_an_origin_in_process),
 		cmocka_unit_test(services_are_read_whole),
 		cmocka_unit_test(how_http_is_served_is_told),
 		cmocka_unit_test(empty_texts_are_empty_lists),

@@ -41,7 +41,7 @@ enum tow_proxy_protocol {
 struct tow_service {
 	enum tow_service_kind kind;
 	char name[TOW_HOSTNAME_SIZE];        /* pattern (https) or service name */
-	char origin_host[TOW_HOSTNAME_SIZE]; /* name or literal address */
+	char origin_host[TOW_HOSTNAME_SIZE]; /* name or literal address, or "inproc:NAME" */
 	uint16_t origin_port;
 	char origin_server_name[TOW_HOSTNAME_SIZE]; /* "" unless the origin is dialled with TLS */
 	enum tow_tls_mode tls_mode;                 /* https only */
@@ -80,6 +80,9 @@ const struct tow_service *tow_service_list_find(const struct tow_service_list *l
 /* "tcp:NAME", "udp:NAME" or the hostname pattern. */
 #define TOW_AUTHORITY_SIZE (TOW_HOSTNAME_SIZE + 4)
 char *tow_service_authority(const struct tow_service *service, char out[TOW_AUTHORITY_SIZE]);
+/* The NAME of an origin "inproc:NAME": the program that the agent is part of takes the visitors.
+ * NULL for an origin that is dialled. Borrowed from the service. */
+const char *tow_service_inproc(const struct tow_service *service);
 /* The origin's port for a visitor of a public port: the one as far into the origin's ports as the
  * public one is into the service's (https: always the same). Returns 0; TOW_EINVAL when the service
  * does not have the public port, as while it moves. */
