@@ -10,12 +10,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 
 #include <towonel/agent.h>
 #include <towonel/tunnel/key_file.h>
 #include <towonel/tunnel/settings.h>
 
 #include "common.h"
+#include "notify.h"
 
 #define PROGRAM           "towonel-agent"
 #define SERVICES_FILE_MAX (4 * 1024 * 1024)
@@ -34,7 +36,8 @@ static const struct tow_setting table[] = {
 	{ .name = "TOWONEL_INVITE_TOKEN",
 	  .type = TOW_SETTING_SECRET,
 	  .offset = offsetof(struct settings, invite_token),
-	  .help = "the token that `towonel invite create` printed; required" },
+	  .help = "the token that `towonel invite create` printed, or @FILE that holds it; "
+	          "required" },
 	{ .name = "TOWONEL_AGENT_SERVICES",
 	  .type = TOW_SETTING_STRING,
 	  .offset = offsetof(struct settings, services),
@@ -117,9 +120,13 @@ static void log_line(void *user, enum tow_agent_log_level level, const char *lin
 	fprintf(stderr, "%s\n", line);
 }
 
+static volatile sig_atomic_t reload_wanted;
+
 static void on_signal(int number)
 {
 	if (number == SIGHUP)
+		reload_wanted = 1;
+	if (number == SIGHUP || number == SIGALRM)
 		tow_agent_wake(agent);
 	else
 		tow_agent_stop(agent);
@@ -131,8 +138,18 @@ static void catch_signals(void)
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGHUP, &action, NULL);
+	sigaction(SIGALRM, &action, NULL);
 	action.sa_handler = SIG_IGN;
 	sigaction(SIGPIPE, &action, NULL);
+}
+
+/* The watchdog is to hear from the agent's thread, so it is woken as often as that is due. */
+static void start_watchdog(void)
+{
+	unsigned ms = notify_watchdog_ms();
+	struct timeval every = { .tv_sec = ms / 1000, .tv_usec = (suseconds_t)(ms % 1000) * 1000 };
+	struct itimerval timer = { .it_interval = every, .it_value = every };
+	setitimer(ITIMER_REAL, &timer, NULL);
 }
 
 /* Before the agent that the handlers speak to goes. */
@@ -142,6 +159,7 @@ static void ignore_signals(void)
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGHUP, &action, NULL);
+	sigaction(SIGALRM, &action, NULL);
 }
 
 /* The services as text: the setting itself, or what is in the file that it names. *text is
@@ -215,8 +233,21 @@ static void reload(const struct settings *settings)
 
 static void on_event(void *user, const struct tow_agent_event *event)
 {
-	if (event->kind == TOW_AGENT_WOKEN)
+	switch (event->kind) {
+	case TOW_AGENT_WOKEN:
+		notify("WATCHDOG=1");
+		if (!reload_wanted)
+			break;
+		reload_wanted = 0;
+		notify_reloading();
 		reload(user);
+		notify("READY=1");
+		break;
+	case TOW_AGENT_SERVING: notify("STATUS=Serving."); break;
+	case TOW_AGENT_NOT_SERVING: notify("STATUS=No tunnel is up."); break;
+	case TOW_AGENT_SUPERSEDED: notify("STOPPING=1\nSTATUS=Superseded."); break;
+	default: break;
+	}
 }
 
 static int run(struct settings *settings)
@@ -252,7 +283,10 @@ static int run(struct settings *settings)
 		return EXIT_USAGE;
 	}
 	catch_signals();
+	start_watchdog();
+	notify("READY=1\nSTATUS=No tunnel is up.");
 	rc = tow_agent_run(agent, on_event, settings);
+	notify("STOPPING=1");
 	ignore_signals();
 	tow_agent_free(agent);
 	return rc == 0 ? EXIT_OK : rc == TOW_EAUTH ? EXIT_USAGE : EXIT_FAILED;

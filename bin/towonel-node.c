@@ -28,6 +28,7 @@
 #include "common.h"
 #include "node/outside.h"
 #include "node/remote_hub.h"
+#include "notify.h"
 
 #define PROGRAM      "towonel-node"
 #define HUB_GRACE_NS (3 * TOW_NSEC_PER_SEC)
@@ -283,6 +284,7 @@ struct node {
 	int signal_fd;
 	struct tow_io *signal_io;
 	int signals; /* how many have come */
+	struct tow_timer watchdog;
 };
 
 /* What 0.0.0.0 means when nobody chose it: every address of the host, IPv6 ones too where there are
@@ -647,6 +649,7 @@ static void stop(struct node *node)
 		return; /* a hub that is closing already takes HUB_GRACE_NS at most */
 	}
 	tow_log_info(node->log, "draining");
+	notify("STOPPING=1");
 	if (node->subscription)
 		tow_hub_unsubscribe(node->subscription);
 	node->subscription = NULL;
@@ -686,6 +689,22 @@ static int watch_signals(struct node *node, struct tow_error *err)
 		return tow_error_set(err, TOW_ENOMEM, "%s", tow_strerror(TOW_ENOMEM));
 	tow_io_watch(node->signal_io, TOW_IO_READ);
 	return 0;
+}
+
+/* --- the service manager --- */
+
+static void watchdog_due(void *user)
+{
+	struct node *node = user;
+	notify("WATCHDOG=1");
+	tow_timer_start_in(&node->watchdog, notify_watchdog_ms() * TOW_NSEC_PER_MSEC);
+}
+
+static void start_watchdog(struct node *node)
+{
+	tow_timer_init(&node->watchdog, node->loop, watchdog_due, node);
+	if (notify_watchdog_ms())
+		watchdog_due(node);
 }
 
 /* --- start --- */
@@ -763,7 +782,10 @@ int main(int argc, char **argv)
 		 * it all back. */
 		_exit(EXIT_USAGE);
 	}
+	start_watchdog(&node);
+	notify("READY=1");
 	tow_loop_run(node.loop);
+	tow_timer_stop(&node.watchdog);
 	node_deinit(&node);
 	return node.status;
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
-# Programs, libraries, headers, pkg-config files, manual pages, licences, and what
-# shells complete. The shared libraries carry the built ones inside. Who links ours
+# Programs, libraries, headers, pkg-config files, manual pages, licences, what shells
+# complete, and units of systemd. The shared libraries carry the built ones inside. Who links ours
 # statically asks pkg-config for libtowonel-NAME-static, which also names the built
 # archives in lib/towonel/.
 
@@ -13,6 +13,8 @@ doc_dir := $(root)/share/doc/towonel
 completions := bash:share/bash-completion/completions/towonel \
 	zsh:share/zsh/site-functions/_towonel fish:share/fish/vendor_completions.d/towonel.fish
 completion_files := $(foreach entry,$(completions),$(lastword $(subst :, ,$(entry))))
+# What systemd reads; the names that it knows them by.
+units := towonel-node.service towonel-agent.service
 man_pages := $(sort $(wildcard docs/man/*.[1-8]))
 
 pc_built = $(foreach lib,$(filter $($(1)_built),$(built_order)),-l:lib$(lib:lib%=%).a)
@@ -52,6 +54,10 @@ install: all
 		$(root)/share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page))$(newline))
 	$(foreach entry,$(completions),@$(BUILD)/towonel completion $(firstword $(subst :, ,$(entry))) | \
 		install -Dm644 /dev/stdin $(root)/$(lastword $(subst :, ,$(entry)))$(newline))
+	$(foreach unit,$(units),@sed 's|@PREFIX@|$(PREFIX)|' deploy/systemd/$(unit).in | \
+		install -Dm644 /dev/stdin $(root)/lib/systemd/system/$(unit)$(newline))
+	@install -Dm644 deploy/systemd/sysusers.conf $(root)/lib/sysusers.d/towonel.conf
+	@install -Dm644 deploy/systemd/tmpfiles.conf $(root)/lib/tmpfiles.d/towonel.conf
 	@install -Dm644 -t $(doc_dir) LICENSE $(wildcard README.md)
 	$(if $(deps_prefix),@install -Dm644 -t $(doc_dir)/notices $(deps_prefix)/notices/* \
 		$(deps_prefix)/versions)
@@ -63,6 +69,8 @@ uninstall:
 	@rm -f $(foreach page,$(man_pages),\
 		$(root)/share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
 	@rm -f $(addprefix $(root)/,$(completion_files))
+	@rm -f $(addprefix $(root)/lib/systemd/system/,$(units)) $(root)/lib/sysusers.d/towonel.conf \
+		$(root)/lib/tmpfiles.d/towonel.conf
 	@rm -rf $(root)/lib/towonel $(doc_dir)
 	@find $(root)/include/towonel -type d -empty -delete 2>/dev/null || true
 

@@ -7,7 +7,7 @@ import pytest
 
 from house import BUILD, ROOT, files, run
 
-GUIDES = files("README.md", "CONTRIBUTING.md", "docs/*.md")
+GUIDES = files("README.md", "CONTRIBUTING.md", "docs/*.md", "deploy/*")
 IDS = [path.name for path in GUIDES]
 
 

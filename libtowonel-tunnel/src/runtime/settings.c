@@ -15,11 +15,13 @@
 #include <string.h>
 #include <strings.h>
 
+#include <towonel/tunnel/key_file.h>
 #include <towonel/wire/nearest.h>
 
 #define PREFIX      "TOWONEL_"
 #define DATA_DIR    "TOWONEL_DATA_DIR"
 #define NAME_SHOWN  64
+#define SECRET_MAX  65536
 #define VALUE_SHOWN 60 /* characters of a bad value in a message */
 
 static const char *value_of(const char *variable, const char *name)
@@ -71,6 +73,33 @@ static int store_string(const char *text, void *place)
 		return TOW_ENOMEM;
 	memcpy(place, &copy, sizeof copy);
 	return 0;
+}
+
+/* The text itself, or what is in the file that it names, without white space at the end. */
+static int store_secret(const char *text, void *place, struct tow_error *err)
+{
+	struct tow_buf file = { 0 };
+	struct tow_slice secret;
+	char *copy = NULL;
+	int rc;
+
+	if (text[0] != '@')
+		return store_string(text, place);
+	rc = tow_file_read(text + 1, SECRET_MAX, &file, err);
+	secret = tow_buf_peek(&file);
+	while (secret.len && strchr(" \t\r\n", secret.base[secret.len - 1]))
+		secret.len--;
+	if (!rc && !secret.len)
+		rc = tow_error_set(err, TOW_ECONFIG, "%s is empty", text + 1);
+	if (!rc) {
+		copy = strndup((const char *)secret.base, secret.len);
+		rc = copy ? 0 : TOW_ENOMEM;
+	}
+	if (!rc)
+		memcpy(place, &copy, sizeof copy);
+	tow_wipe(file.base, file.cap);
+	tow_buf_deinit(&file);
+	return rc;
 }
 
 static int store_default_path(const char *text, const char *data_dir, void *place)
@@ -292,8 +321,8 @@ static int fill_row(const struct tow_setting *row, const char *text, bool is_def
 
 	clear_row(row, out);
 	switch (row->type) {
-	case TOW_SETTING_STRING:
-	case TOW_SETTING_SECRET: rc = store_string(text, place); break;
+	case TOW_SETTING_STRING: rc = store_string(text, place); break;
+	case TOW_SETTING_SECRET: rc = store_secret(text, place, err); break;
 	case TOW_SETTING_PATH:
 		rc = is_default ? store_default_path(text, data_dir, place)
 		                : store_string(text, place);

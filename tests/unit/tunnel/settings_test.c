@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -197,6 +198,43 @@ static void a_list_may_begin_with_an_ipv6_address(void **state)
 	assert_int_equal(read_one("TOWONEL_LIST=[1]", &v, NULL), TOW_ECONFIG);
 }
 
+static void a_secret_may_be_in_a_file(void **state)
+{
+	static const struct {
+		const char *content, *secret, *why; /* content NULL: no such file */
+	} cases[] = {
+		{ "hunter2\n", "hunter2", NULL },
+		{ " a b\r\n\n", " a b", NULL },
+		{ "\n", NULL, "is empty" },
+		{ NULL, NULL, "TOWONEL_SECRET: " },
+	};
+	char path[] = "/tmp/settings-test-XXXXXX", variable[64];
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		char *environment[] = { variable, NULL };
+		struct values v = { 0 };
+		struct tow_error err = { 0 };
+		snprintf(variable, sizeof variable, "TOWONEL_SECRET=@%s", path);
+		if (cases[i].content) {
+			assert_int_equal(ftruncate(fd, 0), 0);
+			assert_true(pwrite(fd, cases[i].content, strlen(cases[i].content), 0) > 0);
+		} else {
+			unlink(path);
+		}
+		int rc = tow_settings_read(table, COUNT, environment, &v, &err);
+		assert_int_equal(rc == 0, cases[i].secret != NULL);
+		if (rc == 0)
+			assert_string_equal(v.secret, cases[i].secret);
+		else
+			assert_non_null(strstr(err.text, cases[i].why));
+		tow_settings_deinit(table, COUNT, &v);
+	}
+	close(fd);
+}
+
 static void a_secret_leaves_the_environment(void **state)
 {
 	char before[] = "PATH=/bin", secret[] = "TOWONEL_SECRET=hunter2", after[] = "HOME=/root";
@@ -288,6 +326,7 @@ int main(void)
 		cmocka_unit_test(lists_are_csv_or_json),
 		cmocka_unit_test(a_list_may_begin_with_an_ipv6_address),
 		cmocka_unit_test(a_secret_leaves_the_environment),
+		cmocka_unit_test(a_secret_may_be_in_a_file),
 		cmocka_unit_test(an_old_name_works_until_the_new_one_is_set),
 		cmocka_unit_test(unknown_names_get_a_suggestion),
 		cmocka_unit_test(help_lists_every_row),

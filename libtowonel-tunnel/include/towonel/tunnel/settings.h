@@ -20,7 +20,8 @@ extern "C" {
 
 enum tow_setting_type {
 	TOW_SETTING_STRING,  /* char *; NULL when unset and without default */
-	TOW_SETTING_SECRET,  /* char *; never shown; removed from the environment once read */
+	TOW_SETTING_SECRET,  /* char *, or in the file after an "@"; never shown; removed from the
+	                      * environment once read */
 	TOW_SETTING_PATH,    /* char *; relative defaults are put below the data directory */
 	TOW_SETTING_BOOL,    /* int; true/false, 1/0, yes/no, on/off */
 	TOW_SETTING_UINT,    /* uint64_t, between min and max */
