@@ -7,6 +7,7 @@
 #   programs.mk the programs in bin/
 #   tests.mk    unit tests, fuzz seeds, end-to-end tests, benchmarks
 #   install.mk  install and uninstall
+#   packages.mk source tarball and Debian packages
 
 VERSION := 0.1.0
 
@@ -25,6 +26,7 @@ include mk/programs.mk
 include mk/tests.mk
 include mk/lint.mk
 include mk/install.mk
+include mk/packages.mk
 
 .PHONY: all libraries programs clean help
 all: libraries programs
@@ -43,6 +45,8 @@ help:
 	@echo 'make bench       speed and memory, next to other tunnels'
 	@echo 'make install     into PREFIX (/usr/local), below DESTDIR'
 	@echo 'make uninstall   what install put there'
+	@echo 'make deb         Debian packages, in $(BUILD)/packages/'
+	@echo 'make dist        a tarball of the sources as committed, likewise'
 	@echo 'make clean       remove every build directory'
 	@echo
 	@echo 'SAN=1            with AddressSanitizer and UBSan, in build-san/'

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from support.process import PATIENCE, wait_until
+from support.process import PATIENCE, run, wait_until
 
 NAME = "app.alice.example.eu"
 
@@ -108,3 +108,13 @@ def test_a_token_in_a_file(make_node, make_agent, tmp_path):
     missing = make_agent(f"@{tmp_path}/none", [], wait=False)
     assert missing.process.wait() == 2
     assert f"TOWONEL_INVITE_TOKEN: cannot read {tmp_path}/none: " in missing.process.log()
+
+
+def test_the_images_health_check(make_node):
+    node = make_node()
+    ready = os.path.join(os.path.dirname(__file__), "..", "..", "deploy", "docker", "ready")
+    ports = [node.hub_health_port, node.edge_health_port]
+    assert run([ready, *ports]).returncode == 0
+    node.process.signal(signal.SIGTERM)
+    node.process.wait()
+    assert run([ready, *ports]).returncode == 1

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: MIT
+"""The Debian packages and the tarball of the sources, and a life with the former in a Debian of their own."""
+
+import json
+import os
+import shutil
+import tarfile
+
+import pytest
+
+from support.process import BUILD, SANITIZED, Process, free_port, run, wait_until
+from support.towonel import http_get
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+NAMES = ["libtowonel-dev", "libtowonel0", "towonel", "towonel-agent", "towonel-node"]
+pytestmark = pytest.mark.skipif(SANITIZED, reason="packages are of what people run")
+
+
+def make(target, where, *variables):
+    run(["make", "-C", ROOT, "--no-print-directory", target, f"BUILD={os.path.relpath(BUILD, ROOT)}", "NO_PACKAGES=1",
+         f"CC={os.environ.get('CC', 'gcc')}", f"packages_dir={where}", *variables], env={"HOME": os.environ["HOME"]},
+        timeout=280, check=True)
+
+
+@pytest.fixture(scope="module")
+def debs(tmp_path_factory):
+    """{name: path}"""
+    where = tmp_path_factory.mktemp("packages")
+    make("deb", where)
+    return {path.name.split("_")[0]: path for path in where.glob("*.deb")}
+
+
+def test_what_there_is(debs):
+    assert sorted(debs) == NAMES
+    owned = {}
+    for name, path in debs.items():
+        for line in run(["dpkg-deb", "-c", path], check=True).stdout.splitlines():
+            mode, owner, _, _, _, file = line.split(maxsplit=5)
+            assert owner == "root/root"
+            if not mode.startswith("d"):
+                assert owned.setdefault(file, name) == name, f"{file} is in two packages"
+    for file, name in [("usr/bin/towonel", "towonel"), ("usr/lib/libtowonel-agent.so.0", "libtowonel0"),
+                       ("usr/include/towonel/agent.h", "libtowonel-dev"),
+                       ("usr/lib/systemd/system/towonel-node.service", "towonel-node"),
+                       ("usr/share/man/man8/towonel-agent.8.gz", "towonel-agent")]:
+        assert owned["./" + file] == name
+
+
+def test_what_they_need(debs):
+    """No library of the built ones, and none that is not used: a node without PostgreSQL has none of it."""
+    for name, path in debs.items():
+        needs = run(["dpkg-deb", "-f", path, "Depends"], check=True).stdout
+        assert "libc6" in needs or name == "libtowonel-dev"
+        assert not [word for word in ("wolfssl", "curl", "ngtcp2", "libpq5", f"{name} (") if word in needs], needs
+
+
+def test_the_tarball_has_the_sources(tmp_path):
+    if not os.path.exists(os.path.join(ROOT, ".git")):
+        pytest.skip("no repository")
+    make("dist", tmp_path)
+    path, = tmp_path.glob("*.tar.xz")
+    with tarfile.open(path) as tar:
+        tar.extractall(tmp_path)
+    tree = tmp_path / path.name.removesuffix(".tar.xz")
+    listed = run(["git", "-C", ROOT, "ls-tree", "-r", "--name-only", "HEAD"], check=True).stdout.splitlines()
+    there = [os.path.relpath(os.path.join(folder, name), tree) for folder, _, names in os.walk(tree) for name in names]
+    assert sorted(there) == sorted(listed)
+    run(["make", "-C", tree, "NO_PACKAGES=1", "build/libtowonel-wire.so"], env={"HOME": os.environ["HOME"]},
+        timeout=200, check=True)
+
+
+@pytest.fixture(scope="module")
+def debian(tmp_path_factory):
+    """A minimal Debian of this release in a directory, from the archive that this machine knows."""
+    if os.geteuid() != 0 or not shutil.which("debootstrap"):
+        pytest.skip("needs root and debootstrap")
+    targets = run(["apt-get", "indextargets", "--format", "$(ORIGIN)|$(CODENAME)|$(COMPONENT)|$(REPO_URI)",
+                   "Created-By: Packages"], check=True).stdout
+    with open("/etc/os-release") as file:
+        release = dict(line.strip().split("=", 1) for line in file if "=" in line)["VERSION_CODENAME"]
+    archives = [parts[3] for line in targets.splitlines() if len(parts := line.split("|")) == 4
+                and parts[:3] == ["Debian", release, "main"]]
+    if not archives:
+        pytest.skip("no Debian archive is known here")
+    tree = tmp_path_factory.mktemp("debian") / "tree"
+    done = run(["debootstrap", "--variant=minbase",
+                "--include=adduser,libjansson4,libsodium23,libsqlite3-0,libuv1", release, tree, archives[0]],
+               env={name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}, timeout=280)
+    if done.returncode != 0:
+        pytest.skip(f"debootstrap could not: {done.stdout[-300:]}{done.stderr[-300:]}")
+    return tree
+
+
+def chroot(tree, *argv, **options):
+    return run(["chroot", tree, *argv], **{"timeout": 100, **options})
+
+
+def dpkg(tree, *argv):
+    done = chroot(tree, "dpkg", *argv, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "warning" not in done.stderr.lower(), done.stderr
+
+
+def files(tree):
+    """What is there, without what dpkg and adduser write about anything."""
+    return {os.path.relpath(os.path.join(folder, name), tree)
+            for folder, folders, names in os.walk(tree) for name in [*folders, *names]
+            if not os.path.relpath(folder, tree).startswith(("var/lib/dpkg", "var/cache", "var/log", "proc", "sys"))}
+
+
+def test_a_life_with_the_packages(debian, debs, tmp_path):
+    before = files(debian)
+    for path in debs.values():
+        shutil.copy(path, debian)
+    local = [f"/{debs[name].name}" for name in NAMES if name != "libtowonel-dev"]  # whose needs are large
+    dpkg(debian, "-i", *local)
+    assert "libtowonel-agent.so.0" in chroot(debian, "/sbin/ldconfig", "-p", check=True).stdout
+
+    # As the unit has it: the package's user, its directory.
+    hub, health, edge, tunnel, edge_health = (free_port() for _ in range(5))
+    env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TOWONEL_DATA_DIR": "/var/lib/towonel",
+           "TOWONEL_HUB_LISTEN_ADDR": f"127.0.0.1:{hub}", "TOWONEL_HUB_HEALTH_LISTEN_ADDR": f"127.0.0.1:{health}",
+           "TOWONEL_HUB_PUBLIC_URL": f"https://127.0.0.1:{hub}", "TOWONEL_EDGE_LISTEN_ADDR": f"127.0.0.1:{edge}",
+           "TOWONEL_EDGE_TUNNEL_LISTEN_ADDR": f"127.0.0.1:{tunnel}",
+           "TOWONEL_EDGE_HEALTH_LISTEN_ADDR": f"127.0.0.1:{edge_health}"}
+
+    def start(log):
+        node = Process(["chroot", "--userspec=towonel:towonel", debian, "towonel-node"], tmp_path / log, env=env)
+        wait_until(lambda: http_get(f"http://127.0.0.1:{health}/readyz")[0] == 200, f"the node is up: {node.log()}")
+        return node
+
+    def invites():
+        done = chroot(debian, "towonel", "invite", "list", "--json",
+                      env={"PATH": env["PATH"], "TOWONEL_HUB_URL": f"https://127.0.0.1:{hub}"})
+        assert done.returncode == 0, done.stderr
+        return [invite["name"] for invite in json.loads(done.stdout)["invites"]]
+
+    node = start("node1.log")
+    done = chroot(debian, "towonel", "invite", "create", "--name", "alice", "--hostnames", "a.example.eu",
+                  env={"PATH": env["PATH"], "TOWONEL_HUB_URL": f"https://127.0.0.1:{hub}"})
+    assert done.stdout.startswith("tt_inv_2_"), done.stderr
+    assert node.stop() == 0
+
+    newer, stage = tmp_path / "newer", tmp_path / "stage"
+    make("install", newer, "PREFIX=/usr", f"DESTDIR={stage}")
+    run([f"{ROOT}/scripts/deb", "99.0.0", stage, newer], timeout=100, check=True)
+    for path in newer.glob("*.deb"):
+        shutil.copy(path, debian)
+    dpkg(debian, "-i", *(f"/{path.name}" for path in newer.glob("*.deb") if "-dev_" not in path.name))
+    assert "99.0.0" in chroot(debian, "dpkg-query", "-W", "towonel-node", check=True).stdout
+    node = start("node2.log")
+    assert invites() == ["alice"]
+    assert node.stop() == 0
+
+    dpkg(debian, "-r", "towonel-node")
+    assert (debian / "var/lib/towonel/node.key").exists()
+    dpkg(debian, "-P", "towonel-node", "towonel-agent", "towonel", "libtowonel0")
+    for path in debian.glob("*.deb"):
+        path.unlink()
+    left = files(debian) - before
+    assert left <= {"etc/passwd-", "etc/group-", "etc/shadow-", "etc/gshadow-", "etc/ld.so.cache", "run/adduser"}, left
+    assert "towonel" not in (debian / "etc/passwd").read_text()
