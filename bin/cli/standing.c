@@ -102,13 +102,15 @@ static void failed_on(const struct view *v, const char *protocol, const char *se
 			json_array_foreach(get(edge, "failed_ports"), f, failed)
 			{
 				size_t len = strlen(out);
+				const char *reason = cli_text(failed, "reason");
 				if (cli_number(failed, "port") == cli_number(port, "port") &&
 				    strcmp(cli_text(failed, "protocol"), protocol) == 0)
 					snprintf(out + len, cap - len,
-					         "%sport %llu/%s cannot be bound on edge %s",
+					         "%sport %llu/%s cannot be bound on edge %s%s%s",
 					         len ? "; " : "",
 					         (unsigned long long)cli_number(port, "port"),
-					         protocol, cli_text(edge, "name"));
+					         protocol, cli_text(edge, "name"), *reason ? ": " : "",
+					         reason);
 			}
 		}
 	}

@@ -102,7 +102,7 @@ static void on_report_timer(void *user)
 	struct tow_edge *e = user;
 	struct worker *w = &e->worker;
 	struct agent_list agents = { calloc(w->agents.serving + 1, sizeof(*agents.ids)), 0 };
-	struct tow_route_port *ports = calloc(w->ports.failed + 1, sizeof(*ports));
+	struct tow_failed_port *ports = calloc(w->ports.failed + 1, sizeof(*ports));
 	struct tow_edge_report report = {
 		.node_id = w->node_id,
 		.addresses = (const char *const *)e->addresses,

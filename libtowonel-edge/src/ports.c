@@ -17,6 +17,7 @@ struct port {
 	uint32_t key;
 	struct tow_tcp_listener *tcp; /* one of them, unless it could not be bound */
 	struct udp_listener *udp;
+	int why; /* not bound */
 	struct tow_timer retry;
 	uint64_t retry_ns;
 	UT_hash_handle hh;
@@ -57,10 +58,11 @@ static int bind_port(struct port *port, struct tow_error *err)
 	struct tow_addr addr = ports->host;
 
 	addr.port = port->number;
-	if (port->protocol == TOW_PROTOCOL_UDP)
-		return tow__udp_listener_new(w, &addr, ports->dual_stack, &port->udp, err);
-	return tow_tcp_listener_new(w->loop, w->log, &addr, ports->dual_stack, 0, on_accepted, port,
-	                            &port->tcp, err);
+	port->why = port->protocol == TOW_PROTOCOL_UDP
+	                    ? tow__udp_listener_new(w, &addr, ports->dual_stack, &port->udp, err)
+	                    : tow_tcp_listener_new(w->loop, w->log, &addr, ports->dual_stack, 0,
+	                                           on_accepted, port, &port->tcp, err);
+	return port->why;
 }
 
 static void retry_later(struct port *port)
@@ -187,18 +189,13 @@ void tow__ports_remove(struct ports *ports, enum tow_protocol protocol, uint16_t
 	count(ports);
 }
 
-size_t tow__ports_failed(const struct ports *ports, struct tow_route_port *out, size_t cap)
+size_t tow__ports_failed(const struct ports *ports, struct tow_failed_port *out, size_t cap)
 {
-	const struct tow_route_port *route;
 	const struct port *port;
 	size_t n = 0;
 
-	for (port = ports->ports; port != NULL && n < cap; port = port->hh.next) {
-		if (is_bound(port))
-			continue;
-		route = tow_route_lookup_port(ports->worker->table, port->protocol, port->number);
-		if (route != NULL)
-			out[n++] = *route;
-	}
+	for (port = ports->ports; port != NULL && n < cap; port = port->hh.next)
+		if (!is_bound(port))
+			out[n++] = (struct tow_failed_port){ port->protocol, port->number, port->why };
 	return n;
 }

@@ -8,7 +8,7 @@
  */
 
 #include <towonel/wire/addr.h>
-#include <towonel/wire/route_table.h>
+#include <towonel/wire/route_feed.h>
 
 struct port;
 struct worker;
@@ -29,7 +29,7 @@ void tow__ports_deinit(struct ports *ports); /* releases all; twice is fine */
 void tow__ports_add(struct ports *ports, const struct tow_route_port *route);
 void tow__ports_remove(struct ports *ports, enum tow_protocol protocol, uint16_t number);
 
-/* Writes the routes of at most cap ports that are not bound. Returns how many. */
-size_t tow__ports_failed(const struct ports *ports, struct tow_route_port *out, size_t cap);
+/* Writes at most cap of the ports that are not bound. Returns how many. */
+size_t tow__ports_failed(const struct ports *ports, struct tow_failed_port *out, size_t cap);
 
 #endif

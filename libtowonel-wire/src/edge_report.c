@@ -28,10 +28,11 @@ int tow_edge_report_write(const struct tow_edge_report *report, struct tow_buf *
 		                           json_string(tow_id_format(&report->agents[i], id)));
 	for (size_t i = 0; !rc && i < at_most(report->failed_port_count, TOW_EDGE_PORTS_TOLD_MAX);
 	     i++) {
-		const struct tow_route_port *port = &report->failed_ports[i];
-		rc = json_array_append_new(ports, json_pack("{s:s, s:i}", "protocol",
-		                                            tow_protocol_name(port->protocol),
-		                                            "port", (int)port->port));
+		const struct tow_failed_port *port = &report->failed_ports[i];
+		rc = json_array_append_new(
+			ports, json_pack("{s:s, s:i, s:s}", "protocol",
+		                         tow_protocol_name(port->protocol), "port", (int)port->port,
+		                         "reason", tow_strerror(port->why)));
 	}
 	if (!rc)
 		text = json_dumps(root, JSON_COMPACT);

@@ -130,7 +130,7 @@ def be_an_edge(api, tool):
     with_own_key = api.post("/v1/edge-invites", {"edge_node_id": Key(tool).node_id}).json
     assert "token" not in with_own_key and api.delete(f"/v1/edge-invites/{with_own_key['invite_id']}").status == 200
     body = json.dumps({"addresses": ["fra.example.eu:443"], "version": "1", "agents": [Key(tool).node_id],
-                       "failed_ports": [{"protocol": "udp", "port": 53}]})
+                       "failed_ports": [{"protocol": "udp", "port": 53, "reason": "not allowed"}]})
     beat = api.as_nobody().post("/v1/edge/heartbeat", body, headers=[key.header("towonel/edge-heartbeat/v1", body)])
     assert beat.json["next_interval_secs"] == 10
     assert [edge["version"] for edge in api.get("/v1/edges").json["edges"] if edge["name"] == "fra"] == ["1"]

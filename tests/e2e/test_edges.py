@@ -10,7 +10,7 @@ import time
 import pytest
 
 from support.lines import Origin, Visitor, visit
-from support.process import BUILD, metric, run, wait_until
+from support.process import BUILD, free_port, metric, run, wait_until
 
 NAME = "app.alice.example.eu"
 
@@ -142,11 +142,12 @@ def test_a_port_that_one_edge_cannot_bind_is_told(make_node, make_edge, make_age
     node = make_node()
     edge = make_edge(node.invite_edge("fra"), TOWONEL_EDGE_LISTEN_ADDR="127.0.0.2:0")
     listed(node)
-    taken = socket.create_server(("127.0.0.2", 0))
+    port = free_port()
+    taken = socket.create_server(("127.0.0.2", port))
     stack.callback(taken.close)
-    port = taken.getsockname()[1]
     make_agent(node.invite(NAME), None, tcp=[{"name": "one", "origin": origin.address, "listen_port": port}])
-    wait_until(lambda: node.edges()["fra"]["failed_ports"] == [{"protocol": "tcp", "port": port}], "it is told")
+    told = [{"protocol": "tcp", "port": port, "reason": "address in use"}]
+    wait_until(lambda: node.edges()["fra"]["failed_ports"] == told, "it is told")
     assert node.edges()["local"]["failed_ports"] == []
     taken.close()
     wait_until(lambda: not node.edges()["fra"]["failed_ports"], "and that it is bound now")

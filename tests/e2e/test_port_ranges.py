@@ -117,6 +117,14 @@ def test_a_reserved_port_waits_for_its_tenant(make_node, make_agent, origins):
     assert leads(first, 4, origins.first)
 
 
+def told(node, protocol, port):
+    """The operator learns which port it is, and why."""
+    wait_until(lambda: node.edges()["local"]["failed_ports"] == [
+        {"protocol": protocol, "port": port, "reason": "address in use"}], "the hub knows")
+    why = f"port {port}/{protocol} cannot be bound on edge local: address in use"
+    wait_until(lambda: why in node.towonel("status").stdout, "and says so")
+
+
 def test_a_port_that_cannot_be_bound_is_told_and_does_no_harm(make_node, make_agent, origins):
     node, first = make_node(), free_ports(4)
     with socket.create_server(("127.0.0.1", first + 1)) as in_the_way:
@@ -125,9 +133,11 @@ def test_a_port_that_cannot_be_bound_is_told_and_does_no_harm(make_node, make_ag
         node.process.wait_log("port cannot be bound")
         assert [greeted(first + i) for i in (0, 2, 3)] == [str(origins.first + i) for i in (0, 2, 3)]
         assert metric(node.edge_metrics(), "towonel_edge_ports_failed") == 1
+        told(node, "tcp", first + 1)
         in_the_way.close()
     wait_until(lambda: metric(node.edge_metrics(), "towonel_edge_ports_failed") == 0, "the port is bound after all")
     assert leads(first, 4, origins.first)
+    wait_until(lambda: node.edges()["local"]["failed_ports"] == [], "the hub knows")
 
 
 def test_tcp_and_udp_of_one_number_are_two_ports(make_node, make_agent, make_greeter, make_udp_origin, tmp_path):
@@ -167,6 +177,7 @@ def test_a_udp_port_that_cannot_be_bound_is_told_and_does_no_harm(make_node, mak
         node.process.wait_log("port cannot be bound")
         assert metric(node.edge_metrics(), "towonel_edge_ports_failed") == 1
         assert ask(first + 1, b"hello") == b"hello"
+        told(node, "udp", first)
         in_the_way.close()
     wait_until(lambda: metric(node.edge_metrics(), "towonel_edge_ports_failed") == 0, "the port is bound after all")
     assert ask(first, b"hello") == b"hello"

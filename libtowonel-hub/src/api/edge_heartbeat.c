@@ -60,7 +60,11 @@ static int is_port(const json_t *item)
 {
 	const char *protocol = json_string_value(json_object_get(item, "protocol"));
 	json_int_t port = json_integer_value(json_object_get(item, "port"));
+	const json_t *reason = json_object_get(item, "reason");
 
+	if (reason && (!json_is_string(reason) ||
+	               json_string_length(reason) > TOW_EDGE_REASON_MAX))
+		return 0;
 	return protocol && (!strcmp(protocol, "tcp") || !strcmp(protocol, "udp")) && port > 0 &&
 	       port <= UINT16_MAX;
 }

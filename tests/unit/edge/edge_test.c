@@ -306,6 +306,9 @@ static void a_taken_port_is_tried_again(void **state)
 	add_port(w, &f->alice, other, "git");
 	assert_int_equal(apply(f, w), 0);
 	await(f, f->reported_failed_ports == 1);
+	assert_int_equal(f->reported_failed_port.protocol, TOW_PROTOCOL_TCP);
+	assert_int_equal(f->reported_failed_port.port, port);
+	assert_int_equal(f->reported_failed_port.why, TOW_EADDRINUSE);
 	assert_int_equal(metric(f, "towonel_edge_ports_bound", NULL), 1);
 	assert_true(can_connect(other));
 	pass(f, 100);

@@ -44,6 +44,8 @@ static void on_report(void *user, const struct tow_edge_report *report)
 	f->reports++;
 	f->reported_agents = report->agent_count;
 	f->reported_failed_ports = report->failed_port_count;
+	if (report->failed_port_count)
+		f->reported_failed_port = report->failed_ports[0];
 	assert_true(tow_id_equal(&report->node_id, &f->key.id));
 	assert_int_equal(report->address_count, 1);
 	snprintf(f->reported_address, sizeof(f->reported_address), "%s", report->addresses[0]);

@@ -67,7 +67,7 @@ static struct reply beat(struct live_hub *h, const struct invited *e, const char
 #define BODY                                                                                       \
 	"{\"addresses\":[\"edge.example.eu:443\",\"[2001:db8::1]:443\"],\"version\":\"9.9\","      \
 	"\"agents\":[],"                                                                           \
-	"\"failed_ports\":[{\"protocol\":\"tcp\",\"port\":2222}]}"
+	"\"failed_ports\":[{\"protocol\":\"tcp\",\"port\":2222,\"reason\":\"address in use\"}]}"
 
 /* The edge in GET /v1/edges; NULL when it is not there. To be freed. */
 static json_t *listed(struct live_hub *h, const char *id, int as_operator)
@@ -239,6 +239,7 @@ static void what_is_no_heartbeat_is_refused(void **state)
 		"{\"failed_ports\":[2222]}",
 		"{\"failed_ports\":[{\"protocol\":\"tcp\",\"port\":0}]}",
 		"{\"failed_ports\":[{\"protocol\":\"sctp\",\"port\":1}]}",
+		"{\"failed_ports\":[{\"protocol\":\"tcp\",\"port\":1,\"reason\":7}]}",
 		"{\"name\":\"another\"}",
 	};
 	struct live_hub *h = *state;

@@ -116,6 +116,7 @@
 #define TOW_EDGE_AGENTS_TOLD_MAX 8192
 #define TOW_EDGE_PORTS_TOLD_MAX  4096
 #define TOW_EDGE_VERSION_MAX     64
+#define TOW_EDGE_REASON_MAX      128
 
 /* edge: certificates from an ACME server */
 #define TOW_ACME_ANSWER_MAX         65536 /* JSON, or a chain of certificates */

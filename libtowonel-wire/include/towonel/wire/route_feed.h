@@ -47,6 +47,13 @@ void tow_route_write_port_removed(struct tow_route_writer *w, enum tow_protocol 
 /* Appends the JSON. Returns 0, TOW_ENOMEM. */
 int tow_route_writer_finish(struct tow_route_writer *w, struct tow_buf *out);
 
+/* A service's port that an edge cannot bind. It goes on trying. */
+struct tow_failed_port {
+	enum tow_protocol protocol;
+	uint16_t port;
+	int why; /* TOW_EADDRINUSE, TOW_EDENIED, ... */
+};
+
 /* An edge's state, for the hub's list of edges and for `towonel status`. All borrowed. */
 struct tow_edge_report {
 	struct tow_id node_id;
@@ -55,14 +62,14 @@ struct tow_edge_report {
 	const char *version;
 	const struct tow_id *agents; /* with a tunnel up */
 	size_t agent_count;
-	const struct tow_route_port *failed_ports; /* could not be bound */
+	const struct tow_failed_port *failed_ports;
 	size_t failed_port_count;
 };
 
 /* Appends it as the body of a heartbeat:
  *
  *   {"addresses":["host:port"], "version":"..", "agents":["<id>"],
- *    "failed_ports":[{"protocol":"tcp","port":2222}]}
+ *    "failed_ports":[{"protocol":"tcp","port":2222,"reason":"address in use"}]}
  *
  * with the first of what is more than the limits. Returns 0, TOW_ENOMEM. */
 int tow_edge_report_write(const struct tow_edge_report *report, struct tow_buf *out);
