@@ -201,7 +201,7 @@ def test_the_key_is_found_by_option_variable_and_file(node, tmp_path):
     assert code(TOWONEL_DATA_DIR=node.data_dir) == 0
     assert code(cwd=node.data_dir) == 0
     assert code("--api-key", key, TOWONEL_OPERATOR_KEY="wrong") == 0
-    assert code(TOWONEL_OPERATOR_KEY=key, TOWONEL_DATA_DIR="/nonexistent") == 0
+    assert code(TOWONEL_OPERATOR_KEY=key, TOWONEL_DATA_DIR="/dev/null/data") == 0
     assert code() == 2
 
 

@@ -106,7 +106,7 @@ def test_every_noun_has_help(noun):
     (["tenant", "leave", "--token", "tt_inv_1_a.b.c.d"], "--token"),
     (["tenant", "leave", "--token", "tt_edge_2_a.b.c.d"], "--token"),
     (["tenant", "leave", "--token", "x", "--key-path", "y"], "--key-path"),
-    (["tenant", "leave", "--key-path", "/nonexistent"], "/nonexistent"),
+    (["tenant", "leave", "--key-path", "/dev/null/key"], "/dev/null/key"),
     (["tenant", "export-key"], "--backup"),
     (["tenant", "export-key", "--backup", "x"], "which tenant"),
     (["tenant", "import-key"], "--backup"),

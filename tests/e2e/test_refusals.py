@@ -84,7 +84,7 @@ def test_a_token_that_cannot_be_read(mangle, wanted):
     ('[{"hostname":"a.example.eu","origin":"127.0.0.1:1","tls_mode":"passthrough"}]', "tls_mode"),
     ('[{"hostname":"a.example.eu","origin":"127.0.0.1:1"},{"hostname":"A.example.eu","origin":"127.0.0.1:2"}]',
      "declared twice"),
-    ("@/nonexistent/services.json", "/nonexistent/services.json"),
+    ("@/dev/null/services.json", "/dev/null/services.json"),
 ])
 def test_services_that_cannot_be_used(services, wanted):
     refuse(AGENT, {"TOWONEL_INVITE_TOKEN": TOKEN, "TOWONEL_AGENT_SERVICES": services},
@@ -198,7 +198,7 @@ def node_env(tmp_path, make_node):
     ("TOWONEL_EDGE_PUBLIC_ADDRESSES", "hub.example.eu"),
     ("TOWONEL_EDGE_PUBLIC_ADDRESSES", "hub.example.eu:1,no port"),
     ("TOWONEL_HUB_DB_DRIVER", "oracle"),
-    ("TOWONEL_HUB_DB_DSN", "/nonexistent/hub.db"),
+    ("TOWONEL_HUB_DB_DSN", "/dev/null/hub.db"),
     ("TOWONEL_HUB_DB_MAX_OPEN_CONNS", "0"),
     ("TOWONEL_INVITE_HASH_KEY", "abc"),
     ("TOWONEL_LOG", "loud"),
