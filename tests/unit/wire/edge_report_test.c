@@ -40,7 +40,7 @@ static void what_is_too_much_is_cut(void **state)
 {
 	static const char *addresses[TOW_EDGE_ADDRESSES_MAX + 1];
 	struct tow_id *agents = calloc(TOW_EDGE_AGENTS_TOLD_MAX + 1, sizeof *agents);
-	struct tow_route_port *ports = calloc(TOW_EDGE_PORTS_TOLD_MAX + 1, sizeof *ports);
+	struct tow_failed_port *ports = calloc(TOW_EDGE_PORTS_TOLD_MAX + 1, sizeof *ports);
 	struct tow_edge_report report = {
 		.addresses = addresses,
 		.address_count = TOW_EDGE_ADDRESSES_MAX + 1,
@@ -56,7 +56,9 @@ static void what_is_too_much_is_cut(void **state)
 	for (size_t i = 0; i <= TOW_EDGE_ADDRESSES_MAX; i++)
 		addresses[i] = "edge.example.eu:443";
 	for (size_t i = 0; i <= TOW_EDGE_PORTS_TOLD_MAX; i++)
-		ports[i].port = (uint16_t)(60000 + i % 5000);
+		ports[i] = (struct tow_failed_port){ .protocol = TOW_PROTOCOL_UDP,
+			                             .port = (uint16_t)(60000 + i % 5000),
+			                             .why = TOW_EADDRINUSE };
 	json = write(&report);
 	assert_int_equal(json_array_size(json_object_get(json, "addresses")),
 	                 TOW_EDGE_ADDRESSES_MAX);
