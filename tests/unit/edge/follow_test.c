@@ -351,7 +351,7 @@ static void reports_are_told(void **state)
 	struct world *w = *state;
 	static const char *const addresses[] = { "e.eu:443", "[2001:db8::1]:443" };
 	const struct tow_id agent = { { 0xab } };
-	const struct tow_route_port port = { .protocol = TOW_PROTOCOL_UDP, .port = 53 };
+	const struct tow_failed_port port = { TOW_PROTOCOL_UDP, 53, TOW_EADDRINUSE };
 	struct tow_edge_report report = {
 		.addresses = addresses,
 		.address_count = 2,
@@ -364,7 +364,8 @@ static void reports_are_told(void **state)
 	static const char said[] =
 		"{\"addresses\":[\"e.eu:443\",\"[2001:db8::1]:443\"],\"version\":\"9.9\","
 		"\"agents\":[\"ab00000000000000000000000000000000000000000000000000000000000000\"],"
-		"\"failed_ports\":[{\"protocol\":\"udp\",\"port\":53}]}";
+		"\"failed_ports\":[{\"protocol\":\"udp\",\"port\":53,"
+		"\"reason\":\"address in use\"}]}";
 
 	follow(w, &w->hub_key.id);
 	tow_follower_report(w->follower, &report);
