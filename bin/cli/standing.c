@@ -109,8 +109,8 @@ static void failed_on(const struct view *v, const char *protocol, const char *se
 					         "%sport %llu/%s cannot be bound on edge %s%s%s",
 					         len ? "; " : "",
 					         (unsigned long long)cli_number(port, "port"),
-					         protocol, cli_text(edge, "name"), *reason ? ": " : "",
-					         reason);
+					         protocol, cli_text(edge, "name"),
+					         *reason ? ": " : "", reason);
 			}
 		}
 	}

@@ -196,6 +196,7 @@ size_t tow__ports_failed(const struct ports *ports, struct tow_failed_port *out,
 
 	for (port = ports->ports; port != NULL && n < cap; port = port->hh.next)
 		if (!is_bound(port))
-			out[n++] = (struct tow_failed_port){ port->protocol, port->number, port->why };
+			out[n++] =
+				(struct tow_failed_port){ port->protocol, port->number, port->why };
 	return n;
 }
