@@ -49,6 +49,7 @@ struct settings {
 	int edge_enabled;
 	struct tow_addr edge_listen, edge_tunnel_listen, edge_health_listen;
 	struct tow_string_list public_addresses;
+	char *cert_dir; /* NULL: the default */
 	uint64_t connections_max, connections_per_address;
 };
 
@@ -160,6 +161,11 @@ static const struct tow_setting table[] = {
 	  .type = TOW_SETTING_LIST,
 	  AT(public_addresses),
 	  .help = "HOST:PORT list that agents dial; default: derived from the default route" },
+	{ .name = "TOWONEL_EDGE_TLS_CERT_DIR",
+	  .type = TOW_SETTING_PATH,
+	  AT(cert_dir),
+	  .help = "NAME.crt and NAME.key of names whose TLS ends here; default: certs in the data "
+	          "directory, or /data/certs when that is not set" },
 	{ .name = "TOWONEL_EDGE_CONNECTIONS_MAX",
 	  .type = TOW_SETTING_UINT,
 	  AT(connections_max),
@@ -417,7 +423,7 @@ static int start_edge(struct node *node, struct tow_error *err)
 {
 	struct settings *s = &node->settings;
 	const char *derived[] = { node->derived_address };
-	char cache[4096];
+	char cache[4096], certs[4096];
 	struct tow_edge_config config = {
 		.loop = node->loop,
 		.log = node->log,
@@ -428,6 +434,7 @@ static int start_edge(struct node *node, struct tow_error *err)
 		.public_addresses = derived,
 		.public_address_count = 1,
 		.routes_cache_path = cache,
+		.cert_dir = s->cert_dir ? s->cert_dir : certs,
 		.connections_max = s->connections_max,
 		.connections_per_address = s->connections_per_address,
 		.version = TOW_VERSION,
@@ -439,6 +446,8 @@ static int start_edge(struct node *node, struct tow_error *err)
 		{ "tunnel_listen", "TOWONEL_EDGE_TUNNEL_LISTEN_ADDR" },
 	};
 	snprintf(cache, sizeof cache, "%s/routes.json", s->data_dir);
+	snprintf(certs, sizeof certs, "%s/certs",
+	         tow_settings_is_set(environ, "TOWONEL_DATA_DIR") ? s->data_dir : "/data");
 	if (s->public_addresses.count > 0) {
 		config.public_addresses = (const char *const *)s->public_addresses.items;
 		config.public_address_count = s->public_addresses.count;

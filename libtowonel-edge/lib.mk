@@ -3,7 +3,7 @@ LIB := edge
 ABI := 0
 BELOW := tunnel wire
 SYSTEM := libsodium jansson
-BUILT :=
+BUILT := libllhttp
 TEXT := The data plane of towonel for visitors
 SOURCES := \
 	src/agent_session.c \
@@ -12,6 +12,11 @@ SOURCES := \
 	src/edge.c \
 	src/edge_metrics.c \
 	src/hello.c \
+	src/http/exchange.c \
+	src/http/refusal.c \
+	src/http/request_head.c \
+	src/http/requests.c \
+	src/http/responses.c \
 	src/ports.c \
 	src/routes/cache.c \
 	src/source_limit.c \
@@ -25,6 +30,8 @@ SOURCES := \
 	src/udp/limits.c \
 	src/udp/listener.c \
 	src/udp/session.c \
-	src/visitor.c
+	src/visitor.c \
+	src/visitor_alert.c \
+	src/visitor_tls.c
 
 include mk/library.mk

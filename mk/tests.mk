@@ -106,6 +106,7 @@ e2e: all | test-packages
 	@$(call run_pytest,tests/e2e)
 bench: all $(bench_programs) | bench-packages
 	@TOWONEL_BUILD=$(abspath $(BUILD)) tests/bench/run
+	@TOWONEL_BUILD=$(abspath $(BUILD)) tests/bench/run --ways tls
 	@TOWONEL_BUILD=$(abspath $(BUILD)) tests/bench/udp
 demo: all | demo-packages
 	@TOWONEL_BUILD=$(abspath $(BUILD)) scripts/demo

@@ -4,20 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a list may say, but no edge of this version carries. */
-static int check_carried(const struct tow_service_list *list, struct tow_error *err)
-{
-	for (size_t i = 0; i < list->count; i++) {
-		const struct tow_service *service = &list->items[i];
-		if (service->tls_mode == TOW_TLS_TERMINATE)
-			return tow_error_set(err, TOW_EINVAL,
-			                     "services: \"%s\": edges of this version do not "
-			                     "terminate TLS: use tls_mode passthrough",
-			                     service->name);
-	}
-	return 0;
-}
-
 int tow__config_services(const struct tow_agent_config *config, struct tow_service_list *out,
                          struct tow_error *err)
 {
@@ -44,7 +30,7 @@ int tow__config_services(const struct tow_agent_config *config, struct tow_servi
 		return tow_error_prefix(err, "services");
 	if (out->count == 0)
 		return tow_error_set(err, TOW_EINVAL, "services: there is no service to expose");
-	return check_carried(out, err);
+	return 0;
 }
 
 int tow__config_trusted(const struct tow_agent_config *config, struct tow_id **out,
@@ -74,7 +60,8 @@ void tow__config_warn(const struct tow_service_list *list, struct tow_log *log)
 {
 	for (size_t i = 0; i < list->count; i++) {
 		const struct tow_service *service = &list->items[i];
-		if (service->kind == TOW_SERVICE_HTTPS && service->origin_server_name[0])
+		if (service->kind == TOW_SERVICE_HTTPS && service->origin_server_name[0] &&
+		    service->tls_mode == TOW_TLS_PASSTHROUGH)
 			tow_log_warn(log,
 			             "a service passes the visitor's TLS on, and has an "
 			             "origin_server_name: its origin gets TLS inside of TLS",

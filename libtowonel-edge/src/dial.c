@@ -128,6 +128,11 @@ static void on_silence(void *user)
 	d->changed(d->user);
 }
 
+int tow__dial_possible(const struct dial *d)
+{
+	return pick(d) != NULL;
+}
+
 void tow__dial_init(struct dial *d)
 {
 	tow_timer_init(&d->silence, d->worker->loop, on_silence, d);

@@ -56,6 +56,8 @@ struct dial {
 /* Of a dial that is all-zero but for its first members. */
 void tow__dial_init(struct dial *d);
 
+/* Is there an agent that could be asked? */
+int tow__dial_possible(const struct dial *d);
 /* Goes to the next agent. Returns 0; TOW_ENOTFOUND when none is left. */
 int tow__dial_next(struct dial *d);
 /* Sends what was appended to bytes. Returns 0, TOW_ENOMEM. */

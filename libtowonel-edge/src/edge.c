@@ -15,6 +15,7 @@
 #include "agent_session.h"
 #include "edge_private.h"
 #include "routes/cache.h"
+#include "tls/cert_store.h"
 #include "visitor.h"
 #include "worker.h"
 
@@ -43,6 +44,10 @@ void tow__timing_default(struct timing *timing)
 {
 	*timing = (struct timing){
 		.client_hello_ns = TOW_CLIENT_HELLO_TIMEOUT_MS * TOW_NSEC_PER_MSEC,
+		.cert_wait_ns = TOW_CERT_WAIT_TIMEOUT_MS * TOW_NSEC_PER_MSEC,
+		.handshake_ns = TOW_TLS_HANDSHAKE_TIMEOUT_MS * TOW_NSEC_PER_MSEC,
+		.request_ns = TOW_REQUEST_TIMEOUT_MS * TOW_NSEC_PER_MSEC,
+		.request_check_ns = TOW_REQUEST_CHECK_MS * TOW_NSEC_PER_MSEC,
 		.dial_ns = TOW_DIAL_TIMEOUT_MS * TOW_NSEC_PER_MSEC,
 		.dial_silence_ns = TOW_DIAL_SILENCE_MS * TOW_NSEC_PER_MSEC,
 		.linger_ns = TOW_ALERT_LINGER_MS * TOW_NSEC_PER_MSEC,
@@ -55,6 +60,7 @@ void tow__timing_default(struct timing *timing)
 		.udp_idle_second_ns = TOW_NSEC_PER_SEC,
 		.port_retry_min_ns = TOW_PORT_RETRY_MIN_MS * TOW_NSEC_PER_MSEC,
 		.port_retry_max_ns = TOW_PORT_RETRY_MAX_MS * TOW_NSEC_PER_MSEC,
+		.cert_check_ns = TOW_CERT_CHECK_EVERY_MS * TOW_NSEC_PER_MSEC,
 		.cache_delay_ns = TOW_ROUTES_CACHE_DELAY_MS * TOW_NSEC_PER_MSEC,
 		.report_interval_ns = TOW_REPORT_INTERVAL_MS * TOW_NSEC_PER_MSEC,
 	};
@@ -229,6 +235,7 @@ static void free_edge(struct tow_edge *e)
 	if (w->endpoint != NULL)
 		tow_quic_endpoint_free(w->endpoint, TOW_TUNNEL_DRAINING);
 	tow__routes_cache_free(e->cache);
+	tow__cert_store_free(w->certs);
 	tow_route_table_free(w->table);
 	tow__source_limit_deinit(&w->sources);
 	tow__udp_limits_deinit(&w->udp);
@@ -278,6 +285,31 @@ static int open_cache(struct tow_edge *e, const char *path)
 	if (rc == 0)
 		tow__routes_cache_load(e->cache, w->table);
 	return rc;
+}
+
+/* Does a route of the table end its TLS here? */
+static int terminates(void *user, const char *name)
+{
+	const struct worker *w = user;
+	const struct tow_route_hostname *route = tow_route_lookup(w->table, name);
+
+	return route != NULL && route->tls_mode == TOW_TLS_TERMINATE;
+}
+
+static int open_certs(struct tow_edge *e, const struct tow_edge_config *config)
+{
+	struct worker *w = &e->worker;
+	const struct cert_store_config certs = {
+		.loop = w->loop,
+		.log = w->log,
+		.metrics = config->metrics,
+		.directory = config->cert_dir,
+		.check_every_ns = w->timing.cert_check_ns,
+		.routed = terminates,
+		.user = w,
+	};
+
+	return tow__cert_store_new(&certs, &w->certs);
 }
 
 static int open_listeners(struct tow_edge *e, const struct tow_edge_config *config,
@@ -349,6 +381,8 @@ int tow__edge_new_timed(const struct tow_edge_config *config, const struct timin
 	rc = copy_addresses(e, config);
 	if (rc == 0 && config->routes_cache_path != NULL)
 		rc = open_cache(e, config->routes_cache_path);
+	if (rc == 0 && config->cert_dir != NULL)
+		rc = open_certs(e, config);
 	if (rc != 0) {
 		tow_error_set(err, rc, "out of memory");
 		goto out;

@@ -91,6 +91,10 @@ void tow__edge_metrics_init(struct edge_metrics *m, struct tow_metrics *registry
 	m->dials_retried = counter(registry, "towonel_edge_dials_retried_total", NULL,
 	                           "Visitors tried on another agent after one had failed.");
 	init_udp(m, registry);
+	m->terminated = counter(registry, "towonel_edge_tls_handshakes_total", NULL,
+	                        "TLS handshakes with visitors whose TLS ends here.");
+	m->resumed = counter(registry, "towonel_edge_tls_resumed_total", NULL,
+	                     "Those of them that resumed a session.");
 	m->agents_connected =
 		gauge(registry, "towonel_edge_agents_connected", "Agents that take new streams.");
 	m->agents_superseded = counter(registry, "towonel_edge_agents_superseded_total", NULL,

@@ -19,7 +19,9 @@
 	X(REFUSED_GONE, "gone") /* left before it was served */                                    \
 	X(REFUSED_LIMIT, "limit")                                                                  \
 	X(REFUSED_ADDRESS_LIMIT, "address_limit")                                                  \
-	X(REFUSED_TERMINATE, "terminate")                                                          \
+	X(REFUSED_NO_CERTIFICATE, "no_certificate")                                                \
+	X(REFUSED_HANDSHAKE, "handshake") /* TLS with the edge failed, or took too long */         \
+	X(REFUSED_REQUEST, "request")     /* none that can be forwarded */                         \
 	X(REFUSED_INTERNAL, "internal")
 
 enum refusal {
@@ -81,6 +83,8 @@ struct edge_metrics {
 	struct tow_metric *udp_datagrams_in, *udp_datagrams_out; /* from visitors, and to them */
 	struct tow_metric *udp_bytes_in, *udp_bytes_out;
 	struct tow_metric *udp_dropped[UDP_DROP_COUNT];
+	struct tow_metric *terminated; /* handshakes */
+	struct tow_metric *resumed;
 	struct tow_metric *agents_connected;
 	struct tow_metric *agents_superseded;
 	struct tow_metric *agents_lost; /* closed for not answering pings */

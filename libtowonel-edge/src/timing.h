@@ -7,6 +7,10 @@
 /* The edge's times, all from limits.h but in tests, which cannot wait that long. */
 struct timing {
 	uint64_t client_hello_ns;
+	uint64_t cert_wait_ns;
+	uint64_t handshake_ns;
+	uint64_t request_ns;
+	uint64_t request_check_ns;
 	uint64_t dial_ns;
 	uint64_t dial_silence_ns;
 	uint64_t linger_ns;
@@ -19,6 +23,7 @@ struct timing {
 	uint64_t udp_idle_second_ns; /* of a service's idle_timeout_secs */
 	uint64_t port_retry_min_ns;
 	uint64_t port_retry_max_ns;
+	uint64_t cert_check_ns;
 	uint64_t cache_delay_ns;
 	uint64_t report_interval_ns;
 };

@@ -4,21 +4,25 @@
  * A visitor, from accept to close:
  *
  *     HELLO ──► ROUTE ──► DIAL ──► PIPE ──► CLOSING
- *       │         │        │ ▲ '─ next agent    ▲
+ *       │         │ │      │ ▲ '─ next agent    ▲
+ *       │         │ │      │ '─────────────┐    │
+ *       │         │ '─► CERT ─► HANDSHAKE ─► REQUEST
  *       '─────────┴────────┴────► ALERT ────────'
  *
- * HELLO collects the ClientHello; a visitor of a TCP service has none and begins in ROUTE. DIAL has
+ * HELLO collects the ClientHello; a visitor of a TCP service has none and begins in ROUTE. Where
+ * TLS ends here, CERT has or waits for the name's certificate, HANDSHAKE answers the hello that was
+ * read, and REQUEST waits for the first bytes that an agent is worth being asked for. DIAL has
  * opened a stream, written the PROXY header and all that was read, and waits for the agent's status
  * byte; what is sent is kept until then, so that another agent can be tried when this one cannot
- * serve. PIPE is tunnel/pipe's work. ALERT says why not in the visitor's own protocol, and stays
- * until that was read: a close with unread bytes in the socket would be a reset, which may overtake
- * the alert.
+ * serve. PIPE is tunnel/pipe's work. ALERT says why not in the visitor's own protocol (from any
+ * state before PIPE), and stays until that was read: a close with unread bytes in the socket would
+ * be a reset, which may overtake the alert.
  *
  * What is only needed before PIPE is in struct opening, which goes then, so that an idle visitor is
  * small.
  */
 
-#include "visitor.h"
+#include "visitor_private.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -26,67 +30,13 @@
 #include <string.h>
 #include <unistd.h>
 #include <utlist.h>
-#include <towonel/tunnel/pipe.h>
-#include <towonel/wire/client_hello.h>
 #include <towonel/wire/proxy_header.h>
 #include "agent_session.h"
-#include "dial.h"
-#include "worker.h"
-
-enum state {
-	HELLO,
-	ROUTE,
-	DIAL,
-	PIPE,
-	ALERT,
-	CLOSING,
-};
-
-enum answer {
-	ANSWER_NONE,  /* close */
-	ANSWER_RESET, /* close with a reset: a TCP service has no other words */
-	ANSWER_TLS,   /* an alert */
-	ANSWER_HTTP,  /* plain HTTP on the TLS port */
-};
-
-/* In front of what is read there is room for the PROXY header, so that both leave in one piece. */
-#define HEADER_ROOM 640
-
-struct opening {
-	struct tow_client_hello_parser parser;
-	struct tow_client_hello hello;
-	struct dial dial; /* in HELLO its bytes are room, then what was read */
-};
-
-struct visitor {
-	struct worker *worker;
-	struct visitor *prev, *next;
-	enum state state;
-	int stepping, again; /* inside step(); something happened meanwhile */
-	int fd;              /* -1 once the pipe has it */
-	uint16_t service_port;
-	uint16_t header_len; /* of the PROXY header in front of the visitor's bytes */
-	struct tow_addr peer, local;
-	struct tow_io *io;
-	struct tow_timer timer;
-	/* what has happened, for the state to see */
-	int readable, timed_out, aborted;
-
-	struct opening *opening;     /* NULL from PIPE on */
-	struct agent_session *agent; /* PIPE */
-	struct tow_pipe *pipe;
-	struct tow_pipe_result result;
-	enum answer answer;
-	enum tow_tls_alert alert;
-	size_t drained; /* ALERT: bytes thrown away */
-	uint8_t id[TOW_UNIQUE_ID_SIZE];
-};
 
 static enum state do_hello(struct visitor *v);
 static enum state do_route(struct visitor *v);
 static enum state do_dial(struct visitor *v);
 static enum state do_pipe(struct visitor *v);
-static enum state do_alert(struct visitor *v);
 static void do_closing(struct visitor *v);
 
 #define TIMEOUT(member) offsetof(struct timing, member)
@@ -99,9 +49,12 @@ static const struct {
 } states[] = {
 	[HELLO] = { "hello", do_hello, TIMEOUT(client_hello_ns) },
 	[ROUTE] = { "route", do_route, NO_TIMEOUT },
+	[CERT] = { "cert", tow__visitor_cert, TIMEOUT(cert_wait_ns) },
+	[HANDSHAKE] = { "handshake", tow__visitor_handshake, TIMEOUT(handshake_ns) },
+	[REQUEST] = { "request", tow__visitor_request, TIMEOUT(request_ns) },
 	[DIAL] = { "dial", do_dial, TIMEOUT(dial_ns) },
 	[PIPE] = { "pipe", do_pipe, NO_TIMEOUT },
-	[ALERT] = { "alert", do_alert, TIMEOUT(linger_ns) },
+	[ALERT] = { "alert", tow__visitor_alert, TIMEOUT(linger_ns) },
 	[CLOSING] = { "closing", NULL, NO_TIMEOUT },
 };
 
@@ -118,7 +71,7 @@ static int restart_timer(struct visitor *v)
 }
 
 /* The one place where the state changes. v may be gone afterwards. */
-static void step(struct visitor *v)
+void tow__visitor_step(struct visitor *v)
 {
 	enum state next;
 
@@ -131,6 +84,8 @@ static void step(struct visitor *v)
 		next = v->aborted ? CLOSING : states[v->state].run(v);
 		if (next == v->state)
 			continue;
+		v->worker->handshakes -= v->state == HANDSHAKE;
+		v->worker->handshakes += next == HANDSHAKE;
 		tow_log_trace(v->worker->log, "visitor", tow_f_hex("id", v->id, sizeof(v->id)),
 		              tow_f_str("from", states[v->state].name),
 		              tow_f_str("to", states[next].name));
@@ -150,12 +105,12 @@ static void on_io(void *user, int events)
 
 	(void)events;
 	v->readable = 1;
-	step(v);
+	tow__visitor_step(v);
 }
 
 static void on_dial_changed(void *user)
 {
-	step(user);
+	tow__visitor_step(user);
 }
 
 static void on_timer(void *user)
@@ -163,40 +118,24 @@ static void on_timer(void *user)
 	struct visitor *v = user;
 
 	v->timed_out = 1;
-	step(v);
+	tow__visitor_step(v);
 }
 
-static void forget_opening(struct visitor *v)
+void tow__visitor_forget_hello(struct opening *o)
+{
+	tow_client_hello_deinit(&o->parser);
+	o->hello.alpn_count = 0;
+}
+
+void tow__visitor_forget_opening(struct visitor *v)
 {
 	if (v->opening == NULL)
 		return;
+	tow__cert_wait_cancel(&v->opening->wait);
 	tow_client_hello_deinit(&v->opening->parser);
 	tow__dial_deinit(&v->opening->dial, TOW_TUNNEL_PEER_RESET);
 	free(v->opening);
 	v->opening = NULL;
-}
-
-/* The end of a visitor that was not served: what it is told, and what is noted. */
-static enum state refuse(struct visitor *v, enum refusal why, enum answer answer,
-                         enum tow_tls_alert alert)
-{
-	struct worker *w = v->worker;
-	const char *name = v->opening != NULL ? v->opening->dial.authority : "";
-
-	tow_metric_inc(w->metrics.refused[why]);
-	tow_log_debug(w->log, "visitor refused", tow_f_hex("id", v->id, sizeof(v->id)),
-	              tow_f_addr("from", &v->peer), tow_f_str("name", name),
-	              tow_f_str("reason", tow__refusal_name(why)));
-	v->answer = answer;
-	v->alert = alert;
-	return answer == ANSWER_NONE || answer == ANSWER_RESET ? CLOSING : ALERT;
-}
-
-/* For failures that are ours: an alert where there is TLS. */
-static enum state refuse_all(struct visitor *v, enum refusal why)
-{
-	return refuse(v, why, v->service_port != 0 ? ANSWER_RESET : ANSWER_TLS,
-	              TOW_ALERT_INTERNAL_ERROR);
 }
 
 /* Once: for the header, and len bytes behind it. */
@@ -206,32 +145,53 @@ static int make_room(struct opening *o, size_t len)
 
 	if (bytes->base != NULL)
 		return 0;
-	if (tow_buf_reserve(bytes, HEADER_ROOM + len) == NULL)
+	if (tow_buf_reserve(bytes, TOW__HEADER_ROOM + len) == NULL)
 		return TOW_ENOMEM;
-	tow_buf_commit(bytes, HEADER_ROOM);
+	tow_buf_commit(bytes, TOW__HEADER_ROOM);
 	return 0;
 }
 
-/* Reads once, and appends to what goes to the agent. Memory is taken for what is there, not for
- * what may come: many visitors say nothing. Returns 0; TOW_BLOCKED, TOW_EOF, TOW_ERESET,
- * TOW_ENOMEM. */
-static int receive(struct visitor *v, size_t cap, struct tow_slice *fresh)
+/* Returns 0; TOW_BLOCKED, TOW_EOF, TOW_ERESET, TOW_ETLS. */
+static int receive_some(struct visitor *v, void *to, size_t cap, size_t *len)
 {
-	struct tow_buf *bytes = &v->opening->dial.bytes;
-	uint8_t read[TOW_HELLO_READ_SIZE];
 	ssize_t n;
+	int rc;
 
+	if (v->tls != NULL) {
+		rc = tow_tls_read(v->tls, to, cap, len);
+		if (rc == TOW_BLOCKED)
+			tow_io_watch(v->io, tow_tls_events(v->tls));
+		return rc;
+	}
 	do {
-		n = recv(v->fd, read, cap < sizeof(read) ? cap : sizeof(read), 0);
+		n = recv(v->fd, to, cap, 0);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return errno == EAGAIN || errno == EWOULDBLOCK ? TOW_BLOCKED : TOW_ERESET;
-	if (n == 0)
-		return TOW_EOF;
-	if (make_room(v->opening, (size_t)n) != 0 || tow_buf_append(bytes, read, (size_t)n) != 0)
+	*len = (size_t)n;
+	return n > 0 ? 0 : TOW_EOF;
+}
+
+int tow__visitor_receive(struct visitor *v, size_t cap, struct tow_slice *fresh)
+{
+	struct tow_buf *bytes = &v->opening->dial.bytes;
+	uint8_t read[TOW_HELLO_READ_SIZE];
+	size_t n, before;
+	int rc = receive_some(v, read, cap < sizeof(read) ? cap : sizeof(read), &n);
+
+	if (rc != 0)
+		return rc;
+	if (make_room(v->opening, n) != 0)
 		return TOW_ENOMEM;
-	*fresh = tow_slice_make(bytes->base + bytes->tail - n, (size_t)n);
-	return 0;
+	before = tow_buf_len(bytes);
+	if (v->exchange != NULL)
+		rc = tow__exchange_from_visitor(v->exchange, tow_loop_now_ns(v->worker->loop),
+		                                tow_slice_make(read, n), bytes);
+	else
+		rc = tow_buf_append(bytes, read, n);
+	*fresh = tow_buf_peek(bytes);
+	*fresh = tow_slice_make(fresh->base + before, fresh->len - before);
+	return rc == TOW_BLOCKED || rc == TOW_EOF ? TOW_MORE : rc;
 }
 
 static enum state bad_hello(struct visitor *v)
@@ -240,17 +200,18 @@ static enum state bad_hello(struct visitor *v)
 		                               "DELETE ", "OPTIONS ", "CONNECT ", "PRI * " };
 	struct tow_slice bytes = tow_buf_peek(&v->opening->dial.bytes);
 
-	bytes.base += HEADER_ROOM;
-	bytes.len -= HEADER_ROOM;
+	bytes.base += TOW__HEADER_ROOM;
+	bytes.len -= TOW__HEADER_ROOM;
 	for (size_t i = 0; i < sizeof(methods) / sizeof(*methods); i++) {
 		struct tow_slice method = tow_slice_of(methods[i]);
 
 		if (bytes.len >= method.len && memcmp(bytes.base, method.base, method.len) == 0)
-			return refuse(v, REFUSED_PLAIN_HTTP, ANSWER_HTTP, 0);
+			return tow__visitor_refuse(v, REFUSED_PLAIN_HTTP, ANSWER_HTTP, 0);
 	}
 	/* A record of a handshake: worth a word. Anything else is no TLS client. */
-	return refuse(v, REFUSED_BAD_HELLO, bytes.base[0] == 22 ? ANSWER_TLS : ANSWER_NONE,
-	              TOW_ALERT_DECODE_ERROR);
+	return tow__visitor_refuse(v, REFUSED_BAD_HELLO,
+	                           bytes.base[0] == 22 ? ANSWER_TLS : ANSWER_NONE,
+	                           TOW_ALERT_DECODE_ERROR);
 }
 
 static enum state do_hello(struct visitor *v)
@@ -260,30 +221,30 @@ static enum state do_hello(struct visitor *v)
 	int rc;
 
 	if (v->timed_out)
-		return refuse(v, REFUSED_HELLO_TIMEOUT, ANSWER_NONE, 0);
+		return tow__visitor_refuse(v, REFUSED_HELLO_TIMEOUT, ANSWER_NONE, 0);
 	if (!v->readable)
 		return HELLO;
 	v->readable = 0;
-	rc = receive(v, TOW_HELLO_READ_SIZE, &fresh);
+	rc = tow__visitor_receive(v, TOW_HELLO_READ_SIZE, &fresh);
 	if (rc == TOW_BLOCKED)
 		return HELLO;
 	if (rc == TOW_ENOMEM)
-		return refuse_all(v, REFUSED_INTERNAL);
+		return tow__visitor_refuse_all(v, REFUSED_INTERNAL);
 	if (rc != 0)
-		return refuse(v, REFUSED_GONE, ANSWER_NONE, 0);
+		return tow__visitor_refuse(v, REFUSED_GONE, ANSWER_NONE, 0);
 	rc = tow_client_hello_feed(&o->parser, fresh, &o->hello);
 	switch (rc) {
 	case 0: return ROUTE;
 	case TOW_MORE: return HELLO;
 	case TOW_EPARSE: return bad_hello(v);
 	case TOW_ETOOBIG:
-		return refuse(v, REFUSED_HELLO_TOO_BIG, ANSWER_TLS, TOW_ALERT_DECODE_ERROR);
-	default: return refuse_all(v, REFUSED_INTERNAL);
+		return tow__visitor_refuse(v, REFUSED_HELLO_TOO_BIG, ANSWER_TLS,
+		                           TOW_ALERT_DECODE_ERROR);
+	default: return tow__visitor_refuse_all(v, REFUSED_INTERNAL);
 	}
 }
 
-/* Puts the PROXY header right before what was read. */
-static int write_header(struct visitor *v)
+int tow__visitor_write_header(struct visitor *v)
 {
 	struct opening *o = v->opening;
 	struct tow_buf *bytes = &o->dial.bytes;
@@ -295,10 +256,12 @@ static int write_header(struct visitor *v)
 		.authority = tow_slice_of(o->dial.authority),
 		.unique_id = tow_slice_make(v->id, sizeof(v->id)),
 	};
-	uint8_t text[HEADER_ROOM];
+	uint8_t text[TOW__HEADER_ROOM];
 	int len;
 
-	if (o->hello.alpn_count > 0)
+	if (v->tls != NULL && tow_tls_alpn(v->tls) != NULL)
+		header.alpn = tow_slice_of(tow_tls_alpn(v->tls));
+	else if (v->tls == NULL && o->hello.alpn_count > 0)
 		header.alpn = o->hello.alpn[0];
 	len = tow_proxy_header_write(&header, 0, text, sizeof(text));
 	if (len < 0)
@@ -306,9 +269,31 @@ static int write_header(struct visitor *v)
 	if (make_room(o, 0) != 0)
 		return TOW_ENOMEM;
 	v->header_len = (uint16_t)len;
-	tow_buf_consume(bytes, HEADER_ROOM - (size_t)len);
+	tow_buf_consume(bytes, TOW__HEADER_ROOM - (size_t)len);
 	memcpy(bytes->base + bytes->head, text, (size_t)len);
 	return 0;
+}
+
+enum state tow__visitor_no_agent(struct visitor *v)
+{
+	struct worker *w = v->worker;
+	struct dial *d = &v->opening->dial;
+	uint64_t suppressed, now = tow_loop_now_ns(w->loop);
+
+	if (d->state != DIAL_FAILED) {
+		if (tow_log_gate_open(&w->no_agent_gate, now, &suppressed))
+			tow_log_warn(w->log, "no agent serves what a visitor wants",
+			             tow_f_str("name", d->authority),
+			             tow_f_uint("more", suppressed));
+		return tow__visitor_refuse_all(v, d->blocked ? REFUSED_LIMIT : REFUSED_NO_AGENT);
+	}
+	if (tow_log_gate_open(&w->origin_gate, now, &suppressed))
+		tow_log_warn(
+			w->log, "no agent could serve a visitor", tow_f_str("name", d->authority),
+			tow_f_str("reason", tow_tunnel_error_name(d->failure)),
+			tow_f_uint("agents_tried", d->tried_count), tow_f_uint("more", suppressed));
+	return tow__visitor_refuse_all(v, d->failure == TOW_TUNNEL_IDLE ? REFUSED_AGENT_TIMEOUT
+	                                                                : REFUSED_ORIGIN);
 }
 
 static enum state do_route(struct visitor *v)
@@ -322,62 +307,43 @@ static enum state do_route(struct visitor *v)
 	if (v->service_port != 0) {
 		port = tow_route_lookup_port(w->table, TOW_PROTOCOL_TCP, v->service_port);
 		if (port == NULL)
-			return refuse_all(v, REFUSED_UNKNOWN_NAME);
+			return tow__visitor_refuse_all(v, REFUSED_UNKNOWN_NAME);
 		snprintf(d->authority, sizeof(d->authority), "tcp:%s", port->service);
 		d->tenant = port->tenant_id;
 	} else {
 		if (o->hello.server_name[0] == '\0')
-			return refuse(v, REFUSED_NO_SNI, ANSWER_TLS, TOW_ALERT_UNRECOGNIZED_NAME);
+			return tow__visitor_refuse(v, REFUSED_NO_SNI, ANSWER_TLS,
+			                           TOW_ALERT_UNRECOGNIZED_NAME);
 		snprintf(d->authority, sizeof(d->authority), "%s", o->hello.server_name);
 		route = tow_route_lookup(w->table, o->hello.server_name);
 		if (route == NULL)
-			return refuse(v, REFUSED_UNKNOWN_NAME, ANSWER_TLS,
-			              TOW_ALERT_UNRECOGNIZED_NAME);
-		if (route->tls_mode == TOW_TLS_TERMINATE)
-			return refuse(v, REFUSED_TERMINATE, ANSWER_TLS,
-			              TOW_ALERT_HANDSHAKE_FAILURE);
+			return tow__visitor_refuse(v, REFUSED_UNKNOWN_NAME, ANSWER_TLS,
+			                           TOW_ALERT_UNRECOGNIZED_NAME);
 		d->tenant = route->tenant_id;
+		o->http_mode = route->http_mode;
+		if (route->tls_mode == TOW_TLS_TERMINATE)
+			return tow__visitor_terminate(v);
 	}
-	if (write_header(v) != 0)
-		return refuse_all(v, REFUSED_INTERNAL);
-	tow_client_hello_deinit(&o->parser); /* and with it the hello's slices */
-	o->hello.alpn_count = 0;
+	if (tow__visitor_write_header(v) != 0)
+		return tow__visitor_refuse_all(v, REFUSED_INTERNAL);
+	tow__visitor_forget_hello(o);
 	return DIAL;
 }
 
-static enum state no_agent_left(struct visitor *v)
-{
-	struct worker *w = v->worker;
-	struct dial *d = &v->opening->dial;
-	uint64_t suppressed, now = tow_loop_now_ns(w->loop);
-
-	if (d->state != DIAL_FAILED) {
-		if (tow_log_gate_open(&w->no_agent_gate, now, &suppressed))
-			tow_log_warn(w->log, "no agent serves what a visitor wants",
-			             tow_f_str("name", d->authority),
-			             tow_f_uint("more", suppressed));
-		return refuse_all(v, d->blocked ? REFUSED_LIMIT : REFUSED_NO_AGENT);
-	}
-	if (tow_log_gate_open(&w->origin_gate, now, &suppressed))
-		tow_log_warn(
-			w->log, "no agent could serve a visitor", tow_f_str("name", d->authority),
-			tow_f_str("reason", tow_tunnel_error_name(d->failure)),
-			tow_f_uint("agents_tried", d->tried_count), tow_f_uint("more", suppressed));
-	return refuse_all(v,
-	                  d->failure == TOW_TUNNEL_IDLE ? REFUSED_AGENT_TIMEOUT : REFUSED_ORIGIN);
-}
-
-/* What the visitor sends before the agent has answered. Returns 0, TOW_ERESET, TOW_ENOMEM. */
+/* What the visitor sends before the agent has answered. Returns 0, or a failure. */
 static int read_early(struct visitor *v)
 {
-	size_t len = tow_buf_len(&v->opening->dial.bytes);
+	struct tow_buf *bytes = &v->opening->dial.bytes;
 	struct tow_slice fresh;
-	int rc = TOW_EOF;
+	int rc;
 
 	v->readable = 0;
-	if (len < TOW_REPLAY_MAX)
-		rc = receive(v, TOW_REPLAY_MAX - len, &fresh);
-	if (rc == TOW_EOF) /* or full: the pipe reads on */
+	do {
+		rc = TOW_EOF;
+		if (tow_buf_len(bytes) < TOW_REPLAY_MAX)
+			rc = tow__visitor_receive(v, TOW_REPLAY_MAX - tow_buf_len(bytes), &fresh);
+	} while (rc == 0 && v->tls != NULL); /* what a session holds, no poller sees */
+	if (rc == TOW_EOF || rc == TOW_MORE) /* or full: the pipe reads on */
 		tow_io_watch(v->io, 0);
 	return rc < 0 ? rc : 0;
 }
@@ -388,22 +354,29 @@ static void on_pipe_done(void *user, const struct tow_pipe_result *result)
 
 	v->pipe = NULL;
 	v->result = *result;
-	step(v);
+	tow__visitor_step(v);
 }
 
 static enum state start_pipe(struct visitor *v)
 {
 	struct worker *w = v->worker;
 	struct dial *d = &v->opening->dial;
+	const struct tow_pipe_filter filter = {
+		.from_socket = tow__exchange_from_visitor,
+		.from_stream = tow__exchange_from_origin,
+		.user = v->exchange,
+	};
 	struct tow_pipe_config config = {
 		.loop = w->loop,
 		.fd = v->fd,
 		.io = v->io,
+		.tls = v->tls,
 		.stream = d->stream,
 		.to_socket = d->reply,
 		.to_socket_credit = tow_buf_len(&d->reply),
 		.stream_finished = d->reply_finished,
 		.stream_stopped = d->stopped,
+		.filter = v->exchange != NULL ? &filter : NULL,
 		.idle_timeout_ns = w->timing.visitor_idle_ns,
 		.to_stream = w->metrics.bytes_in,
 		.to_socket_count = w->metrics.bytes_out,
@@ -412,13 +385,14 @@ static enum state start_pipe(struct visitor *v)
 	};
 
 	v->io = NULL;
+	v->tls = NULL;
 	v->fd = -1;
 	v->agent = d->agent;
 	tow_metric_add(w->metrics.bytes_in, (int64_t)(tow_buf_len(&d->bytes) - v->header_len));
 	d->agent = NULL;
 	d->stream = NULL;
 	d->reply = (struct tow_buf){ NULL, 0, 0, 0 };
-	forget_opening(v);
+	tow__visitor_forget_opening(v);
 	return tow_pipe_start(&config, &v->pipe) == 0 ? PIPE : CLOSING;
 }
 
@@ -433,13 +407,13 @@ static enum state do_dial(struct visitor *v)
 	if (d->state == DIAL_ACCEPTED)
 		return start_pipe(v);
 	if (v->readable && read_early(v) != 0)
-		return refuse(v, REFUSED_GONE, ANSWER_NONE, 0);
+		return tow__visitor_refuse(v, REFUSED_GONE, ANSWER_NONE, 0);
 	if (d->state == DIAL_WAITING)
-		return tow__dial_send(d) == 0 ? DIAL : refuse_all(v, REFUSED_INTERNAL);
+		return tow__dial_send(d) == 0 ? DIAL : tow__visitor_refuse_all(v, REFUSED_INTERNAL);
 	if (d->state == DIAL_FAILED && restart_timer(v) != 0)
-		return refuse_all(v, REFUSED_INTERNAL);
+		return tow__visitor_refuse_all(v, REFUSED_INTERNAL);
 	if (tow__dial_next(d) != 0)
-		return no_agent_left(v);
+		return tow__visitor_no_agent(v);
 	tow_log_debug(v->worker->log, "visitor goes to an agent",
 	              tow_f_hex("id", v->id, sizeof(v->id)), tow_f_addr("from", &v->peer),
 	              tow_f_str("name", d->authority), tow_f_id("agent", &d->agent->agent_id));
@@ -448,41 +422,17 @@ static enum state do_dial(struct visitor *v)
 
 static enum state do_pipe(struct visitor *v)
 {
-	return v->pipe != NULL ? PIPE : CLOSING;
-}
-
-static const char http_answer[] = "HTTP/1.1 400 Bad Request\r\n"
-				  "Content-Type: text/plain\r\n"
-				  "Content-Length: 51\r\n"
-				  "Connection: close\r\n"
-				  "\r\n"
-				  "This port speaks HTTPS: ask with https://, please.\n";
-
-/* Answers first; then reads until the visitor closes. */
-static enum state do_alert(struct visitor *v)
-{
-	uint8_t alert[TOW_TLS_ALERT_SIZE], waste[4096];
-	ssize_t n;
-
-	if (v->timed_out)
+	if (v->pipe == NULL)
 		return CLOSING;
-	if (v->answer != ANSWER_NONE) {
-		forget_opening(v);
-		tow_tls_alert_write(v->alert, alert);
-		if (v->answer == ANSWER_TLS)
-			n = send(v->fd, alert, sizeof(alert), MSG_NOSIGNAL);
-		else
-			n = send(v->fd, http_answer, sizeof(http_answer) - 1, MSG_NOSIGNAL);
-		v->answer = ANSWER_NONE;
-		if (n < 0 || shutdown(v->fd, SHUT_WR) != 0)
-			return CLOSING;
-		tow_io_watch(v->io, TOW_IO_READ);
-	}
-	do {
-		n = recv(v->fd, waste, sizeof(waste), 0);
-		v->drained += n > 0 ? (size_t)n : 0;
-	} while (n > 0 && v->drained < TOW_ALERT_DRAIN_MAX);
-	return n < 0 && (errno == EAGAIN || errno == EINTR) ? ALERT : CLOSING;
+	if (v->exchange == NULL)
+		return PIPE;
+	if (v->timed_out && tow__exchange_expire(v->exchange, tow_loop_now_ns(v->worker->loop),
+	                                         tow_pipe_reading(v->pipe)))
+		tow_pipe_nudge(v->pipe);
+	v->timed_out = 0;
+	if (v->timer.deadline_ns == TOW_NEVER)
+		tow_timer_start_in(&v->timer, v->worker->timing.request_check_ns);
+	return PIPE;
 }
 
 static void do_closing(struct visitor *v)
@@ -493,12 +443,14 @@ static void do_closing(struct visitor *v)
 	              tow_f_uint("bytes_in", v->result.bytes_to_stream),
 	              tow_f_uint("bytes_out", v->result.bytes_to_socket),
 	              tow_f_uint("end", v->result.end));
-	forget_opening(v);
+	tow__visitor_forget_opening(v);
 	if (v->agent != NULL)
 		tow__agent_session_release(v->agent);
 	tow_timer_stop(&v->timer);
 	if (v->io != NULL)
 		tow_io_free(v->io);
+	tow_tls_free(v->tls);
+	tow__exchange_free(v->exchange);
 	if (v->fd >= 0) {
 		if (v->answer == ANSWER_RESET || v->aborted)
 			tow_tcp_set_reset(v->fd);
@@ -556,7 +508,7 @@ void tow__visitor_accept(struct worker *w, int fd, const struct tow_addr *peer,
 	}
 	if (v == NULL || v->opening == NULL || v->io == NULL) {
 		if (v != NULL) {
-			forget_opening(v);
+			tow__visitor_forget_opening(v);
 			if (v->io != NULL)
 				tow_io_free(v->io);
 		}
@@ -584,7 +536,7 @@ void tow__visitor_accept(struct worker *w, int fd, const struct tow_addr *peer,
 	tow_io_watch(v->io, TOW_IO_READ);
 	if (restart_timer(v) != 0)
 		v->aborted = 1;
-	step(v);
+	tow__visitor_step(v);
 }
 
 void tow__visitor_abort(struct visitor *v)
@@ -593,7 +545,7 @@ void tow__visitor_abort(struct visitor *v)
 	if (v->pipe != NULL)
 		tow_pipe_abort(v->pipe, TOW_TUNNEL_DRAINING);
 	else
-		step(v);
+		tow__visitor_step(v);
 }
 
 struct visitor *tow__visitor_next(const struct visitor *v)

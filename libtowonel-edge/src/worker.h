@@ -21,6 +21,7 @@
 #include "timing.h"
 #include "udp/limits.h"
 
+struct cert_store;
 struct visitor;
 
 struct worker {
@@ -36,6 +37,9 @@ struct worker {
 	struct ports ports;
 	struct tow_quic_endpoint *endpoint;
 	struct agents agents;
+	struct cert_store *certs; /* NULL: no TLS ends here; the edge's */
+	size_t handshakes;        /* under way */
+	uint64_t handshake_turn_ns, handshake_spent_ns; /* what they took of which turn */
 
 	struct visitor *visitors;
 	size_t visitor_count;

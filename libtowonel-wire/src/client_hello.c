@@ -11,7 +11,7 @@
  * is whole, so however small the pieces are, every byte is looked at once. What can be refused
  * early is: a byte that cannot be right where it stands, or an announced length over the limit.
  *
- * Only three extensions are read. The rest of the hello is between client and origin, which judge
+ * Only four extensions are read. The rest of the hello is between client and origin, which judge
  * it far more strictly than a forwarder should: unknown and GREASE values (RFC 8701) pass. With
  * Encrypted ClientHello the name read is the outer, public one.
  */
@@ -27,6 +27,7 @@ enum {
 	MESSAGE_CLIENT_HELLO = 1,
 	MESSAGE_HEADER_SIZE = 4,
 	EXTENSION_SERVER_NAME = 0,
+	EXTENSION_SUPPORTED_GROUPS = 10,
 	EXTENSION_ALPN = 16,
 	EXTENSION_SUPPORTED_VERSIONS = 43,
 	NAME_TYPE_HOST = 0,
@@ -92,6 +93,16 @@ static int read_supported_versions(struct tow_reader extension, struct tow_clien
 	return tow_reader_done(&list) ? 0 : TOW_EPARSE;
 }
 
+static int read_groups(struct tow_reader extension, struct tow_client_hello *hello)
+{
+	struct tow_reader list = tow_read_vector(&extension, 2);
+
+	/* What is wrong with it is for whoever answers to say. */
+	while (tow_reader_done(&extension) && list.left > 1 && hello->group_count < TOW_GROUPS_MAX)
+		hello->groups[hello->group_count++] = tow_read_u16(&list);
+	return 0;
+}
+
 static int read_extensions(struct tow_reader list, struct tow_client_hello *hello)
 {
 	static const struct {
@@ -99,6 +110,7 @@ static int read_extensions(struct tow_reader list, struct tow_client_hello *hell
 		int (*read)(struct tow_reader extension, struct tow_client_hello *hello);
 	} known[] = {
 		{ EXTENSION_SERVER_NAME, read_server_name },
+		{ EXTENSION_SUPPORTED_GROUPS, read_groups },
 		{ EXTENSION_ALPN, read_alpn },
 		{ EXTENSION_SUPPORTED_VERSIONS, read_supported_versions },
 	};

@@ -84,7 +84,6 @@ def test_a_token_that_cannot_be_read(mangle, wanted):
     ('[{"hostname":"a.example.eu","origin":"127.0.0.1:1","tls_mode":"passthrough"}]', "tls_mode"),
     ('[{"hostname":"a.example.eu","origin":"127.0.0.1:1"},{"hostname":"A.example.eu","origin":"127.0.0.1:2"}]',
      "declared twice"),
-    ('[{"hostname":"a.example.eu","origin":"127.0.0.1:1","tls_mode":{"mode":"terminate"}}]', "terminate"),
     ("@/nonexistent/services.json", "/nonexistent/services.json"),
 ])
 def test_services_that_cannot_be_used(services, wanted):

@@ -36,6 +36,7 @@ struct tow_edge_config {
 	                                        tunnel listener's */
 	size_t public_address_count;
 	const char *routes_cache_path;  /* a copy of the route table on disk; NULL: none */
+	const char *cert_dir;           /* certificates of names whose TLS ends here; NULL: none */
 	size_t connections_max;         /* visitors in all; 0: no limit but descriptors */
 	size_t connections_per_address; /* 0: no limit */
 	const char *version;

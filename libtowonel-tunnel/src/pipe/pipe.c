@@ -31,6 +31,9 @@
  * anything breaks; then the socket and the stream are let go of at once, and `done` follows at the
  * end of the turn.
  *
+ * A filter stands between the two: what the socket brought goes to it, and what it made of that to
+ * the stream. After it has said TOW_EOF, to_stream is DISCARDING, and the filter ends to_socket.
+ *
  * Bytes from the stream are gathered in `waiting` and written by a task at the turn's end. Bytes
  * from the socket are read into the stream's own queue until the socket is drained or the queue is
  * full; then reading goes on from `writable`, and the watch changes only when the socket has
@@ -64,6 +67,8 @@ struct tow_pipe {
 	uint64_t read_ns;   /* when one was read from the socket */
 	int broken;         /* the socket has been reset: its end is no FIN */
 	int hung_up;        /* the socket's end comes after what there is to read */
+	struct tow_pipe_filter filter; /* no functions: none */
+	int held;                      /* it wants no more bytes from the socket for now */
 	struct tow_metric *to_stream_metric, *to_socket_metric;
 	struct tow_pipe_result result;
 	int over;
@@ -253,9 +258,88 @@ static void no_more_to_read(struct tow_pipe *pipe, int status)
 	check_end(pipe);
 }
 
+static int keep(struct tow_pipe *pipe, struct tow_slice bytes);
+
+/* What the filter says of bytes that the stream brought, which wait already. */
+static void ask_about_stream(struct tow_pipe *pipe, struct tow_slice bytes, int fin)
+{
+	struct tow_buf tail = { NULL, 0, 0, 0 };
+	int rc = pipe->filter.from_stream(pipe->filter.user, tow_loop_now_ns(pipe->loop), bytes,
+	                                  fin, &tail);
+
+	if (rc == TOW_EOF) {
+		rc = keep(pipe, tow_buf_peek(&tail));
+		if (pipe->stream)
+			tow_quic_stream_abandon(pipe->stream, TOW_TUNNEL_OK);
+		pipe->stream = NULL;
+		if (pipe->to_stream == OPEN)
+			pipe->to_stream = DISCARDING;
+		pipe->to_socket = FINISHING;
+		tow_task_schedule(&pipe->flush);
+	}
+	tow_buf_deinit(&tail);
+	if (rc < 0)
+		end(pipe, TOW_PIPE_ABORTED, TOW_TUNNEL_INTERNAL);
+}
+
+/* Hands bytes of the socket to the filter, and what it makes of them to the stream. */
+static void filter_socket(struct tow_pipe *pipe, struct tow_slice bytes)
+{
+	struct tow_buf out = { NULL, 0, 0, 0 };
+	int rc = pipe->filter.from_socket(pipe->filter.user, tow_loop_now_ns(pipe->loop), bytes,
+	                                  &out);
+
+	if (rc >= 0 && tow_buf_len(&out) && tow_quic_stream_write(pipe->stream, tow_buf_peek(&out)))
+		rc = TOW_ENOMEM; /* or its connection is ending, and it will say so */
+	tow_buf_deinit(&out);
+	pipe->held = rc == TOW_BLOCKED;
+	if (rc == TOW_EOF) {
+		pipe->to_stream = DISCARDING;
+		pipe->read_waits = TOW_IO_READ;
+		ask_about_stream(pipe, tow_slice_make(NULL, 0), 0);
+	} else if (rc < 0) {
+		end(pipe, TOW_PIPE_ABORTED, TOW_TUNNEL_INTERNAL);
+	}
+}
+
+/* As fill_stream, through the filter. */
+static void fill_filter(struct tow_pipe *pipe)
+{
+	uint8_t bytes[16384];
+	size_t n;
+	int status;
+
+	while (!pipe->over && pipe->to_stream == OPEN && pipe->stream) {
+		if (pipe->held) {
+			pipe->read_waits = 0;
+			return;
+		}
+		if (tow_quic_stream_unsent(pipe->stream) >=
+		    tow_quic_stream_unsent_max(pipe->stream)) {
+			pipe->read_waits = 0;
+			tow_quic_stream_want_writable(pipe->stream);
+			return;
+		}
+		status = receive(pipe, bytes, sizeof bytes, &n);
+		if (status == TOW_BLOCKED)
+			return;
+		if (status) {
+			no_more_to_read(pipe, status);
+			return;
+		}
+		note_read(pipe, n);
+		filter_socket(pipe, tow_slice_make(bytes, n));
+	}
+}
+
 /* Reads until the socket is drained or the stream full. */
 static void fill_stream(struct tow_pipe *pipe)
 {
+	if (pipe->filter.from_socket) {
+		fill_filter(pipe);
+		return;
+	}
+
 	size_t most = tow_quic_stream_unsent_max(pipe->stream);
 	int progress = 0;
 
@@ -491,6 +575,22 @@ static void on_data(void *user, struct tow_slice bytes, int fin)
 	tow_task_schedule(&pipe->flush);
 }
 
+/* The filter sees what comes before the socket does, and may have waited for it. */
+static void on_filtered_data(void *user, struct tow_slice bytes, int fin)
+{
+	struct tow_pipe *pipe = user;
+
+	on_data(pipe, bytes, fin);
+	if (pipe->over || (pipe->to_socket != OPEN && pipe->to_socket != FINISHING))
+		return;
+	ask_about_stream(pipe, bytes, fin);
+	if (!pipe->over && pipe->held && pipe->to_stream == OPEN && pipe->stream) {
+		filter_socket(pipe, tow_slice_make(NULL, 0));
+		read_socket(pipe);
+		watch(pipe);
+	}
+}
+
 /* --- events --- */
 
 static void on_ready(void *user, int events)
@@ -566,6 +666,14 @@ static const struct tow_quic_stream_events stream_events = {
 	.closed = on_closed,
 };
 
+static const struct tow_quic_stream_events filtered_events = {
+	.data = on_filtered_data,
+	.writable = on_writable,
+	.reset = on_reset,
+	.stopped = on_stopped,
+	.closed = on_closed,
+};
+
 /* --- lifetime --- */
 
 static struct tow_pipe *make(const struct tow_pipe_config *config)
@@ -589,6 +697,8 @@ static struct tow_pipe *make(const struct tow_pipe_config *config)
 	pipe->active_ns = tow_loop_now_ns(config->loop);
 	pipe->to_stream_metric = config->to_stream;
 	pipe->to_socket_metric = config->to_socket_count;
+	if (config->filter)
+		pipe->filter = *config->filter;
 	pipe->done = config->done;
 	pipe->user = config->user;
 	tow_task_init(&pipe->flush, config->loop, on_flush, pipe);
@@ -621,7 +731,12 @@ int tow_pipe_start(const struct tow_pipe_config *config, struct tow_pipe **out)
 		tow_buf_deinit(&to_socket);
 		return TOW_ENOMEM;
 	}
-	tow_quic_stream_set_events(pipe->stream, &stream_events, pipe);
+	tow_quic_stream_set_events(pipe->stream,
+	                           config->filter ? &filtered_events : &stream_events, pipe);
+	if (config->filter) {
+		ask_about_stream(pipe, tow_buf_peek(&pipe->waiting), config->stream_finished);
+		tow_pipe_nudge(pipe); /* it may have bytes already */
+	}
 	/* The first look at the socket is the poller's, unless TLS holds bytes that
 	 * it cannot see. */
 	if (pipe->tls && tow_tls_pending(pipe->tls))
@@ -630,6 +745,18 @@ int tow_pipe_start(const struct tow_pipe_config *config, struct tow_pipe **out)
 		tow_task_schedule(&pipe->flush);
 	*out = pipe;
 	return 0;
+}
+
+void tow_pipe_nudge(struct tow_pipe *pipe)
+{
+	if (!pipe->over && pipe->to_stream == OPEN && pipe->stream)
+		filter_socket(pipe, tow_slice_make(NULL, 0));
+	watch(pipe);
+}
+
+int tow_pipe_reading(const struct tow_pipe *pipe)
+{
+	return pipe->to_stream == OPEN && pipe->read_waits;
 }
 
 void tow_pipe_abort(struct tow_pipe *pipe, uint64_t code)

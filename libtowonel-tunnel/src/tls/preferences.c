@@ -4,9 +4,11 @@
 #include <wolfssl/error-ssl.h>
 #include <wolfssl/wolfcrypt/error-crypt.h>
 
-#include <towonel/wire/error.h>
+#include <towonel/tunnel/tls.h>
 
 #include "tls/cpu.h"
+
+#define TICKET_LIFETIME_S 1800
 
 #define AES                                                                                        \
 	"TLS13-AES128-GCM-SHA256:TLS13-AES256-GCM-SHA384:"                                         \
@@ -24,6 +26,17 @@ static const char *const groups[] = {
 	[TOW__TLS_ORIGIN_CLIENT] = "X25519:X25519MLKEM768:P-256:P-384",
 };
 
+int tow_tls_group_served(uint16_t group)
+{
+	switch (group) {
+	case WOLFSSL_X25519MLKEM768:
+	case WOLFSSL_ECC_X25519:
+	case WOLFSSL_ECC_SECP256R1:
+	case WOLFSSL_ECC_SECP384R1: return 1;
+	default: return 0;
+	}
+}
+
 int tow__tls_prefer(WOLFSSL_CTX *ctx, enum tow__tls_role role)
 {
 	const char *ciphers = tow__cpu_has_aes() ? AES ":" CHACHA : CHACHA ":" AES;
@@ -35,6 +48,10 @@ int tow__tls_prefer(WOLFSSL_CTX *ctx, enum tow__tls_role role)
 	/* A client that keeps no sessions makes no use of tickets either. */
 	if (role == TOW__TLS_SERVER && (wolfSSL_CTX_no_ticket_TLSv13(ctx) != 0 ||
 	                                wolfSSL_CTX_NoTicketTLSv12(ctx) != WOLFSSL_SUCCESS))
+		return TOW_ECRYPTO;
+	/* Half of what wolfSSL keeps a key for. */
+	if (role == TOW__TLS_PUBLIC_SERVER &&
+	    wolfSSL_CTX_set_TicketHint(ctx, TICKET_LIFETIME_S) != WOLFSSL_SUCCESS)
 		return TOW_ECRYPTO;
 	(void)wolfSSL_CTX_set_session_cache_mode(ctx, WOLFSSL_SESS_CACHE_OFF);
 	return 0;

@@ -270,6 +270,19 @@ int tow_tls_events(const struct tow_tls *tls)
 	return tls->events;
 }
 
+const char *tow_tls_alpn(const struct tow_tls *tls)
+{
+	unsigned short len;
+	char *name;
+
+	return wolfSSL_ALPN_GetProtocol(tls->ssl, &name, &len) == WOLFSSL_SUCCESS ? name : NULL;
+}
+
+int tow_tls_resumed(const struct tow_tls *tls)
+{
+	return wolfSSL_session_reused(tls->ssl);
+}
+
 int tow_tls_pending(const struct tow_tls *tls)
 {
 	return wolfSSL_pending(tls->ssl) > 0;

@@ -32,19 +32,23 @@ class Authority:
 
 
 class Nginx:
-    """nginx with TLS; locations is the inside of the server block. The access log has the visitor's address as
+    """nginx, with TLS unless told otherwise; locations is the inside of the server block. The access log has the visitor's address as
     the PROXY header gave it, the server name, the protocol and the status."""
 
     def __init__(self, directory, authority, names, proxy_protocol=True, locations="", host="127.0.0.1",
-                 http2=True, extra=""):
+                 http2=True, extra="", tls=True):
         self.directory = os.path.join(str(directory), f"nginx-{free_port()}")
         os.makedirs(os.path.join(self.directory, "root"))
         self.root = os.path.join(self.directory, "root")
+        self.authority = authority
         self.port = free_port(host)
         self.access_log = os.path.join(self.directory, "access.log")
-        cert, key = authority.issue(*names)
+        certificate = ""
+        if tls:
+            cert, key = authority.issue(*names)
+            certificate = f"ssl_certificate {cert}; ssl_certificate_key {key}; ssl_protocols TLSv1.2 TLSv1.3;"
         at = f"[{host}]" if ":" in host else host
-        flags = "ssl" + (" http2" if http2 else "") + (" proxy_protocol" if proxy_protocol else "")
+        flags = " ".join(flag for flag, on in (("ssl", tls), ("http2", http2), ("proxy_protocol", proxy_protocol)) if on)
         address = "$proxy_protocol_addr" if proxy_protocol else "$remote_addr"
         self.address = f"{at}:{self.port}"
         self.config = os.path.join(self.directory, "nginx.conf")
@@ -67,9 +71,7 @@ http {{
     server {{
         listen {at}:{self.port} {flags} backlog=4096;
         server_name {' '.join(names)};
-        ssl_certificate {cert};
-        ssl_certificate_key {key};
-        ssl_protocols TLSv1.2 TLSv1.3;
+        {certificate}
         root {self.root};
         location = /who {{ default_type text/plain; return 200 "{address}\\n"; }}
         {locations}

@@ -45,8 +45,10 @@ class RawOrigin:
     """Runs serve(sock, visit) for each visitor in a thread of its own; visit has the PROXY header and the hello's
     bytes. What serve returns or raises is what result() gives next. The socket is closed after serve."""
 
-    def __init__(self, serve, proxy=True, tls=None, send_buffer=None, patience=PATIENCE):
+    def __init__(self, serve, proxy=True, tls=None, send_buffer=None, patience=PATIENCE,
+                 hello=True):
         self._serve, self._proxy, self._tls, self._patience = serve, proxy, tls, patience
+        self._hello = hello
         self._results = queue.Queue()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         if send_buffer:
@@ -79,7 +81,8 @@ class RawOrigin:
                 if self._tls:
                     sock = self._tls.wrap_socket(sock, server_side=True)
                 with sock:
-                    visit.hello = read_hello(sock)
+                    if self._hello:
+                        visit.hello = read_hello(sock)
                     self._results.put((self._serve(sock, visit), None))
         except Exception as error:  # pylint: disable=broad-except
             self._results.put((None, error))

@@ -168,7 +168,7 @@ static void refusals_say_why(void **state)
 	assert_int_equal(f->agents[0].stream_count, 0);
 }
 
-static void terminated_names_have_no_one_to_terminate_them(void **state)
+static void a_terminated_name_needs_a_certificate(void **state)
 {
 	struct fixture *f = *state;
 	struct tow_route_writer *w = routes(1, 2);
@@ -182,8 +182,8 @@ static void terminated_names_have_no_one_to_terminate_them(void **state)
 	assert_int_equal(apply(f, w), 0);
 	fd = visit(f);
 	visit_says_hello(fd, "term.alice.test");
-	expect_alert(f, fd, TOW_ALERT_HANDSHAKE_FAILURE);
-	assert_int_equal(refused(f, "terminate"), 1);
+	expect_alert(f, fd, TOW_ALERT_INTERNAL_ERROR);
+	assert_int_equal(refused(f, "no_certificate"), 1);
 }
 
 /* An agent without that service is not asked, though it is the tenant's. */
@@ -605,7 +605,7 @@ int main(void)
 		EDGE_TEST(a_hello_comes_in_pieces),
 		EDGE_TEST(a_hello_spans_records),
 		EDGE_TEST(refusals_say_why),
-		EDGE_TEST(terminated_names_have_no_one_to_terminate_them),
+		EDGE_TEST(a_terminated_name_needs_a_certificate),
 		EDGE_TEST(an_agent_serves_what_it_said),
 		EDGE_TEST(what_is_no_tls_is_answered_or_closed),
 		EDGE_TEST(a_hello_has_a_size),

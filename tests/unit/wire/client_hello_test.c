@@ -346,6 +346,32 @@ static void alerts_are_records(void **state)
 	assert_memory_equal(out, "\x15\x03\x03\x00\x02\x02\x70", sizeof(out));
 }
 
+static void groups_are_read(void **state)
+{
+	static const struct {
+		const char *file;
+		size_t count;
+		uint16_t first;
+	} cases[] = {
+		{ "openssl", 5, 29 },
+		{ "wolfssl_mlkem", 1, 0x11ec },
+		{ "no_extensions", 0, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct tow_client_hello_parser parser = { .done = 0 };
+		struct tow_client_hello hello;
+		uint8_t bytes[FILE_MAX];
+		size_t len = load(cases[i].file, bytes);
+
+		assert_int_equal(tow_client_hello_feed(&parser, tow_slice_make(bytes, len), &hello), 0);
+		assert_true(hello.group_count >= cases[i].count);
+		assert_int_equal(hello.groups[0], cases[i].first);
+		tow_client_hello_deinit(&parser);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -360,6 +386,7 @@ int main(void)
 		cmocka_unit_test(an_endless_hello_is_cut_off),
 		cmocka_unit_test(the_limit_is_exact),
 		cmocka_unit_test(alerts_are_records),
+		cmocka_unit_test(groups_are_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

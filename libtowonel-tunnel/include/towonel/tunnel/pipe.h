@@ -42,6 +42,21 @@ struct tow_pipe_result {
 	uint64_t bytes_to_socket; /* written to the socket */
 };
 
+/* Somebody who reads along, and says what the stream gets. */
+struct tow_pipe_filter {
+	/* The socket brought bytes; appends what is to go on instead. Returns 0; TOW_BLOCKED: not
+	 * to be given more before the stream has brought something, and then once without any;
+	 * TOW_EOF: nothing more goes to the stream, `from_stream` says when the socket is done; a
+	 * failure, which aborts the pipe. */
+	int (*from_socket)(void *user, uint64_t now_ns, struct tow_slice bytes, struct tow_buf *to);
+	/* The stream brought bytes, which go to the socket as they are; or none, after TOW_EOF.
+	 * Returns 0; TOW_EOF: the socket ends behind them and what was appended to tail, and the
+	 * stream is let go of; a failure. */
+	int (*from_stream)(void *user, uint64_t now_ns, struct tow_slice bytes, int fin,
+	                   struct tow_buf *tail);
+	void *user;
+};
+
 struct tow_pipe_config {
 	struct tow_loop *loop;
 	int fd;                         /* taken */
@@ -53,7 +68,8 @@ struct tow_pipe_config {
 	                            consumed */
 	int stream_finished;            /* the stream's FIN has been seen already */
 	int stream_stopped;             /* its STOP_SENDING has */
-	uint64_t idle_timeout_ns;       /* no byte either way; 0: none */
+	const struct tow_pipe_filter *filter; /* copied; may be NULL */
+	uint64_t idle_timeout_ns;             /* no byte either way; 0: none */
 	struct tow_metric *to_stream;   /* byte counters, added to as it goes; may be NULL */
 	struct tow_metric *to_socket_count;
 	/* Once, when all is over; socket, session and stream have been let go of, the pipe is freed
@@ -65,6 +81,10 @@ struct tow_pipe_config {
 /* Takes what the config says is taken, on failure too (then it is closed, with reset). Returns 0,
  * TOW_ENOMEM. */
 int tow_pipe_start(const struct tow_pipe_config *config, struct tow_pipe **out);
+/* The filter has come to something by itself: asks it, without bytes. */
+void tow_pipe_nudge(struct tow_pipe *pipe);
+/* Is it the socket that is waited for? */
+int tow_pipe_reading(const struct tow_pipe *pipe);
 /* Resets both sides; done follows before this returns. */
 void tow_pipe_abort(struct tow_pipe *pipe, uint64_t code);
 

@@ -28,6 +28,9 @@ int tow_tls_context_new_identity(const struct tow_node_key *key, const char *alp
  * wrong with them), TOW_ENOMEM. */
 int tow_tls_context_new_server(struct tow_slice chain, struct tow_slice key, const char *alpn,
                                struct tow_tls_context **out, struct tow_error *err);
+/* Is it one of the key exchange groups that servers offer (RFC 8446 section 4.2.7)? wolfSSL asks a
+ * client that has none of them for one all the same, which is to be refused before. */
+int tow_tls_group_served(uint16_t group);
 /* Client that verifies a certificate chain for the server name; ca_file adds trust, NULL for the
  * system's. insecure: any certificate (an origin on the same host, known by its address). */
 int tow_tls_context_new_client(const char *ca_file, int insecure, const char *alpn,
@@ -54,6 +57,10 @@ int tow_tls_write(struct tow_tls *tls, const void *bytes, size_t len, size_t *n)
 int tow_tls_shutdown(struct tow_tls *tls); /* sends close_notify */
 int tow_tls_events(
 	const struct tow_tls *tls); /* TOW_IO_READ or TOW_IO_WRITE: what the last call waits for */
+/* The protocol that both sides agreed on (ALPN), after the handshake; NULL: none. Valid as long as
+ * the session. */
+const char *tow_tls_alpn(const struct tow_tls *tls);
+int tow_tls_resumed(const struct tow_tls *tls); /* an earlier session, after the handshake */
 int tow_tls_pending(
 	const struct tow_tls *tls); /* decrypted bytes wait inside: read before polling */
 

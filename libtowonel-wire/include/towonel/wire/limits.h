@@ -21,6 +21,7 @@
 #define TOW_CLIENT_HELLO_TIMEOUT_MS 10000
 #define TOW_ALPN_MAX 16             /* protocols kept of a hello's list */
 #define TOW_ALPN_ID_MAX 255
+#define TOW_GROUPS_MAX 32           /* key exchange groups kept of a hello's list */
 
 /* PROXY protocol v2: the header's own length field allows 64 KiB */
 #define TOW_PROXY_HEADER_MAX 1024
@@ -46,6 +47,11 @@
 
 /* edge: visitors */
 #define TOW_HELLO_READ_SIZE       4096 /* a hello in use today fits in one such read */
+#define TOW_CERT_WAIT_TIMEOUT_MS  60000 /* for a certificate that is being obtained */
+#define TOW_TLS_HANDSHAKE_TIMEOUT_MS 10000
+#define TOW_TLS_HANDSHAKE_TURN_US 2000  /* of a loop's turn that goes into them */
+#define TOW_TLS_HANDSHAKES_MAX    4096  /* under way at once */
+#define TOW_REQUEST_TIMEOUT_MS    30000 /* for a first request, where TLS ends at the edge */
 #define TOW_DIAL_TIMEOUT_MS       12000 /* for an agent's status byte; then it is the next's turn */
 #define TOW_DIAL_SILENCE_MS       1500  /* without a packet from an agent, when there is another */
 #define TOW_DIAL_ATTEMPTS_MAX     8     /* agents tried for one visitor */
@@ -58,6 +64,17 @@
 #define TOW_PORT_RETRY_MIN_MS     1000 /* a service's port that could not be bound */
 #define TOW_PORT_RETRY_MAX_MS     30000
 #define TOW_ROUTES_CACHE_DELAY_MS 1000
+
+/* edge: requests of visitors whose TLS ends here */
+#define TOW_REQUEST_HEAD_MAX        32768
+#define TOW_REQUEST_FIELDS_MAX      128
+#define TOW_REQUEST_NOMINATED_MAX   16 /* fields that Connection names */
+#define TOW_REQUEST_TRAILER_MAX     8192
+#define TOW_REQUEST_EMPTY_LINES_MAX 4  /* before it */
+#define TOW_REQUESTS_OPEN_MAX       32 /* of one connection, without an answer */
+#define TOW_REQUEST_IDLE_MS         120000 /* between an answer and the next request */
+#define TOW_REQUEST_STALL_MS        60000  /* without a byte of a body */
+#define TOW_REQUEST_CHECK_MS        5000   /* between two looks at these times */
 
 /* edge: certificates */
 #define TOW_CERT_CHAIN_MAX      131072
