@@ -103,7 +103,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give a
 def wrap(node, tmp_path, stack, attack):
     """A port of HTTP that HAProxy takes to the edge inside of TLS: slowhttptest sends no server name, and a Host of its
     own, which a head that never ends does not come to."""
-    mode = "mode tcp" if attack == "-H" else f"mode http\n    http-request set-header Host {NAME}"
+    mode = "mode tcp" if attack == "-H" else f"mode http\n    option httpclose\n    http-request set-header Host {NAME}"
     port, config = free_port(), tmp_path / "wrap.cfg"
     config.write_text(f"""
 defaults
@@ -121,14 +121,14 @@ listen wrap
     return port
 
 
-@pytest.mark.parametrize("attack", ["-H", "-X"])
-def test_slow_clients_keep_nobody_out(serve, nginx, authority, tmp_path, stack, attack):
-    node = serve(nginx.address)
+@pytest.mark.parametrize("attack", ["-H", "-B", "-X"])
+def test_slow_clients_keep_nobody_out(serve, nginx, web, authority, tmp_path, stack, attack):
+    node = serve(web.address if attack == "-B" else nginx.address)  # somebody has to read the bodies
     with open(os.path.join(nginx.root, "large"), "wb") as file:
         file.truncate(10_000_000)
     port = wrap(node, tmp_path, stack, attack)
     attacker = Process(["slowhttptest", attack, "-c", "300", "-r", "300", "-i", "1", "-l", "8", "-p", "5", "-u",
-                        f"http://127.0.0.1:{port}/large"], str(tmp_path / "slow.log"))
+                        f"http://127.0.0.1:{port}/{'upload' if attack == '-B' else 'large'}"], str(tmp_path / "slow.log"))
     stack.callback(attacker.kill)
     wait_until(lambda: metric(node.edge_metrics(), "towonel_edge_active_connections") >= 200, "the attack is on")
     done = curl(NAME, node.edge_port, cacert=authority.cert, path="/who")
