@@ -289,14 +289,19 @@ static void filter_socket(struct tow_pipe *pipe, struct tow_slice bytes)
 	int rc = pipe->filter.from_socket(pipe->filter.user, tow_loop_now_ns(pipe->loop), bytes,
 	                                  &out);
 
-	if (rc >= 0 && tow_buf_len(&out) && tow_quic_stream_write(pipe->stream, tow_buf_peek(&out)))
-		rc = TOW_ENOMEM; /* or its connection is ending, and it will say so */
+	/* A connection that is ending says so itself. */
+	if (rc >= 0 && tow_buf_len(&out) &&
+	    tow_quic_stream_write(pipe->stream, tow_buf_peek(&out)) == TOW_ENOMEM)
+		rc = TOW_ENOMEM;
 	tow_buf_deinit(&out);
 	pipe->held = rc == TOW_BLOCKED;
 	if (rc == TOW_EOF) {
 		pipe->to_stream = DISCARDING;
 		pipe->read_waits = TOW_IO_READ;
-		ask_about_stream(pipe, tow_slice_make(NULL, 0), 0);
+		if (pipe->to_socket == OPEN || pipe->to_socket == FINISHING)
+			ask_about_stream(pipe, tow_slice_make(NULL, 0), 0);
+		else
+			check_end(pipe);
 	} else if (rc < 0) {
 		end(pipe, TOW_PIPE_ABORTED, TOW_TUNNEL_INTERNAL);
 	}
