@@ -94,8 +94,9 @@ def test_services_that_cannot_be_used(services, wanted):
 def test_services_of_other_kinds_that_cannot_be_used():
     one = [{"name": "dns", "origin": "127.0.0.1:53", "listen_port": 5353}]
     env = {"TOWONEL_INVITE_TOKEN": TOKEN, "TOWONEL_AGENT_SERVICES": json.dumps(SERVICES)}
-    refuse(AGENT, {**env, "TOWONEL_AGENT_UDP_SERVICES": json.dumps(one)}, "TOWONEL_AGENT_UDP_SERVICES", "dns")
     one[0]["listen_port"] = 0
+    refuse(AGENT, {**env, "TOWONEL_AGENT_UDP_SERVICES": json.dumps(one)},
+           "TOWONEL_AGENT_UDP_SERVICES", "element 1", "listen_port")
     refuse(AGENT, {**env, "TOWONEL_AGENT_TCP_SERVICES": json.dumps(one)},
            "TOWONEL_AGENT_TCP_SERVICES", "element 1", "listen_port")
 
