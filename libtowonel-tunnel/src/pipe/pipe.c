@@ -63,10 +63,10 @@ struct tow_pipe {
 	struct tow_task tell;
 	struct tow_timer timer; /* idle, or lingering */
 	uint64_t idle_timeout_ns;
-	uint64_t active_ns; /* when a byte moved last */
-	uint64_t read_ns;   /* when one was read from the socket */
-	int broken;         /* the socket has been reset: its end is no FIN */
-	int hung_up;        /* the socket's end comes after what there is to read */
+	uint64_t active_ns;            /* when a byte moved last */
+	uint64_t read_ns;              /* when one was read from the socket */
+	int broken;                    /* the socket has been reset: its end is no FIN */
+	int hung_up;                   /* the socket's end comes after what there is to read */
 	struct tow_pipe_filter filter; /* no functions: none */
 	int held;                      /* it wants no more bytes from the socket for now */
 	struct tow_metric *to_stream_metric, *to_socket_metric;
@@ -736,8 +736,8 @@ int tow_pipe_start(const struct tow_pipe_config *config, struct tow_pipe **out)
 		tow_buf_deinit(&to_socket);
 		return TOW_ENOMEM;
 	}
-	tow_quic_stream_set_events(pipe->stream,
-	                           config->filter ? &filtered_events : &stream_events, pipe);
+	tow_quic_stream_set_events(pipe->stream, config->filter ? &filtered_events : &stream_events,
+	                           pipe);
 	if (config->filter) {
 		ask_about_stream(pipe, tow_buf_peek(&pipe->waiting), config->stream_finished);
 		tow_pipe_nudge(pipe); /* it may have bytes already */
