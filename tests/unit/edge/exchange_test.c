@@ -148,6 +148,22 @@ static void a_part_of_a_request_is_no_request(void **state)
 	}
 }
 
+static void an_ipv6_visitor_is_quoted(void **state)
+{
+	struct tow_buf out = { NULL, 0, 0, 0 };
+	struct tow_addr addr;
+	struct exchange *x;
+
+	(void)state;
+	assert_int_equal(tow_addr_parse_host(tow_slice_of("2001:db8::7"), &addr), 0);
+	x = tow__exchange_new("app.test", &addr, SECOND);
+	assert_int_equal(feed(x, text("GET / HTTP/1.1\r\n" HOST "\r\n"), 1000, &out), 0);
+	expect(&out, "GET / HTTP/1.1\r\n" HOST "X-Forwarded-For: 2001:db8::7\r\nX-Forwarded-Proto: https\r\n"
+		     "X-Forwarded-Host: app.test\r\n"
+		     "Forwarded: for=\"[2001:db8::7]\";host=\"app.test\";proto=https\r\n\r\n");
+	tow__exchange_free(x);
+}
+
 static void chunks_are_framed_anew(void **state)
 {
 	struct exchange *x = start();
@@ -518,6 +534,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(requests_go_on_however_they_come),
 		cmocka_unit_test(a_part_of_a_request_is_no_request),
+		cmocka_unit_test(an_ipv6_visitor_is_quoted),
 		cmocka_unit_test(chunks_are_framed_anew),
 		cmocka_unit_test(what_can_be_read_in_two_ways_is_refused),
 		cmocka_unit_test(heads_have_limits),
