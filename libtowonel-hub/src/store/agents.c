@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include <string.h>
+
 #include "store/log.h"
 
 static void check(struct tow__store *store, const struct tow_id *tenant, const struct tow_id *agent,
@@ -61,6 +63,22 @@ int tow__store_agent_superseded(struct tow__store *store, const struct tow_id *t
 	return fault->kind;
 }
 
+/* How much the tenant's other agents say of themselves. */
+static uint64_t others_say(struct tow__store *store, const struct tow_id *tenant,
+                           const struct tow_id *agent)
+{
+	struct tow__db_rows rows;
+	uint64_t total = 0;
+
+	for (rows = tow__db_query(store->db,
+	                          "SELECT length(report) FROM agents WHERE tenant_id = $1 "
+	                          "AND id <> $2",
+	                          TOW__ARGS(tow__db_id(tenant), tow__db_id(agent)));
+	     tow__db_next(&rows);)
+		total += tow__db_get_int(&rows, 0);
+	return total;
+}
+
 int tow__store_agent_report(struct tow__store *store, const struct tow_id *tenant,
                             const struct tow__agent *agent, const char *report, uint64_t now_ms,
                             int *superseded, struct tow__fault *fault)
@@ -70,6 +88,9 @@ int tow__store_agent_report(struct tow__store *store, const struct tow_id *tenan
 	do {
 		tow__store_begin(store, TOW__DB_WRITE);
 		newer = is_superseded(store, tenant, agent, now_ms, fault);
+		if (others_say(store, tenant, &agent->id) + strlen(report) >
+		    TOW__REPORTS_PER_TENANT)
+			report = "";
 		tow__db_run(store->db,
 		            "UPDATE agents SET report = $1 WHERE tenant_id = $2 AND id = $3 "
 		            "AND report <> $1",

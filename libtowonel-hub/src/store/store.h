@@ -25,7 +25,8 @@
 #define TOW__PATTERNS_PER_TENANT  1024
 #define TOW__HOSTNAMES_PER_TENANT 65536
 #define TOW__PORTS_PER_TENANT     4096
-#define TOW__AGENTS_PER_TENANT    4096 /* those revoked or expired but not yet swept included */
+#define TOW__AGENTS_PER_TENANT    4096    /* those revoked or expired but not yet swept included */
+#define TOW__REPORTS_PER_TENANT   4194304 /* bytes of what its agents say of themselves, together */
 /* How long an agent that the hub has never seen stays revoked. */
 #define TOW__REVOCATION_KEPT_MS (30ULL * 24 * 3600 * 1000)
 /* What is kept of what one tenant did, and of what the operator did; and for how long. */
@@ -201,7 +202,8 @@ int tow__store_agent_superseded(struct tow__store *store, const struct tow_id *t
                                 const struct tow__agent *agent, uint64_t now_ms, int *superseded,
                                 struct tow__fault *fault);
 
-/* The same, and keeps what the agent says of itself. */
+/* The same, and keeps what the agent says of itself; nothing of it when the tenant's agents
+ * together say too much. */
 int tow__store_agent_report(struct tow__store *store, const struct tow_id *tenant,
                             const struct tow__agent *agent, const char *report, uint64_t now_ms,
                             int *superseded, struct tow__fault *fault);
