@@ -9,9 +9,8 @@
 #include <towonel/tunnel/log.h>
 #include <towonel/wire/service.h>
 
-/* All services, at least one, none that no edge carries, and none of the host's own unless inproc.
- * out is all-zero before, and the caller's to free in any case. Returns 0; what the parsers return,
- * TOW_EINVAL. */
+/* All services, at least one, and none with an origin in process unless inproc. out is all-zero
+ * before, and the caller's to free in any case. Returns 0; what the parsers return, TOW_EINVAL. */
 int tow__config_services(const struct tow_agent_config *config, int inproc,
                          struct tow_service_list *out, struct tow_error *err);
 /* *out is malloc'd, or NULL when whoever the hub lists is trusted. Returns 0, TOW_EINVAL,
