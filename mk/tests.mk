@@ -84,7 +84,7 @@ $(bench_programs): $(BUILD)/tests/bench/%: $(BUILD)/obj/tests/bench/%.o \
 
 # --- what people call ---------------------------------------------------------
 
-.PHONY: check unit unit-programs house e2e bench demo
+.PHONY: check unit unit-programs house e2e bench bench-routes demo
 check: all
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory house
@@ -108,5 +108,8 @@ bench: all $(bench_programs) | bench-packages
 	@TOWONEL_BUILD=$(abspath $(BUILD)) tests/bench/run
 	@TOWONEL_BUILD=$(abspath $(BUILD)) tests/bench/run --ways tls
 	@TOWONEL_BUILD=$(abspath $(BUILD)) tests/bench/udp
+	@$(MAKE) --no-print-directory bench-routes
+bench-routes: all | bench-packages
+	@TOWONEL_BUILD=$(abspath $(BUILD)) CC=$(CC) tests/bench/routes
 demo: all | demo-packages
 	@TOWONEL_BUILD=$(abspath $(BUILD)) scripts/demo

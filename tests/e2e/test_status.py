@@ -3,6 +3,7 @@
 
 import json
 import signal
+import socket
 import sqlite3
 
 import pytest
@@ -142,6 +143,18 @@ def test_what_an_agent_cannot_have_is_told_everywhere_and_the_rest_works(make_no
     picture = wait_for(node, lambda p: "not.ours.example.eu" not in p.services, "the refusal is gone")
     assert metric(agent.metrics(), "towonel_agent_services_refused") == 2
     assert other.stop() == 0
+
+
+def test_a_port_that_an_edge_cannot_bind_is_told(make_node, make_agent, stack):
+    node = make_node()
+    with socket.create_server(("0.0.0.0", 0)) as taken:
+        port = taken.getsockname()[1]
+        make_agent(node.invite(NAME), tcp=[{"name": "ssh", "origin": "127.0.0.1:9", "listen_port": port}])
+        picture = wait_for(node, lambda p: p.services.get("tcp:ssh", ("",))[0] == "port failed", "the port has failed")
+        assert picture.services["tcp:ssh"][1] == f"port {port}/tcp cannot be bound on edge local"
+        assert not picture.well
+        assert f" {port}/tcp " in node.towonel("status").stdout
+    wait_for(node, lambda p: p.well, "the port is free, and the edge has it")
 
 
 def test_a_store_that_fails_is_told(make_node):
