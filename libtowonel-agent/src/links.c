@@ -66,7 +66,8 @@ json_t *tow__links_tell(const struct links *links, uint64_t now_ns)
 {
 	json_t *list = json_array();
 	char id[TOW_ID_TEXT_SIZE];
-	for (size_t i = 0; list && i < links->count; i++) {
+	for (size_t i = 0; list && i < links->count && json_array_size(list) < TOW_TUNNELS_TOLD_MAX;
+	     i++) {
 		const struct edge_link *link = links->slots[i].link;
 		if (!tow__edge_link_is_up(link))
 			continue;

@@ -27,7 +27,8 @@ void tow__links_deinit(struct links *links);                               /* al
 
 /* How long ago the quietest tunnel that is up proved that bytes go end to end. */
 uint64_t tow__links_quiet_ns(const struct links *links, uint64_t now_ns);
-/* The tunnels that are up, [{edge_id, quiet_ms}]; NULL when out of memory. */
+/* The tunnels that are up, as many as are told of: [{edge_id, quiet_ms}]. NULL when out of
+ * memory. */
 json_t *tow__links_tell(const struct links *links, uint64_t now_ns);
 
 #endif

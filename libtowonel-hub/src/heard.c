@@ -26,7 +26,7 @@ struct tow__heard *tow__heard_new(void)
 static void drop(struct tow__heard *heard, struct entry *entry)
 {
 	HASH_DEL(heard->entries, entry);
-	json_decref(entry->agent.tunnels);
+	free(entry->agent.tunnels);
 	free(entry);
 }
 
@@ -96,9 +96,10 @@ void tow__heard_put(struct tow__heard *heard, const struct tow_id *id,
 
 	if (!entry)
 		entry = add(heard, id, agent->heard_ms);
-	if (!entry)
+	if (!entry) {
+		free(agent->tunnels);
 		return;
-	json_decref(entry->agent.tunnels);
+	}
+	free(entry->agent.tunnels);
 	entry->agent = *agent;
-	json_incref(agent->tunnels);
 }

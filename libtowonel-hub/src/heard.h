@@ -7,7 +7,6 @@
  * store. The table is bounded; one that is not in it is one that was not heard of.
  */
 
-#include <jansson.h>
 #include <towonel/wire/identity.h>
 
 #define TOW__HEARD_MAX     16384
@@ -18,7 +17,7 @@ struct tow__heard;
 struct tow__heard_agent {
 	uint64_t heard_ms;
 	uint8_t report_hash[TOW_HASH_SIZE]; /* of what it said that the store keeps */
-	json_t *tunnels;                    /* NULL: it said nothing of them */
+	char *tunnels; /* JSON, which as text takes little; NULL: it said nothing of them */
 };
 
 struct tow__heard *tow__heard_new(void); /* NULL: out of memory */
@@ -26,7 +25,7 @@ void tow__heard_free(struct tow__heard *heard);
 /* NULL: not heard of. Valid until the next _put. */
 const struct tow__heard_agent *tow__heard_find(const struct tow__heard *heard,
                                                const struct tow_id *id);
-/* When there is no memory or no room for another one, it stays unheard of. */
+/* Takes tunnels. When there is no memory or no room for another one, it stays unheard of. */
 void tow__heard_put(struct tow__heard *heard, const struct tow_id *id,
                     const struct tow__heard_agent *agent);
 

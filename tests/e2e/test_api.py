@@ -334,7 +334,7 @@ def test_unknown_fields_are_refused_by_name(api, member):
     ("version", 7), ("version", "x" * 65), ("services", "a.eu"), ("services", [7]), ("services", ["x" * 258]),
     ("services", ["x"] * 4097), ("refused", [{"service": "a.eu"}]), ("refused", [{"service": "a.eu", "reason": 7}]),
     ("refused", [{"service": "a", "reason": "b", "more": 1}]), ("tunnels", [{"edge_id": "x", "quiet_ms": 1}]),
-    ("tunnels", [{"edge_id": "0" * 64, "quiet_ms": -1}]), ("tunnels", {}), ("tunnels", [{}] * 257)])
+    ("tunnels", [{"edge_id": "0" * 64, "quiet_ms": -1}]), ("tunnels", {}), ("tunnels", [{"edge_id": "0" * 64, "quiet_ms": 1}] * 33)])
 def test_reports_of_agents_that_are_none(member, member_of, value):
     answer = member.beat(**{member_of: value})
     assert answer.code == "invalid_request" and member_of in answer.json["error"]["message"]

@@ -41,12 +41,12 @@ static void respond(struct tow__call *call)
 	struct tow_hub *hub = call->hub;
 
 	h->heard.heard_ms = tow_wall_ms();
-	h->heard.tunnels = json_object_get(call->body, "tunnels");
+	h->heard.tunnels = json_dumps(json_object_get(call->body, "tunnels"), JSON_COMPACT);
 	tow__heard_put(hub->heard, &h->agent.id, &h->heard);
 	call->answer = json_pack("{s:s, s:i, s:o, s:o, s:b}", "status", "ok", "next_interval_secs",
 	                         INTERVAL_SECS, "edges", tow__edges_for_agents(hub->edges),
-	                         "revoked_edges", tow__edges_revoked_ids(hub->edges),
-	                         "superseded", h->superseded);
+	                         "revoked_edges", tow__edges_revoked_ids(hub->edges), "superseded",
+	                         h->superseded);
 }
 
 static void release(struct tow__call *call)
@@ -91,7 +91,7 @@ static const struct {
 } lists[] = {
 	{ "services", TOW_SERVICES_MAX, is_service, 1 },
 	{ "refused", TOW_SERVICES_MAX, is_refusal, 1 },
-	{ "tunnels", TOW_EDGES_PER_AGENT, is_tunnel, 0 },
+	{ "tunnels", TOW_TUNNELS_TOLD_MAX, is_tunnel, 0 },
 };
 
 static int is_good_list(const json_t *list, size_t row)

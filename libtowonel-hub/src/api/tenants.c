@@ -97,10 +97,9 @@ static void add_heard(struct tow_hub *hub, json_t *agent)
 	if (text && !tow_id_parse(tow_slice_of(text), &id))
 		heard = tow__heard_find(hub->heard, &id);
 	json_object_set_new(agent, "heard_at_ms", tow__json_time(heard ? heard->heard_ms : 0));
-	if (heard && heard->tunnels)
-		json_object_set(agent, "tunnels", heard->tunnels);
-	else
-		json_object_set_new(agent, "tunnels", json_array());
+	json_object_set_new(agent, "tunnels",
+	                    heard && heard->tunnels ? json_loads(heard->tunnels, 0, NULL)
+	                                            : json_array());
 }
 
 static void list_respond(struct tow__call *call)

@@ -141,6 +141,7 @@
 #define TOW_SERVICES_MAX 4096
 #define TOW_SERVICES_TEXT_MAX 1048576
 #define TOW_EDGES_PER_AGENT 256
+#define TOW_TUNNELS_TOLD_MAX 32     /* of them in a heartbeat */
 #define TOW_VERSION_MAX 64          /* of a program, in text */
 #define TOW_ENTRY_MAX 65536         /* one JWS in text form */
 #define TOW_ENTRIES_PER_BATCH 4096
