@@ -186,8 +186,8 @@ static const struct tow_setting table[] = {
 	{ .name = "TOWONEL_EDGE_TLS_CERT_DIR",
 	  .type = TOW_SETTING_PATH,
 	  AT(cert_dir),
-	  .help = "NAME.crt and NAME.key of names whose TLS ends here; default: certs in the data "
-	          "directory, or /data/certs when that is not set" },
+	  .help = "NAME.crt and NAME.key where TLS ends here; default: certs in the data directory, "
+	          "or /data/certs" },
 	{ .name = "TOWONEL_EDGE_TLS_ACME_EMAIL",
 	  .type = TOW_SETTING_STRING,
 	  AT(acme.email),
@@ -217,8 +217,7 @@ static const struct tow_setting table[] = {
 	  .type = TOW_SETTING_ADDR,
 	  AT(http_listen),
 	  .default_text = "0.0.0.0:80",
-	  .help = "plain HTTP: challenges of the authority, redirects to https; used when set, or "
-	          "when certificates are obtained" },
+	  .help = "plain HTTP, for challenges and redirects; used when set, or with ACME" },
 	{ .name = "TOWONEL_EDGE_CONNECTIONS_MAX",
 	  .type = TOW_SETTING_UINT,
 	  AT(connections_max),
