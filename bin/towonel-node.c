@@ -186,8 +186,8 @@ static const struct tow_setting table[] = {
 	{ .name = "TOWONEL_EDGE_TLS_CERT_DIR",
 	  .type = TOW_SETTING_PATH,
 	  AT(cert_dir),
-	  .help = "NAME.crt and NAME.key where TLS ends here; default: certs in the data directory, "
-	          "or /data/certs" },
+	  .help = "NAME.crt and NAME.key where TLS ends here; default: certs in the data "
+	          "directory, or /data/certs" },
 	{ .name = "TOWONEL_EDGE_TLS_ACME_EMAIL",
 	  .type = TOW_SETTING_STRING,
 	  AT(acme.email),
