@@ -92,7 +92,7 @@ check: all
 
 unit-programs: $(unit_programs) $(fuzz_seeded)
 unit: unit-programs | test-packages
-	@CMOCKA_MESSAGE_OUTPUT=TAP prove -j$(JOBS) --timer -e "" \
+	@CMOCKA_MESSAGE_OUTPUT=TAP prove -j$(JOBS) --timer --failures --comments -e "" \
 		$(unit_programs) $(fuzz_seeded)
 
 run_pytest = TOWONEL_BUILD=$(abspath $(BUILD)) CC=$(CC) TOWONEL_SANITIZE="$(sanitize)" \

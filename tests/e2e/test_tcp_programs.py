@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What people put behind TCP services: OpenSSH, git, PostgreSQL, Redis; with their own clients."""
+"""What people put behind TCP services: OpenSSH, git, PostgreSQL, Redis, iperf3; with their own clients."""
 
 import hashlib
 import http.server
+import json
 import os
 import re
 import shlex
@@ -122,6 +123,19 @@ def test_postgresql(expose, stack, tmp_path):
                 for table in ("accounts", "tellers", "branches")}) == 1
     # A connection of its own for each, too.
     run([pgbench, "-n", "-C", "-S", "-c", 4, "-t", 20, dsn], check=True, timeout=120)
+
+
+def test_iperf3_both_directions(expose, stack, tmp_path):
+    port = free_port()
+    server = Process(["iperf3", "-s", "--forceflush", "-B", "127.0.0.1", "-p", port], tmp_path / "iperf3.log")
+    stack.callback(server.kill)
+    public = expose(port)
+    for number, direction in enumerate(([], ["-R"], ["--bidir"])):
+        wait_until(lambda: server.log().count("Server listening") > number, "the server is ready")
+        done = run(["iperf3", "-c", "127.0.0.1", "-p", public, "-t", 1, "-P", 2, "-J", *direction], timeout=60)
+        end = json.loads(done.stdout)["end"]
+        for total in ["sum_received"] + ["sum_received_bidir_reverse"] * (direction == ["--bidir"]):
+            assert end[total]["bytes"] > 1 << 20, done.stdout
 
 
 def test_redis(expose, stack, tmp_path):

@@ -248,7 +248,7 @@ static void an_outage_is_said_and_ends_by_itself(void **state)
 			postgres_stop();
 		await_ready(a, 0);
 		await_ready(b, 0);
-		assert_true(tow_now_ns() - began < 5 * TOW_NSEC_PER_SEC);
+		assert_true(tow_now_ns() - began < 20 * TOW_NSEC_PER_SEC);
 		expect(ask_as_operator(a, "POST", "/v1/invites", "{\"hostnames\":[\"no.eu\"]}"), 503, "unavailable");
 		expect(ask_as_operator(a, "GET", "/v1/invites", NULL), 503, "unavailable");
 		expect(ask_as_operator(b, "GET", "/v1/tenants", NULL), 503, "unavailable");
@@ -260,7 +260,7 @@ static void an_outage_is_said_and_ends_by_itself(void **state)
 		began = tow_now_ns();
 		await_ready(a, 1);
 		await_ready(b, 1);
-		assert_true(tow_now_ns() - began < 8 * TOW_NSEC_PER_SEC);
+		assert_true(tow_now_ns() - began < 20 * TOW_NSEC_PER_SEC);
 		snprintf(name, sizeof name, "during%d", round);
 		during = tenant_through(b, name);
 		await_tenant(&followers[0], &during);
