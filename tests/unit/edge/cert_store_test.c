@@ -41,15 +41,20 @@ static int make_certificates(void **state)
 	      "ca() { openssl req -x509 -newkey ec $P -nodes -keyout $1.key -out $1.crt -days 2 "
 	      "-subj \"/O=$1/CN=root\"; "
 	      "}; "
+	      "printf '[ca]\\ndefault_ca=c\\n[c]\\ndatabase=index\\nserial=serial\\n"
+	      "new_certs_dir=.\\ndefault_md=sha256\\npolicy=p\\n[p]\\ncommonName=supplied\\n' "
+	      ">ca.conf; "
+	      "touch index; echo 01 >serial; "
 	      "leaf() { openssl req -newkey $4 -nodes -keyout $1.key -subj /CN=$1 -out $1.csr; "
 	      "echo \"subjectAltName=DNS:$2\" > $1.ext; "
-	      "openssl x509 -req -in $1.csr -CA $5.crt -CAkey $5.key -CAcreateserial -days $3 "
-	      "-extfile $1.ext -out $1.crt; "
+	      "openssl ca -batch -notext -config ca.conf -cert $5.crt -keyfile $5.key "
+	      "-startdate ${3%%%%-*} -enddate ${3#*-} -extfile $1.ext -in $1.csr -out $1.crt; "
 	      "}; "
 	      "ca one; ca two; "
-	      "leaf a a.test 2 \"ec $P\" one; leaf a2 a.test 2 \"ec $P\" two; leaf old a.test -1 "
-	      "\"ec $P\" one; "
-	      "leaf rsa a.test 2 rsa:2048 one; leaf b b.test 2 \"ec $P\" one",
+	      "day() { date -u -d \"$1 day\" +%%Y%%m%%d%%H%%M%%SZ; }; now=$(day 0)-$(day 2); "
+	      "leaf a a.test $now \"ec $P\" one; leaf a2 a.test $now \"ec $P\" two; "
+	      "leaf old a.test 20200101000000Z-20200102000000Z \"ec $P\" one; "
+	      "leaf rsa a.test $now rsa:2048 one; leaf b b.test $now \"ec $P\" one",
 	      made);
 	return 0;
 }
