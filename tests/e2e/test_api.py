@@ -224,6 +224,8 @@ def test_every_endpoint_is_asked_by_our_own_programs(make_node, make_edge, make_
     held = says(None, "port", "reserve", "--tenant-id", made["tenant_id"], "--protocol", "tcp")
     says(None, "port", "list", "--tenant-id", made["tenant_id"])
     says(None, "port", "release", "--tenant-id", made["tenant_id"], "--protocol", "tcp", "--port", str(held["port"]))
+    # each edge tells of its agents when its turn comes
+    wait_until(lambda: node.towonel("status").returncode == 0, "everything is up")
     says(None, "status")
     token = {"TOWONEL_INVITE_TOKEN": node.invite("b.example.eu", name="bob")}
     says(None, "entry", "submit", "--op", "upsert_hostname", "--hostname", "b.example.eu", env=token)
