@@ -151,7 +151,7 @@ def test_a_port_that_an_edge_cannot_bind_is_told(make_node, make_agent, stack):
         port = taken.getsockname()[1]
         make_agent(node.invite(NAME), tcp=[{"name": "ssh", "origin": "127.0.0.1:9", "listen_port": port}])
         picture = wait_for(node, lambda p: p.services.get("tcp:ssh", ("",))[0] == "port failed", "the port has failed")
-        assert picture.services["tcp:ssh"][1] == f"port {port}/tcp cannot be bound on edge local"
+        assert picture.services["tcp:ssh"][1] == f"port {port}/tcp cannot be bound on edge local: address in use"
         assert not picture.well
         assert f" {port}/tcp " in node.towonel("status").stdout
     wait_for(node, lambda p: p.well, "the port is free, and the edge has it")
