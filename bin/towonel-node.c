@@ -7,13 +7,11 @@
  *     signal ─► edge drains ─► hub closes ─► end           a second signal ends it at once
  */
 #include <errno.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <towonel/edge.h>
@@ -21,217 +19,16 @@
 #include <towonel/hub.h>
 #include <towonel/tunnel/health.h>
 #include <towonel/tunnel/key_file.h>
-#include <towonel/tunnel/settings.h>
 #include <towonel/tunnel/tcp.h>
 
-#include "acme_settings.h"
 #include "common.h"
 #include "node/outside.h"
 #include "node/remote_hub.h"
+#include "node/settings.h"
 #include "notify.h"
 
 #define PROGRAM      "towonel-node"
 #define HUB_GRACE_NS (3 * TOW_NSEC_PER_SEC)
-
-/* --- settings --- */
-
-struct settings {
-	char *data_dir;
-	char *identity_key_path;
-	enum tow_log_level log_level;
-	enum tow_log_format log_format;
-	uint64_t drain_secs;
-
-	int hub_enabled;
-	char *invite_hash_key;
-	struct tow_addr hub_listen, hub_health_listen;
-	char *hub_public_url;
-	char *operator_key_path;
-	char *db_driver, *db_dsn; /* db_dsn: NULL for hub.db */
-	uint64_t db_max_open_conns;
-	int allow_privileged_ports;
-
-	int edge_enabled;
-	char *edge_token;
-	struct tow_string_list edge_hub_urls;
-	struct tow_addr edge_listen, edge_tunnel_listen, edge_health_listen;
-	struct tow_string_list public_addresses;
-	char *cert_dir; /* NULL: the default */
-	struct acme_settings acme;
-	struct tow_addr http_listen;
-	uint64_t connections_max, connections_per_address;
-};
-
-#define AT(member) .offset = offsetof(struct settings, member)
-
-static const struct tow_setting table[] = {
-	{ .name = "TOWONEL_DATA_DIR",
-	  .type = TOW_SETTING_STRING,
-	  AT(data_dir),
-	  .default_text = ".",
-	  .help = "where keys and the database are kept" },
-	{ .name = "TOWONEL_IDENTITY_KEY_PATH",
-	  .type = TOW_SETTING_PATH,
-	  AT(identity_key_path),
-	  .default_text = "node.key",
-	  .help = "identity of this node; made on first start" },
-	{ .name = "TOWONEL_LOG",
-	  .type = TOW_SETTING_LEVEL,
-	  AT(log_level),
-	  .default_text = "info",
-	  .help = "error, warn, info, debug or trace" },
-	{ .name = "TOWONEL_LOG_FORMAT",
-	  .type = TOW_SETTING_FORMAT,
-	  AT(log_format),
-	  .default_text = "text",
-	  .help = "text (logfmt) or json" },
-	{ .name = "TOWONEL_DRAIN_SECS",
-	  .type = TOW_SETTING_UINT,
-	  AT(drain_secs),
-	  .default_text = "25",
-	  .min = 1,
-	  .max = 3600,
-	  .help = "how long open visitors may go on after SIGTERM" },
-
-	{ .name = "TOWONEL_HUB_ENABLED",
-	  .type = TOW_SETTING_BOOL,
-	  AT(hub_enabled),
-	  .default_text = "true",
-	  .help = "run a hub in this node" },
-	{ .name = "TOWONEL_INVITE_HASH_KEY",
-	  .type = TOW_SETTING_SECRET,
-	  AT(invite_hash_key),
-	  .help = "64 hex digits; default: invite_hash.key in the data directory, made on first "
-	          "start" },
-	{ .name = "TOWONEL_HUB_LISTEN_ADDR",
-	  .type = TOW_SETTING_ADDR,
-	  AT(hub_listen),
-	  .default_text = "0.0.0.0:8443",
-	  .help = "hub API, HTTPS" },
-	{ .name = "TOWONEL_HUB_HEALTH_LISTEN_ADDR",
-	  .type = TOW_SETTING_ADDR,
-	  AT(hub_health_listen),
-	  .default_text = "0.0.0.0:9091",
-	  .help = "health and metrics of the hub" },
-	{ .name = "TOWONEL_HUB_PUBLIC_URL",
-	  .type = TOW_SETTING_STRING,
-	  AT(hub_public_url),
-	  .help = "https://HOST:PORT that goes into tokens; default: derived from the edge's "
-	          "address" },
-	{ .name = "TOWONEL_HUB_OPERATOR_API_KEY_PATH",
-	  .type = TOW_SETTING_PATH,
-	  AT(operator_key_path),
-	  .default_text = "operator.key",
-	  .help = "the operator's key; made on first start" },
-	{ .name = "TOWONEL_HUB_DB_DRIVER",
-	  .type = TOW_SETTING_STRING,
-	  AT(db_driver),
-	  .default_text = "sqlite",
-	  .help = "sqlite or postgres" },
-	{ .name = "TOWONEL_HUB_DB_DSN",
-	  .type = TOW_SETTING_SECRET,
-	  AT(db_dsn),
-	  .help = "a file (default: hub.db in the data directory), or "
-	          "postgres://USER:PASSWORD@HOST:PORT/DATABASE" },
-	{ .name = "TOWONEL_HUB_DB_MAX_OPEN_CONNS",
-	  .type = TOW_SETTING_UINT,
-	  AT(db_max_open_conns),
-	  .min = 1,
-	  .max = 64,
-	  .help = "database connections; default: 4 for sqlite, 25 for postgres (which takes one "
-	          "more to listen)" },
-	{ .name = "TOWONEL_HUB_ALLOW_PRIVILEGED_PORTS",
-	  .type = TOW_SETTING_BOOL,
-	  AT(allow_privileged_ports),
-	  .default_text = "false",
-	  .help = "let services claim ports below 1024" },
-
-	{ .name = "TOWONEL_EDGE_ENABLED",
-	  .type = TOW_SETTING_BOOL,
-	  AT(edge_enabled),
-	  .default_text = "true",
-	  .help = "run an edge in this node" },
-	{ .name = "TOWONEL_EDGE_INVITE_TOKEN",
-	  .type = TOW_SETTING_SECRET,
-	  AT(edge_token),
-	  .help = "tt_edge_2_...: run an edge alone, for the hub that the token is of" },
-	{ .name = "TOWONEL_EDGE_HUB_URL",
-	  .type = TOW_SETTING_LIST,
-	  AT(edge_hub_urls),
-	  .help = "https://HOST:PORT[#NODE-ID] of the hub of an edge alone; default: the token's" },
-	{ .name = "TOWONEL_EDGE_HUB_URLS",
-	  .type = TOW_SETTING_LIST,
-	  AT(edge_hub_urls),
-	  .help = "the same",
-	  .deprecated_by = "TOWONEL_EDGE_HUB_URL" },
-	{ .name = "TOWONEL_EDGE_LISTEN_ADDR",
-	  .type = TOW_SETTING_ADDR,
-	  AT(edge_listen),
-	  .default_text = "0.0.0.0:443",
-	  .help = "visitors, TCP" },
-	{ .name = "TOWONEL_EDGE_TUNNEL_LISTEN_ADDR",
-	  .type = TOW_SETTING_ADDR,
-	  AT(edge_tunnel_listen),
-	  .default_text = "0.0.0.0:443",
-	  .help = "agents, UDP" },
-	{ .name = "TOWONEL_EDGE_HEALTH_LISTEN_ADDR",
-	  .type = TOW_SETTING_ADDR,
-	  AT(edge_health_listen),
-	  .default_text = "0.0.0.0:9090",
-	  .help = "health and metrics of the edge" },
-	{ .name = "TOWONEL_EDGE_PUBLIC_ADDRESSES",
-	  .type = TOW_SETTING_LIST,
-	  AT(public_addresses),
-	  .help = "HOST:PORT list that agents dial; default: derived from the default route" },
-	{ .name = "TOWONEL_EDGE_TLS_CERT_DIR",
-	  .type = TOW_SETTING_PATH,
-	  AT(cert_dir),
-	  .help = "NAME.crt and NAME.key where TLS ends here; default: certs in the data "
-	          "directory, or /data/certs" },
-	{ .name = "TOWONEL_EDGE_TLS_ACME_EMAIL",
-	  .type = TOW_SETTING_STRING,
-	  AT(acme.email),
-	  .help = "turns on certificates on demand (ACME), and is where the authority writes to" },
-	{ .name = "TOWONEL_EDGE_TLS_ACME_DIRECTORY",
-	  .type = TOW_SETTING_STRING,
-	  AT(acme.directory),
-	  .help = "https URL of the authority's directory; default: Let's Encrypt" },
-	{ .name = "TOWONEL_EDGE_TLS_ACME_STAGING",
-	  .type = TOW_SETTING_BOOL,
-	  AT(acme.staging),
-	  .default_text = "false",
-	  .help = "Let's Encrypt for tests: generous limits, certificates that no browser takes" },
-	{ .name = "TOWONEL_EDGE_TLS_ACME_CA_FILE",
-	  .type = TOW_SETTING_STRING,
-	  AT(acme.ca_file),
-	  .help = "certificates to trust at the directory, beside the system's" },
-	{ .name = "TOWONEL_EDGE_TLS_ACME_EAB_KID",
-	  .type = TOW_SETTING_STRING,
-	  AT(acme.binding_kid),
-	  .help = "account with the authority, where it wants one (external account binding)" },
-	{ .name = "TOWONEL_EDGE_TLS_ACME_EAB_HMAC",
-	  .type = TOW_SETTING_SECRET,
-	  AT(acme.binding_hmac),
-	  .help = "its key, base64url" },
-	{ .name = "TOWONEL_EDGE_TLS_HTTP_LISTEN_ADDR",
-	  .type = TOW_SETTING_ADDR,
-	  AT(http_listen),
-	  .default_text = "0.0.0.0:80",
-	  .help = "plain HTTP, for challenges and redirects; used when set, or with ACME" },
-	{ .name = "TOWONEL_EDGE_CONNECTIONS_MAX",
-	  .type = TOW_SETTING_UINT,
-	  AT(connections_max),
-	  .default_text = "0",
-	  .max = UINT32_MAX,
-	  .help = "visitors at once; 0 for no limit" },
-	{ .name = "TOWONEL_EDGE_CONNECTIONS_PER_ADDRESS",
-	  .type = TOW_SETTING_UINT,
-	  AT(connections_per_address),
-	  .default_text = "0",
-	  .max = UINT32_MAX,
-	  .help = "visitors at once from one address; 0 for no limit" },
-};
-#define TABLE_COUNT (sizeof table / sizeof *table)
 
 extern char **environ;
 
@@ -248,7 +45,7 @@ static void help(void)
 	      "\n"
 	      "Settings, from the environment:\n",
 	      stdout);
-	if (tow_settings_help(table, TABLE_COUNT, &text) == 0)
+	if (tow_settings_help(settings_table, settings_count, &text) == 0)
 		fwrite(tow_buf_peek(&text).base, 1, tow_buf_len(&text), stdout);
 	tow_buf_deinit(&text);
 	fputs("\n"
@@ -274,7 +71,7 @@ struct node {
 
 	struct tow_metrics *hub_metrics, *edge_metrics;
 	struct remote_hub remote;
-	int status; /* to exit with */
+	int status;          /* to exit with */
 	struct tow_hub *hub; /* NULL: the edge has a follower */
 	struct tow_follower *follower;
 	struct tow_hub_subscription *subscription;
@@ -285,23 +82,6 @@ struct node {
 	int signals; /* how many have come */
 	struct tow_timer watchdog;
 };
-
-/* What 0.0.0.0 means when nobody chose it: every address of the host, IPv6 ones too where there are
- * any. */
-static int widen(struct tow_addr *addr, const char *variable)
-{
-	static const struct tow_addr any = { .family = 4 };
-	struct sockaddr_in6 sa = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_ANY_INIT };
-	if (tow_settings_is_set(environ, variable) || !tow_addr_same_host(addr, &any))
-		return addr->family == 6;
-	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	int has = fd >= 0 && bind(fd, (struct sockaddr *)&sa, sizeof sa) == 0;
-	if (fd >= 0)
-		close(fd);
-	if (has)
-		addr->family = 6;
-	return has;
-}
 
 static int open_keys(struct node *node, struct tow_error *err)
 {
@@ -352,7 +132,7 @@ static int start_health(struct node *node, const char *variable, struct tow_heal
 {
 	config.loop = node->loop;
 	config.log = node->log;
-	config.dual_stack = widen(&config.listen, variable);
+	config.dual_stack = settings_widen(&config.listen, variable);
 	int rc = tow_health_new(&config, out, err);
 	return rc == 0 ? 0 : tow_error_prefix(err, "%s", variable);
 }
@@ -424,7 +204,7 @@ static int start_hub(struct node *node, struct tow_error *err)
 		                     "TOWONEL_HUB_DB_DSN: the driver postgres needs "
 		                     "postgres://USER:PASSWORD@HOST:PORT/DATABASE");
 	snprintf(file, sizeof file, "%s/hub.db", s->data_dir);
-	config.dual_stack = widen(&config.listen, "TOWONEL_HUB_LISTEN_ADDR");
+	config.dual_stack = settings_widen(&config.listen, "TOWONEL_HUB_LISTEN_ADDR");
 	int rc = tow_hub_new(&config, &node->hub, err);
 	if (rc != 0) {
 		name_variable(err->text, sizeof err->text, members,
@@ -553,7 +333,7 @@ static int start_edge(struct node *node, struct tow_error *err)
 		.connections_per_address = s->connections_per_address,
 		.version = TOW_VERSION,
 		.api_name = node->hub && node->outside.public_name[0] ? node->outside.public_name
-		                                              : NULL,
+		                                                      : NULL,
 		.api_visitor = node->hub ? api_visitor : NULL,
 		.reported = edge_reported,
 		.user = node,
@@ -573,9 +353,11 @@ static int start_edge(struct node *node, struct tow_error *err)
 		config.public_addresses = (const char *const *)s->public_addresses.items;
 		config.public_address_count = s->public_addresses.count;
 	}
-	config.listen_dual_stack = widen(&config.listen, "TOWONEL_EDGE_LISTEN_ADDR");
-	config.tunnel_dual_stack = widen(&config.tunnel_listen, "TOWONEL_EDGE_TUNNEL_LISTEN_ADDR");
-	config.http_dual_stack = widen(&s->http_listen, "TOWONEL_EDGE_TLS_HTTP_LISTEN_ADDR");
+	config.listen_dual_stack = settings_widen(&config.listen, "TOWONEL_EDGE_LISTEN_ADDR");
+	config.tunnel_dual_stack =
+		settings_widen(&config.tunnel_listen, "TOWONEL_EDGE_TUNNEL_LISTEN_ADDR");
+	config.http_dual_stack =
+		settings_widen(&s->http_listen, "TOWONEL_EDGE_TLS_HTTP_LISTEN_ADDR");
 	int rc = acme_apply(&s->acme, &s->http_listen,
 	                    tow_settings_is_set(environ, "TOWONEL_EDGE_TLS_HTTP_LISTEN_ADDR"),
 	                    &acme, &config, err);
@@ -756,25 +538,24 @@ static void node_deinit(struct node *node)
 	remote_hub_wipe(&node->remote);
 	tow_wipe(node->operator_key, sizeof node->operator_key);
 	tow_wipe(node->invite_hash_key, sizeof node->invite_hash_key);
-	tow_settings_deinit(table, TABLE_COUNT, &node->settings);
+	tow_settings_deinit(settings_table, settings_count, &node->settings);
 	tow_log_free(node->log);
 }
 
 int main(int argc, char **argv)
 {
-	static const struct tow_setting *const tables[] = { table };
-	static const size_t counts[] = { TABLE_COUNT };
 	static struct node node = { .signal_fd = -1 };
 	struct tow_error err = { 0 };
 
 	program_flags(argc, argv, PROGRAM, help);
 	raise_descriptor_limit();
-	if (tow_settings_read(table, TABLE_COUNT, environ, &node.settings, &err) != 0) {
+	if (tow_settings_read(settings_table, settings_count, environ, &node.settings, &err) != 0) {
 		complain(PROGRAM, "%s", err.text);
 		return EXIT_USAGE;
 	}
 	node.log = tow_log_new(node.settings.log_level, node.settings.log_format, NULL, NULL);
-	tow_settings_warn_unknown(tables, counts, 1, environ, node.log);
+	tow_settings_warn_unknown((const struct tow_setting *const[]){ settings_table },
+	                          &settings_count, 1, environ, node.log);
 	if (start(&node, &err) != 0) {
 		complain(PROGRAM, "%s", err.text);
 		/* Threads may be running and half of the parts exist: the system takes
