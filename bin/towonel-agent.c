@@ -13,71 +13,13 @@
 #include <sys/time.h>
 
 #include <towonel/agent.h>
-#include <towonel/tunnel/key_file.h>
 #include <towonel/tunnel/settings.h>
 
+#include "agent/settings.h"
 #include "common.h"
 #include "notify.h"
 
-#define PROGRAM           "towonel-agent"
-#define SERVICES_FILE_MAX (4 * 1024 * 1024)
-
-struct settings {
-	char *invite_token;
-	char *services, *tcp_services, *udp_services;
-	struct tow_string_list trusted_edges;
-	char *health_listen;
-	uint64_t drain_secs;
-	enum tow_log_level log_level;
-	enum tow_log_format log_format;
-};
-
-static const struct tow_setting table[] = {
-	{ .name = "TOWONEL_INVITE_TOKEN",
-	  .type = TOW_SETTING_SECRET,
-	  .offset = offsetof(struct settings, invite_token),
-	  .help = "the token that `towonel invite create` printed, or @FILE that holds it; "
-	          "required" },
-	{ .name = "TOWONEL_AGENT_SERVICES",
-	  .type = TOW_SETTING_STRING,
-	  .offset = offsetof(struct settings, services),
-	  .help = "HTTPS services: JSON, or @FILE that holds it" },
-	{ .name = "TOWONEL_AGENT_TCP_SERVICES",
-	  .type = TOW_SETTING_STRING,
-	  .offset = offsetof(struct settings, tcp_services),
-	  .help = "TCP services: JSON, or @FILE" },
-	{ .name = "TOWONEL_AGENT_UDP_SERVICES",
-	  .type = TOW_SETTING_STRING,
-	  .offset = offsetof(struct settings, udp_services),
-	  .help = "UDP services: JSON, or @FILE" },
-	{ .name = "TOWONEL_AGENT_TRUSTED_EDGES",
-	  .type = TOW_SETTING_LIST,
-	  .offset = offsetof(struct settings, trusted_edges),
-	  .help = "node ids of the only edges to connect to; default: those the hub lists" },
-	{ .name = "TOWONEL_AGENT_HEALTH_LISTEN_ADDR",
-	  .type = TOW_SETTING_STRING,
-	  .offset = offsetof(struct settings, health_listen),
-	  .default_text = "127.0.0.1:9092",
-	  .help = "/healthz, /readyz and /metrics; \"none\" for no listener" },
-	{ .name = "TOWONEL_DRAIN_SECS",
-	  .type = TOW_SETTING_UINT,
-	  .offset = offsetof(struct settings, drain_secs),
-	  .default_text = "25",
-	  .min = 1,
-	  .max = 3600,
-	  .help = "how long open streams may go on after SIGTERM" },
-	{ .name = "TOWONEL_LOG",
-	  .type = TOW_SETTING_LEVEL,
-	  .offset = offsetof(struct settings, log_level),
-	  .default_text = "info",
-	  .help = "error, warn, info, debug or trace" },
-	{ .name = "TOWONEL_LOG_FORMAT",
-	  .type = TOW_SETTING_FORMAT,
-	  .offset = offsetof(struct settings, log_format),
-	  .default_text = "text",
-	  .help = "text (logfmt) or json" },
-};
-#define TABLE_COUNT (sizeof table / sizeof *table)
+#define PROGRAM "towonel-agent"
 
 static const struct member members[] = {
 	{ "invite_token", "TOWONEL_INVITE_TOKEN" },
@@ -101,7 +43,7 @@ static void help(void)
 	      "\n"
 	      "Settings, from the environment:\n",
 	      stdout);
-	if (tow_settings_help(table, TABLE_COUNT, &text) == 0)
+	if (tow_settings_help(agent_settings_table, agent_settings_count, &text) == 0)
 		fwrite(tow_buf_peek(&text).base, 1, tow_buf_len(&text), stdout);
 	tow_buf_deinit(&text);
 	fputs("\n"
@@ -162,42 +104,22 @@ static void ignore_signals(void)
 	sigaction(SIGALRM, &action, NULL);
 }
 
-/* The services as text: the setting itself, or what is in the file that it names. *text is
- * malloc'd, or NULL. */
-static int load(const char *variable, const char *setting, char **text, struct tow_error *err)
-{
-	struct tow_buf file = { 0 };
-	*text = NULL;
-	if (!setting)
-		return 0;
-	if (setting[0] != '@') {
-		*text = strdup(setting);
-		return *text ? 0 : TOW_ENOMEM;
-	}
-	int rc = tow_file_read(setting + 1, SERVICES_FILE_MAX, &file, err);
-	if (rc != 0) {
-		tow_error_prefix(err, "%s", variable);
-	} else {
-		*text = strndup((const char *)tow_buf_peek(&file).base, tow_buf_len(&file));
-		rc = *text ? 0 : TOW_ENOMEM;
-	}
-	tow_buf_deinit(&file);
-	return rc;
-}
-
 /* A malloc'd copy of everything that the agent is configured with. */
 struct services {
 	char *https, *tcp, *udp;
 };
 
-static int load_services(const struct settings *settings, struct services *out,
+static int load_services(const struct agent_settings *settings, struct services *out,
                          struct tow_error *err)
 {
-	int rc = load("TOWONEL_AGENT_SERVICES", settings->services, &out->https, err);
+	int rc =
+		agent_settings_load("TOWONEL_AGENT_SERVICES", settings->services, &out->https, err);
 	if (rc == 0)
-		rc = load("TOWONEL_AGENT_TCP_SERVICES", settings->tcp_services, &out->tcp, err);
+		rc = agent_settings_load("TOWONEL_AGENT_TCP_SERVICES", settings->tcp_services,
+		                         &out->tcp, err);
 	if (rc == 0)
-		rc = load("TOWONEL_AGENT_UDP_SERVICES", settings->udp_services, &out->udp, err);
+		rc = agent_settings_load("TOWONEL_AGENT_UDP_SERVICES", settings->udp_services,
+		                         &out->udp, err);
 	return rc;
 }
 
@@ -208,7 +130,7 @@ static void services_deinit(struct services *services)
 	free(services->udp);
 }
 
-static void reload(const struct settings *settings)
+static void reload(const struct agent_settings *settings)
 {
 	struct services services = { 0 };
 	struct tow_error err = { 0 };
@@ -250,7 +172,7 @@ static void on_event(void *user, const struct tow_agent_event *event)
 	}
 }
 
-static int run(struct settings *settings)
+static int run(struct agent_settings *settings)
 {
 	struct services services = { 0 };
 	struct tow_error err = { 0 };
@@ -294,14 +216,15 @@ static int run(struct settings *settings)
 
 int main(int argc, char **argv)
 {
-	static const struct tow_setting *const tables[] = { table };
-	static const size_t counts[] = { TABLE_COUNT };
-	struct settings settings = { 0 };
+	static const struct tow_setting *const tables[] = { agent_settings_table };
+	const size_t counts[] = { agent_settings_count };
+	struct agent_settings settings = { 0 };
 	struct tow_error err = { 0 };
 
 	program_flags(argc, argv, PROGRAM, help);
 	raise_descriptor_limit();
-	if (tow_settings_read(table, TABLE_COUNT, environ, &settings, &err) != 0) {
+	if (tow_settings_read(agent_settings_table, agent_settings_count, environ, &settings,
+	                      &err) != 0) {
 		complain(PROGRAM, "%s", err.text);
 		return EXIT_USAGE;
 	}
@@ -314,6 +237,6 @@ int main(int argc, char **argv)
 		                  "hub makes one");
 	else
 		status = run(&settings);
-	tow_settings_deinit(table, TABLE_COUNT, &settings);
+	tow_settings_deinit(agent_settings_table, agent_settings_count, &settings);
 	return status;
 }

@@ -6,7 +6,8 @@
 towonel-node_sources := bin/towonel-node.c bin/common.c bin/notify.c bin/acme_settings.c \
 	$(sort $(wildcard bin/node/*.c))
 towonel-node_libs := hub edge tunnel wire
-towonel-agent_sources := bin/towonel-agent.c bin/common.c bin/notify.c
+towonel-agent_sources := bin/towonel-agent.c bin/common.c bin/notify.c \
+	$(sort $(wildcard bin/agent/*.c))
 towonel-agent_libs := agent tunnel wire
 towonel_sources := bin/towonel-cli.c bin/common.c bin/acme_settings.c $(sort $(wildcard bin/cli/*.c))
 towonel_libs := edge tunnel wire
