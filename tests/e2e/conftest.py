@@ -3,14 +3,12 @@
 
 import contextlib
 import os
-import re
-import signal
 
 import pytest
 
 from support.greeter import Greeter
 from support.origins import Authority, Haproxy, Nginx
-from support.process import SANITIZED, free_port, free_ports, metric, wait_until
+from support.process import end, free_port, free_ports, metric, wait_until
 from support.raw_origin import RawOrigin
 from support.towonel import Agent, Edge, Node
 from support.udp import UdpOrigin, service
@@ -26,21 +24,6 @@ def stack():
     """What is pushed here is ended, last first, whatever happens."""
     with contextlib.ExitStack() as exits:
         yield exits
-
-
-def end(thing):
-    """Ends a program at once; under the sanitizers in order, so that they look for leaks, and asks what they found."""
-    process = thing.process
-    if process is None:
-        return
-    if process.running():
-        process.signal(signal.SIGTERM if SANITIZED else signal.SIGKILL)
-        try:
-            process.wait(60)
-        finally:
-            process.kill()
-    report = re.search(r"^.*(ERROR: \w+Sanitizer|runtime error:)[^$]*", process.log(), re.M)
-    assert not report, f"{process.argv[0]}: {report.group()[:4000]}"
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -150,6 +151,21 @@ class Process:
 
     def open_files(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+
+def end(thing):
+    """Ends a program at once; under the sanitizers in order, so that they look for leaks, and asks what they found."""
+    process = thing.process
+    if process is None:
+        return
+    if process.running():
+        process.signal(signal.SIGTERM if SANITIZED else signal.SIGKILL)
+        try:
+            process.wait(60)
+        finally:
+            process.kill()
+    report = re.search(r"^.*(ERROR: \w+Sanitizer|runtime error:)[^$]*", process.log(), re.M)
+    assert not report, f"{process.argv[0]}: {report.group()[:4000]}"
 
 
 def run(argv, timeout=PATIENCE, env=None, check=False, **more):

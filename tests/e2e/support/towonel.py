@@ -117,8 +117,8 @@ class Node:
 class Edge(Node):
     """towonel-node as an edge alone, by its token; without one, as env says."""
 
-    def __init__(self, directory, token=None, **env):
-        super().__init__(directory)
+    def __init__(self, directory, token=None, host="127.0.0.1", **env):
+        super().__init__(directory, host)
         self.env = {name: value for name, value in self.env.items() if "_HUB_" not in name}
         self.env.update(env)
         if token:
@@ -155,8 +155,8 @@ class Agent:
         self.env.update(env)
         self.process = None
 
-    def start(self, wait=True):
-        self.process = Process([f"{BUILD}/towonel-agent"], self.log_path, env=self.env)
+    def start(self, wait=True, preexec=None):
+        self.process = Process([f"{BUILD}/towonel-agent"], self.log_path, env=self.env, preexec=preexec)
         if wait:
             self.wait_ready()
         return self
