@@ -17,6 +17,7 @@ SOURCES := \
 	src/links.c \
 	src/origin.c \
 	src/reconcile.c \
-	src/registration.c
+	src/registration.c \
+	src/tunnel.c
 
 include mk/library.mk

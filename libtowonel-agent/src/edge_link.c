@@ -7,12 +7,10 @@
 
 #include <towonel/tunnel/tcp.h>
 #include <towonel/tunnel/backoff.h>
-#include <towonel/wire/control_message.h>
+#include <towonel/wire/hostname.h>
 
-#define HELLO_TIMEOUT_NS (10 * TOW_NSEC_PER_SEC)
-/* Often enough that a restarted edge's stateless reset is drawn within seconds. */
-#define PING_INTERVAL_NS (5 * TOW_NSEC_PER_SEC)
-#define PONG_TIMEOUT_NS  (20 * TOW_NSEC_PER_SEC)
+#include "tunnel.h"
+
 /* A tunnel that lived this long was a good one: the next try is not a repeated failure. */
 #define GOOD_TUNNEL_NS   (30 * TOW_NSEC_PER_SEC)
 #define REFUSED_DELAY_NS (5 * TOW_NSEC_PER_SEC)
@@ -21,18 +19,17 @@ enum state {
 	WAIT, /* for the backoff, or for an address */
 	RESOLVE,
 	CONNECT,
-	HELLO,
 	UP,
 	CLOSING,
 };
 
-static const char *const state_names[] = { "wait", "resolve", "connect", "hello", "up", "closing" };
+static const char *const state_names[] = { "wait", "resolve", "connect", "up", "closing" };
 
 struct edge_link {
 	struct edge_link_config config;
 	enum state state;
 	int draining;
-	struct tow_timer timer; /* WAIT: the next try; HELLO: its time-out; UP: the next ping */
+	struct tow_timer timer; /* WAIT: the next try */
 	struct tow_backoff backoff;
 
 	char *addresses[LINK_ADDRESSES_MAX];
@@ -45,12 +42,7 @@ struct edge_link {
 
 	struct tow_addr good; /* where the last tunnel was; the first to be tried again */
 
-	struct tow_quic_conn *conn;      /* CONNECT and on */
-	struct tow_quic_stream *control; /* HELLO and on */
-	struct tow_buf received;
-	char why[256]; /* set before the connection is closed from here */
-	int refused;
-	uint64_t up_since_ns, last_pong_ns, last_ping_id;
+	struct tunnel *tunnel; /* CONNECT and on */
 };
 
 static void try_next(struct edge_link *link);
@@ -70,7 +62,6 @@ static void link_free(struct edge_link *link)
 		tow_resolve_cancel(link->resolve);
 	for (size_t i = 0; i < link->address_count; i++)
 		free(link->addresses[i]);
-	tow_buf_deinit(&link->received);
 	free(link);
 }
 
@@ -81,233 +72,102 @@ static void wait_then_try(struct edge_link *link, uint64_t at_least_ns)
 	tow_timer_start_in(&link->timer, delay < at_least_ns ? at_least_ns : delay);
 }
 
-/* --- control stream --- */
+/* --- the tunnel --- */
 
-static int send_message(struct edge_link *link, const struct tow_control_message *message)
+static void tunnel_up(void *user, struct tunnel *tunnel)
 {
-	struct tow_buf bytes = { 0 };
-	int rc = link->control ? tow_control_write(message, &bytes) : TOW_ECLOSED;
-	if (rc == 0)
-		rc = tow_quic_stream_write(link->control, tow_buf_peek(&bytes));
-	tow_buf_deinit(&bytes);
-	return rc;
-}
-
-static void close_with(struct edge_link *link, uint64_t code, const char *why)
-{
-	snprintf(link->why, sizeof link->why, "%s", why);
-	tow_quic_conn_close(link->conn, code, why);
-}
-
-static void send_hello(struct edge_link *link)
-{
-	struct tow_control_message hello = {
-		.type = TOW_CONTROL_HELLO,
-		.version = TOW_TUNNEL_VERSION,
-		.software = TOW_VERSION,
-	};
-	struct tow_buf entry = { 0 };
-	int rc = link->config.events->sign(link->config.user, &entry);
-	if (rc == 0) {
-		struct tow_slice jws = tow_buf_peek(&entry);
-		hello.entry = strndup((const char *)jws.base, jws.len);
-		hello.services = link->config.services(link->config.user, &hello.service_count);
-		rc = hello.entry && hello.services ? send_message(link, &hello) : TOW_ENOMEM;
-	}
-	tow_buf_deinit(&entry);
-	tow_control_message_deinit(&hello);
-	if (rc != 0)
-		close_with(link, TOW_TUNNEL_INTERNAL, tow_strerror(rc));
-}
-
-static void ping(struct edge_link *link)
-{
-	struct tow_control_message message = {
-		.type = TOW_CONTROL_PING,
-		.ping_id = ++link->last_ping_id,
-		.sent_ms = tow_now_ns() / TOW_NSEC_PER_MSEC,
-	};
-	if (send_message(link, &message) == 0)
-		tow_timer_start_in(&link->timer, PING_INTERVAL_NS);
-	else
-		close_with(link, TOW_TUNNEL_PROTOCOL, "the control stream is gone");
-}
-
-static void welcomed(struct edge_link *link)
-{
-	if (link->state != HELLO)
-		return; /* a second hello's answer */
+	struct edge_link *link = user;
+	(void)tunnel;
+	if (link->state == CLOSING)
+		return;
 	enter(link, UP);
 	link->good = link->remotes[link->remote_next - 1];
-	link->up_since_ns = link->last_pong_ns = tow_loop_now_ns(link->config.loop);
-	ping(link);
-	if (link->draining)
-		tow__edge_link_drain(link);
 	link->config.events->up(link->config.user, link);
 }
 
-static void handle(struct edge_link *link, const struct tow_control_message *message)
-{
-	const struct edge_link_events *events = link->config.events;
-	struct tow_control_message pong = {
-		.type = TOW_CONTROL_PONG,
-		.ping_id = message->ping_id,
-		.sent_ms = message->sent_ms,
-	};
-
-	switch (message->type) {
-	case TOW_CONTROL_WELCOME: welcomed(link); break;
-	case TOW_CONTROL_PING: send_message(link, &pong); break;
-	case TOW_CONTROL_PONG:
-		if (message->ping_id <= link->last_ping_id)
-			link->last_pong_ns = tow_loop_now_ns(link->config.loop);
-		break;
-	case TOW_CONTROL_REFUSED:
-		link->refused = 1;
-		snprintf(link->why, sizeof link->why, "the edge refuses this agent: %s",
-		         message->text);
-		events->refused(link->config.user, link, message->text);
-		break;
-	case TOW_CONTROL_SUPERSEDED: events->superseded(link->config.user, link); break;
-	case TOW_CONTROL_DRAIN:
-		tow_log_info(link->config.log, "the edge is draining",
-		             tow_f_id("edge", &link->config.edge));
-		break;
-	case TOW_CONTROL_HELLO:
-	case TOW_CONTROL_UNKNOWN: break;
-	}
-}
-
-static void control_data(void *user, struct tow_slice bytes, int fin)
+static void tunnel_refused(void *user, struct tunnel *tunnel, const char *why)
 {
 	struct edge_link *link = user;
-	struct tow_control_message message;
-	size_t len;
-	int rc = tow_buf_append(&link->received, bytes.base, bytes.len);
-
-	tow_quic_stream_consume(link->control, bytes.len);
-	while (rc == 0) {
-		rc = tow_control_read(tow_buf_peek(&link->received), &message, &len);
-		if (rc != 0)
-			break;
-		tow_buf_consume(&link->received, len);
-		handle(link, &message);
-		tow_control_message_deinit(&message);
-		if (link->state == CLOSING)
-			return;
-	}
-	if (link->state == CLOSING)
-		return;
-	if (rc != TOW_MORE)
-		close_with(link, TOW_TUNNEL_PROTOCOL, "the edge sent a bad control message");
-	else if (fin && !link->refused)
-		close_with(link, TOW_TUNNEL_PROTOCOL, "the edge ended the control stream");
+	(void)tunnel;
+	link->config.events->refused(link->config.user, link, why);
 }
 
-static void control_reset(void *user, uint64_t code)
+static void tunnel_superseded(void *user, struct tunnel *tunnel)
 {
 	struct edge_link *link = user;
-	(void)code;
-	if (link->state != CLOSING)
-		close_with(link, TOW_TUNNEL_PROTOCOL, "the edge reset the control stream");
+	(void)tunnel;
+	link->config.events->superseded(link->config.user, link);
 }
 
-static void control_closed(void *user)
+static void tunnel_stream(void *user, struct tunnel *tunnel, struct tow_quic_stream *stream)
 {
 	struct edge_link *link = user;
-	link->control = NULL;
-}
-
-static void control_writable(void *user)
-{
-	(void)user;
-}
-
-static const struct tow_quic_stream_events control_events = {
-	.data = control_data,
-	.writable = control_writable,
-	.reset = control_reset,
-	.stopped = control_reset,
-	.closed = control_closed,
-};
-
-/* --- connection --- */
-
-static void established(void *user)
-{
-	struct edge_link *link = user;
-	if (link->state != CONNECT)
-		return;
-	enter(link, HELLO);
-	if (tow_quic_open_stream(link->conn, &control_events, link, &link->control) != 0) {
-		close_with(link, TOW_TUNNEL_PROTOCOL, "the edge allows no control stream");
-		return;
-	}
-	tow_timer_start_in(&link->timer, HELLO_TIMEOUT_NS);
-	send_hello(link);
-}
-
-static void stream_opened(void *user, struct tow_quic_stream *stream)
-{
-	struct edge_link *link = user;
+	(void)tunnel;
 	link->config.events->stream(link->config.user, link, stream);
 }
 
-static void conn_closed(void *user, const struct tow_quic_close_reason *reason)
+static void tunnel_closed(void *user, struct tunnel *tunnel, const struct tunnel_end *end)
 {
 	struct edge_link *link = user;
-	int was_up = link->state == UP;
-	const char *why = link->why[0]          ? link->why
-	                  : reason->text[0]     ? reason->text
-	                  : reason->application ? tow_tunnel_error_name(reason->code)
-	                                        : tow_strerror(reason->status);
 
-	link->conn = NULL;
-	link->control = NULL;
-	tow_buf_deinit(&link->received);
-	tow_timer_stop(&link->timer);
+	(void)tunnel;
+	link->tunnel = NULL;
 	if (link->state == CLOSING) {
 		link->config.events->gone(link->config.user, link);
 		link_free(link);
 		return;
 	}
-	if (was_up) {
-		if (tow_loop_now_ns(link->config.loop) - link->up_since_ns >= GOOD_TUNNEL_NS)
+	if (end->was_up) {
+		if (end->lived_ns >= GOOD_TUNNEL_NS)
 			tow_backoff_reset(&link->backoff);
 		link->remote_count = 0; /* ask for the address again: it may be why */
 		enter(link, WAIT);
-		link->config.events->lost(link->config.user, link, why);
+		link->config.events->lost(link->config.user, link, end->why);
 	} else {
 		tow_log_warn(link->config.log, "no tunnel to the edge; trying again",
 		             tow_f_id("edge", &link->config.edge),
-		             tow_f_str("address", link->address), tow_f_str("error", why));
+		             tow_f_str("address", link->address), tow_f_str("error", end->why));
 	}
-	/* An agent that was welcome and is no more gets no control message, only this. */
-	if (!link->refused && reason->by_peer && reason->application &&
-	    reason->code == TOW_TUNNEL_UNAUTHORIZED) {
-		link->refused = 1;
-		link->config.events->refused(link->config.user, link, why);
-	}
-	uint64_t at_least = link->refused ? REFUSED_DELAY_NS : 0;
-	link->refused = 0;
-	link->why[0] = 0;
 	if (!link->draining)
-		wait_then_try(link, at_least);
+		wait_then_try(link, end->refused ? REFUSED_DELAY_NS : 0);
 }
 
-static const struct tow_quic_conn_events conn_events = {
-	.established = established,
-	.stream_opened = stream_opened,
-	.closed = conn_closed,
+static int sign(void *user, struct tow_buf *out)
+{
+	struct edge_link *link = user;
+	return link->config.events->sign(link->config.user, out);
+}
+
+static char **services(void *user, size_t *count)
+{
+	struct edge_link *link = user;
+	return link->config.services(link->config.user, count);
+}
+
+static const struct tunnel_events tunnel_events = {
+	.sign = sign,
+	.services = services,
+	.up = tunnel_up,
+	.refused = tunnel_refused,
+	.superseded = tunnel_superseded,
+	.stream = tunnel_stream,
+	.closed = tunnel_closed,
 };
 
 static void connect_remote(struct edge_link *link)
 {
 	const struct tow_addr *remote = &link->remotes[link->remote_next++];
 	tow_addr_format(remote, link->address);
+	const struct tunnel_config tunnel = {
+		.loop = link->config.loop,
+		.log = link->config.log,
+		.endpoint = link->config.endpoint,
+		.edge = link->config.edge,
+		.events = &tunnel_events,
+		.user = link,
+	};
 	enter(link, CONNECT);
-	int rc = tow_quic_connect(link->config.endpoint, remote, &link->config.edge, &conn_events,
-	                          link, &link->conn);
+	int rc = tow__tunnel_dial(&tunnel, remote, &link->tunnel);
 	if (rc != 0) {
 		tow_log_warn(link->config.log, "no tunnel to the edge; trying again",
 		             tow_f_id("edge", &link->config.edge),
@@ -368,22 +228,8 @@ static void try_next(struct edge_link *link)
 static void timer_fired(void *user)
 {
 	struct edge_link *link = user;
-	uint64_t now = tow_loop_now_ns(link->config.loop);
-	switch (link->state) {
-	case WAIT: try_next(link); break;
-	case HELLO:
-		close_with(link, TOW_TUNNEL_PROTOCOL, "the edge does not answer the hello");
-		break;
-	case UP:
-		if (now - link->last_pong_ns >= PONG_TIMEOUT_NS)
-			close_with(link, TOW_TUNNEL_IDLE, "nothing comes back through the tunnel");
-		else
-			ping(link);
-		break;
-	case RESOLVE:
-	case CONNECT:
-	case CLOSING: break;
-	}
+	if (link->state == WAIT)
+		try_next(link);
 }
 
 /* --- lifetime --- */
@@ -419,16 +265,15 @@ void tow__edge_link_set_addresses(struct edge_link *link, const char *const *add
 
 void tow__edge_link_hello(struct edge_link *link)
 {
-	if (link->state == UP)
-		send_hello(link);
+	if (link->tunnel)
+		tow__tunnel_hello(link->tunnel);
 }
 
 void tow__edge_link_drain(struct edge_link *link)
 {
-	struct tow_control_message message = { .type = TOW_CONTROL_DRAIN };
 	link->draining = 1;
-	if (link->state == UP)
-		send_message(link, &message);
+	if (link->tunnel)
+		tow__tunnel_drain(link->tunnel);
 	else if (link->state == WAIT)
 		tow_timer_stop(&link->timer);
 }
@@ -439,9 +284,9 @@ void tow__edge_link_close(struct edge_link *link, uint64_t code)
 		return;
 	enter(link, CLOSING);
 	tow_timer_stop(&link->timer);
-	if (link->conn) {
-		tow_quic_conn_close(link->conn, code, "");
-		return; /* conn_closed does the rest */
+	if (link->tunnel) {
+		tow__tunnel_close(link->tunnel, code);
+		return; /* tunnel_closed does the rest */
 	}
 	link->config.events->gone(link->config.user, link);
 	link_free(link);
@@ -464,5 +309,5 @@ const char *tow__edge_link_address(const struct edge_link *link)
 
 uint64_t tow__edge_link_last_pong_ns(const struct edge_link *link)
 {
-	return link->last_pong_ns;
+	return link->tunnel ? tow__tunnel_last_pong_ns(link->tunnel) : 0;
 }

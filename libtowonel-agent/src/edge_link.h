@@ -3,15 +3,11 @@
 #define TOWONEL_AGENT_EDGE_LINK_H
 
 /*
- * The agent's tie to one edge: a QUIC connection that is dialled again whenever it is gone, and the
- * control stream on it.
+ * The agent's tie to one edge: a tunnel that is dialled again whenever it is gone.
  *
- *     WAIT ──► RESOLVE ──► CONNECT ──► HELLO ──► UP
- *      ▲ backoff  │ name      │ key       │ welcome │ connection lost, or no pong
- *      └──────────┴───────────┴───────────┴─────────┘        any ──► CLOSING ──► (gone)
- *
- * A tunnel counts as up when the edge has said welcome, and as alive as long as pings come back: a
- * connection that carries nothing end to end is torn down, whatever QUIC thinks of it.
+ *     WAIT ──► RESOLVE ──► CONNECT ──► UP
+ *      ▲ backoff  │ name      │ welcome  │ tunnel lost
+ *      └──────────┴───────────┴──────────┘        any ──► CLOSING ──► (gone)
  */
 
 #include <towonel/tunnel/log.h>
