@@ -19,6 +19,7 @@ SOURCES := \
 	src/api/invites.c \
 	src/api/openapi.c \
 	src/api/ports.c \
+	src/api/status.c \
 	src/api/subscribe.c \
 	src/api/table.c \
 	src/api/tenants.c \
@@ -31,6 +32,7 @@ SOURCES := \
 	src/rate_limit.c \
 	src/replay.c \
 	src/routes.c \
+	src/standing.c \
 	src/store/agents.c \
 	src/store/audit.c \
 	src/store/db.c \

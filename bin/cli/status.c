@@ -5,73 +5,42 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/standing.h"
+#include "cli/cli.h"
 #include "common.h"
 
-struct picture {
-	json_t *health, *edges, *tenants; /* tenants NULL: the store does not answer */
-	struct tow_error store;
-};
-
-/* Every page of the tenants, or why there is none: this is how the store is asked. */
-static int look_into_store(struct cli *cli, struct picture *picture)
+/* Every page of the tenants in one document; the hub's and the edges' part is the first page's. */
+static int look(struct cli *cli, json_t **out)
 {
-	picture->tenants = json_array();
-	for (;;) {
-		struct cli_answer answer;
+	json_t *document = NULL, *tenants = NULL;
+	uint64_t total = 0;
+	size_t before = 0;
+	do {
 		char path[64];
-		size_t before = json_array_size(picture->tenants);
-		snprintf(path, sizeof path, "/v1/tenants?limit=500&offset=%zu", before);
-		int status = cli_ask(cli, "GET", path, NULL, TOW_HUB_OPERATOR, &answer);
-		if (status == 0 && answer.error.code != 0 && answer.status < 500)
-			status = cli_refused(cli, TOW_HUB_OPERATOR, &answer);
-		if (status == 0)
-			json_array_extend(picture->tenants,
-			                  json_object_get(answer.body, "tenants"));
-		json_decref(answer.body);
-		if (status != 0)
+		json_t *page;
+		before = json_array_size(tenants);
+		snprintf(path, sizeof path, "/v1/status?limit=500&offset=%zu", before);
+		int status = cli_call(cli, "GET", path, NULL, TOW_HUB_OPERATOR, &page, &total);
+		if (status != 0) {
+			json_decref(document);
 			return status;
-		if (answer.error.code != 0) {
-			picture->store = answer.error;
-			json_decref(picture->tenants);
-			picture->tenants = NULL;
-			return 0;
 		}
-		if (json_array_size(picture->tenants) >= answer.total ||
-		    json_array_size(picture->tenants) == before)
-			return 0;
-	}
+		if (!document) {
+			document = json_incref(page);
+			tenants = json_object_get(document, "tenants");
+		} else {
+			json_array_extend(tenants, json_object_get(page, "tenants"));
+		}
+		json_decref(page);
+	} while (json_array_size(tenants) < total && json_array_size(tenants) > before);
+	/* where it was asked, which may be another way to it than tokens have */
+	json_object_set_new(json_object_get(document, "hub"), "url", json_string(cli->asked));
+	*out = document;
+	return 0;
 }
 
-static int look(struct cli *cli, struct picture *picture)
+static int has_store(const json_t *document)
 {
-	json_t *body = NULL;
-	int status =
-		cli_call(cli, "GET", "/v1/health", NULL, TOW_HUB_OPERATOR, &picture->health, NULL);
-	if (status == 0)
-		status = cli_call(cli, "GET", "/v1/edges", NULL, TOW_HUB_OPERATOR, &body, NULL);
-	if (status == 0) {
-		picture->edges = json_incref(json_object_get(body, "edges"));
-		json_decref(body);
-		status = look_into_store(cli, picture);
-	}
-	return status;
-}
-
-/* --- the document --- */
-
-static json_t *document_of(const struct cli *cli, const struct picture *picture)
-{
-	json_t *hub = json_deep_copy(picture->health), *tenants = json_array(), *tenant;
-	size_t index;
-	json_object_set_new(hub, "url", json_string(cli->asked));
-	json_object_set_new(hub, "store",
-	                    json_string(picture->tenants ? "ok" : picture->store.text));
-	json_array_foreach(picture->tenants, index, tenant) json_array_append_new(
-		tenants, cli_tenant_standing(tenant, picture->edges,
-	                                     cli_number(picture->health, "time_ms")));
-	return json_pack("{s:o, s:O, s:o}", "hub", hub, "edges", picture->edges, "tenants",
-	                 tenants);
+	return strcmp(cli_text(json_object_get(document, "hub"), "store"), "ok") == 0;
 }
 
 static int is_up(const json_t *service)
@@ -80,11 +49,12 @@ static int is_up(const json_t *service)
 }
 
 /* Is everything up that should be? */
-static int is_well(const struct picture *picture, const json_t *document)
+static int is_well(const json_t *document)
 {
+	const json_t *edges = json_object_get(document, "edges");
 	size_t index, k;
 	json_t *item, *service;
-	json_array_foreach(picture->edges, index, item)
+	json_array_foreach(edges, index, item)
 	{
 		if (!json_is_true(json_object_get(item, "live")))
 			return 0;
@@ -97,7 +67,7 @@ static int is_well(const struct picture *picture, const json_t *document)
 				return 0;
 		}
 	}
-	return picture->tenants && json_array_size(picture->edges) > 0;
+	return has_store(document) && json_array_size(edges) > 0;
 }
 
 /* --- what is printed --- */
@@ -239,7 +209,7 @@ static void print_services(const json_t *tenants, int all)
 		printf("\n%zu services are up; --all lists them.\n", count - shown);
 }
 
-static void print_document(const struct picture *picture, const json_t *document, int all)
+static void print_document(const json_t *document, int all)
 {
 	const json_t *hub = json_object_get(document, "hub");
 	const json_t *tenants = json_object_get(document, "tenants");
@@ -247,9 +217,9 @@ static void print_document(const struct picture *picture, const json_t *document
 	       "Id     %s\n"
 	       "Store  %s\n",
 	       cli_text(hub, "url"), cli_text(hub, "version"), cli_text(hub, "node_id"),
-	       picture->tenants ? "answers" : picture->store.text);
-	print_edges(picture->edges, cli_number(hub, "time_ms"));
-	if (!picture->tenants)
+	       has_store(document) ? "answers" : cli_text(hub, "store"));
+	print_edges(json_object_get(document, "edges"), cli_number(hub, "time_ms"));
+	if (!has_store(document))
 		return;
 	if (json_array_size(tenants) == 0)
 		printf("\nNo tenants. An invite makes one: towonel invite create --hostnames "
@@ -260,22 +230,17 @@ static void print_document(const struct picture *picture, const json_t *document
 
 static int run_status(struct cli *cli)
 {
-	struct picture picture = { 0 };
 	json_t *document = NULL;
-	int status = look(cli, &picture);
-	if (status == 0) {
-		document = document_of(cli, &picture);
-		if (cli->json)
-			status = cli_print_json(document);
-		else
-			print_document(&picture, document, cli->given['a'] != NULL);
-	}
-	if (status == 0 && !is_well(&picture, document))
+	int status = look(cli, &document);
+	if (status != 0)
+		return status;
+	if (cli->json)
+		status = cli_print_json(document);
+	else
+		print_document(document, cli->given['a'] != NULL);
+	if (status == 0 && !is_well(document))
 		status = EXIT_FAILED;
 	json_decref(document);
-	json_decref(picture.health);
-	json_decref(picture.edges);
-	json_decref(picture.tenants);
 	return status;
 }
 
@@ -298,7 +263,7 @@ const struct command status_all = {
 		"(on an edge), refused (by the hub).\n"
 		"\n"
 		"Exit status 0: the hub, its store, every edge and every service are up; 1: not "
-	        "all "
+		"all "
 		"of them.\n",
 	.options = status_options,
 	.who = CLI_OPERATOR,

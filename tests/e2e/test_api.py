@@ -179,6 +179,8 @@ def ask_every_endpoint(api, tool):
     listed = api.get("/v1/tenants?limit=1000&offset=0")
     assert {a.id, b.id} <= {tenant["tenant_id"] for tenant in listed.json["tenants"]}
     assert int(listed.headers["x-total-count"]) == len(listed.json["tenants"])
+    status = api.get("/v1/status?limit=1000").json
+    assert status["hub"]["store"] == "ok" and {a.id, b.id} <= {tenant["tenant_id"] for tenant in status["tenants"]}
     assert api.get("/v1/invites").status == 200
     assert api.delete(f"/v1/tenants/{b.id}").json["tenant_id"] == b.id
     c = Member(api, tool)
@@ -226,7 +228,9 @@ def test_every_endpoint_is_asked_by_our_own_programs(make_node, make_edge, make_
     says(None, "port", "release", "--tenant-id", made["tenant_id"], "--protocol", "tcp", "--port", str(held["port"]))
     # each edge tells of its agents when its turn comes
     wait_until(lambda: node.towonel("status").returncode == 0, "everything is up")
-    says(None, "status")
+    says("Status", "status")
+    for path in ("/v1/health", "/v1/edges"):  # for monitors; ours learn it along with the rest
+        assert CheckedApi(node, described).get(path).status == 200
     token = {"TOWONEL_INVITE_TOKEN": node.invite("b.example.eu", name="bob")}
     says(None, "entry", "submit", "--op", "upsert_hostname", "--hostname", "b.example.eu", env=token)
     says(None, "entry", "list", env=token)

@@ -11,6 +11,8 @@
  *               or into answer
  *     respond   on the loop, when there was no fault: completes answer from what only the
  *               loop knows; may be NULL
+ *     failed    on the loop, when there was one: may clear it and make an answer all the
+ *               same; may be NULL
  *
  * after which the answer or the fault is sent and the struct freed (release first). A fault
  * anywhere ends it.
@@ -53,6 +55,7 @@ struct tow__call {
 	enum tow__db_access access;
 	void (*work)(struct tow__call *call, struct tow__store *store);
 	void (*respond)(struct tow__call *call);
+	void (*failed)(struct tow__call *call);
 	void (*release)(struct tow__call *call);
 };
 
@@ -93,12 +96,17 @@ json_t *tow__json_names(const struct tow__names *names);
 json_t *tow__json_time(uint64_t ms); /* null for 0 */
 json_t *tow__json_id(const struct tow_id *id);
 json_t *tow__json_port(const struct tow__port *port);
+json_t *tow__json_health(const struct tow_hub *hub);
+json_t *tow__json_tenant(const struct tow__tenant *tenant);
+/* Adds to its agents what only this hub has heard. */
+void tow__tenant_add_heard(struct tow_hub *hub, json_t *tenant);
 /* Says that an answer could not be made for want of memory, when json is NULL; then as json. */
 json_t *tow__call_made(struct tow__call *call, json_t *json);
 
 /* Handlers, in the order of the table. */
 void tow__api_health(void *user, struct tow_http_request *request);
 void tow__api_openapi(void *user, struct tow_http_request *request);
+void tow__api_status(void *user, struct tow_http_request *request);
 void tow__api_edges(void *user, struct tow_http_request *request);
 void tow__api_invite_create(void *user, struct tow_http_request *request);
 void tow__api_invite_list(void *user, struct tow_http_request *request);

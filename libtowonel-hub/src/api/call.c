@@ -64,7 +64,9 @@ static void answer(struct tow__call *call)
 {
 	char count[24];
 
-	if (!call->fault.kind && call->respond)
+	if (call->fault.kind && call->failed)
+		call->failed(call);
+	else if (!call->fault.kind && call->respond)
 		call->respond(call);
 	if (!call->fault.kind && !call->answered)
 		tow__call_made(call, call->answer);

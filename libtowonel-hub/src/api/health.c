@@ -3,15 +3,19 @@
 
 #define PROTOCOL_VERSION 1 /* of the tunnel: ALPN towonel/1 */
 
-static void respond(struct tow__call *call)
+json_t *tow__json_health(const struct tow_hub *hub)
 {
-	struct tow_hub *hub = call->hub;
 	char id[TOW_ID_TEXT_SIZE];
 
-	call->answer = json_pack("{s:s, s:s, s:s, s:i, s:I}", "status", "ok", "node_id",
-	                         tow_id_format(&hub->key.id, id), "version", hub->version,
-	                         "protocol_version", PROTOCOL_VERSION, "time_ms",
-	                         (json_int_t)tow_wall_ms());
+	return json_pack("{s:s, s:s, s:s, s:i, s:I}", "status", "ok", "node_id",
+	                 tow_id_format(&hub->key.id, id), "version", hub->version,
+	                 "protocol_version", PROTOCOL_VERSION, "time_ms",
+	                 (json_int_t)tow_wall_ms());
+}
+
+static void respond(struct tow__call *call)
+{
+	call->answer = tow__json_health(call->hub);
 }
 
 void tow__api_health(void *user, struct tow_http_request *request)

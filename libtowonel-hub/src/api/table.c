@@ -11,6 +11,7 @@
 const struct tow_http_route tow__api_routes[] = {
 	{ "GET", "/v1/health", PUBLIC, .handle = tow__api_health },
 	{ "GET", "/v1/openapi.json", PUBLIC, .handle = tow__api_openapi },
+	{ "GET", "/v1/status", OPERATOR, .handle = tow__api_status },
 	{ "GET", "/v1/edges", PUBLIC, .handle = tow__api_edges },
 	{ "POST", "/v1/invites", OPERATOR, .handle = tow__api_invite_create },
 	{ "GET", "/v1/invites", OPERATOR, .handle = tow__api_invite_list },

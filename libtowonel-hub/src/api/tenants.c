@@ -64,17 +64,23 @@ static json_t *ports_of(const struct tow__tenant *tenant)
 	return list;
 }
 
+json_t *tow__json_tenant(const struct tow__tenant *tenant)
+{
+	return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:I}", "tenant_id",
+	                 tow__json_id(&tenant->id), "name", tenant->name, "allowed_hostnames",
+	                 tow__json_names(&tenant->patterns), "hostnames",
+	                 tow__json_names(&tenant->hostnames), "agents", agents_of(tenant), "ports",
+	                 ports_of(tenant), "created_at_ms", (json_int_t)tenant->created_ms);
+}
+
 static int add_to_list(void *user, const struct tow__tenant *tenant)
 {
 	struct tow__call *call = user;
-	json_t *json = json_pack(
-		"{s:o, s:s, s:o, s:o, s:o, s:o, s:I}", "tenant_id", tow__json_id(&tenant->id),
-		"name", tenant->name, "allowed_hostnames", tow__json_names(&tenant->patterns),
-		"hostnames", tow__json_names(&tenant->hostnames), "agents", agents_of(tenant),
-		"ports", ports_of(tenant), "created_at_ms", (json_int_t)tenant->created_ms);
 
-	return json_array_append_new(json_object_get(call->answer, "tenants"), json) ? TOW_ENOMEM
-	                                                                             : 0;
+	return json_array_append_new(json_object_get(call->answer, "tenants"),
+	                             tow__json_tenant(tenant))
+	               ? TOW_ENOMEM
+	               : 0;
 }
 
 static void list_work(struct tow__call *call, struct tow__store *store)
@@ -102,16 +108,21 @@ static void add_heard(struct tow_hub *hub, json_t *agent)
 	                                            : json_array());
 }
 
+void tow__tenant_add_heard(struct tow_hub *hub, json_t *tenant)
+{
+	json_t *agent;
+	size_t index;
+
+	json_array_foreach(json_object_get(tenant, "agents"), index, agent) add_heard(hub, agent);
+}
+
 static void list_respond(struct tow__call *call)
 {
-	json_t *tenant, *agent;
-	size_t i, k;
+	json_t *tenant;
+	size_t index;
 
-	json_array_foreach(json_object_get(call->answer, "tenants"), i, tenant)
-	{
-		json_array_foreach(json_object_get(tenant, "agents"), k, agent)
-			add_heard(call->hub, agent);
-	}
+	json_array_foreach(json_object_get(call->answer, "tenants"), index, tenant)
+		tow__tenant_add_heard(call->hub, tenant);
 }
 
 void tow__api_tenant_list(void *user, struct tow_http_request *request)
