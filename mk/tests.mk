@@ -5,9 +5,11 @@
 #                                other .c files beside it are linked into each
 #   tests/fuzz/NAME.c            one fuzz target each; seeds in tests/fuzz/seeds/NAME/
 #   tests/house, tests/e2e       Python
-# All C tests speak TAP and run through prove, JOBS at a time.
+# All C tests speak TAP and run through prove, JOBS at a time. End-to-end tests wait more than they
+# work: E2E_JOBS of their files run side by side.
 
 JOBS ?= 2
+E2E_JOBS ?= $(shell expr 2 '*' $$(nproc))
 PYTEST ?=
 
 # --- unit tests ---------------------------------------------------------------
@@ -103,7 +105,7 @@ house: all | test-packages
 	@$(MAKE) --no-print-directory install PREFIX=$(abspath $(BUILD))/installed >/dev/null
 	@$(call run_pytest,tests/house)
 e2e: all | test-packages
-	@$(call run_pytest,tests/e2e)
+	@$(call run_pytest,-n $(E2E_JOBS) --dist loadfile tests/e2e)
 bench: all $(bench_programs) | bench-packages
 	@TOWONEL_BUILD=$(abspath $(BUILD)) tests/bench/run
 	@TOWONEL_BUILD=$(abspath $(BUILD)) tests/bench/run --ways tls

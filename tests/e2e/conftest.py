@@ -6,12 +6,18 @@ import os
 
 import pytest
 
+from support import own_network
 from support.greeter import Greeter
 from support.origins import Authority, Haproxy, Nginx
 from support.process import end, free_port, free_ports, metric, wait_until
 from support.raw_origin import RawOrigin
 from support.towonel import Agent, Edge, Node
 from support.udp import UdpOrigin, service
+
+
+def pytest_configure(config):
+    if hasattr(config, "workerinput"):
+        own_network.enter()
 
 
 @pytest.fixture(scope="session")

@@ -95,15 +95,27 @@ class Writer:
         assert events == {f"{self.name(number)} passthrough" for number in numbers}
 
 
+def write_on(writer, over):
+    """A thread that writes until it is over, and has been told of a success. What has just been restarted may fail at first."""
+    before, threads = len(writer.acknowledged), []
+
+    def begun():
+        if not threads or not threads[-1].is_alive():
+            threads.append(threading.Thread(target=writer.write, args=[over.is_set]))
+            threads[-1].start()
+        return len(writer.acknowledged) > before
+    wait_until(begun, "something is acknowledged")
+    return threads[-1]
+
+
 def kill_at_random_moments(writer, rounds, kill, restart):
     chance = random.Random(11)
     for _ in range(rounds):
-        before = len(writer.acknowledged)
-        thread = threading.Thread(target=writer.write, args=[lambda: False])
-        thread.start()
-        wait_until(lambda: len(writer.acknowledged) > before or not thread.is_alive(), "something is acknowledged")
+        over = threading.Event()
+        thread = write_on(writer, over)
         time.sleep(chance.random() * 0.1)
         kill()
+        over.set()
         thread.join()
         restart()
         writer.check()

@@ -8,6 +8,7 @@ import tarfile
 
 import pytest
 
+from support.own_network import outside
 from support.process import BUILD, SANITIZED, Process, free_port, run, wait_until
 from support.towonel import http_get
 
@@ -83,7 +84,7 @@ def debian(tmp_path_factory):
     if not archives:
         pytest.skip("no Debian archive is known here")
     tree = tmp_path_factory.mktemp("debian") / "tree"
-    done = run(["debootstrap", "--variant=minbase",
+    done = run([*outside(), "debootstrap", "--variant=minbase",
                 "--include=adduser,libjansson4,libsodium23,libsqlite3-0,libuv1", release, tree, archives[0]],
                env={name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}, timeout=280)
     if done.returncode != 0:

@@ -48,7 +48,7 @@ struct acme_errand {
 	struct acme_failure failure;
 
 	uint64_t pause_ms;
-	unsigned polls, nonce_retries;
+	unsigned polls, nonce_retries; /* retries in a row */
 	int nonce_asked;    /* the request under way is for a nonce only */
 	int publish;        /* before the next request */
 	int account_forgot; /* once is enough */
@@ -278,10 +278,12 @@ void tow__acme_errand_answer(struct acme_errand *e, const struct acme_answer *an
 		e->state =
 			fail(e, ACME_TRANSIENT, "the certificate authority answered with status %d",
 		             answer->status);
-	else if (!e->nonce_asked)
-		e->state = states[e->state].after(e, answer);
-	else if (e->account->nonce_count == before)
+	else if (e->nonce_asked && e->account->nonce_count == before)
 		e->state = fail(e, ACME_TRANSIENT, "the certificate authority gives no nonce");
+	else if (!e->nonce_asked) {
+		e->nonce_retries = 0;
+		e->state = states[e->state].after(e, answer);
+	}
 }
 
 void tow__acme_errand_fail(struct acme_errand *e, const char *reason)

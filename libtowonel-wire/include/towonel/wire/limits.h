@@ -121,7 +121,7 @@
 /* edge: certificates from an ACME server */
 #define TOW_ACME_ANSWER_MAX         65536 /* JSON, or a chain of certificates */
 #define TOW_ACME_NONCES_MAX         8     /* kept for the next requests */
-#define TOW_ACME_NONCE_RETRIES      20    /* in one order: half of them may be refused */
+#define TOW_ACME_NONCE_RETRIES      20    /* of one request: half of all nonces may be refused */
 #define TOW_ACME_POLLS_MAX          40    /* of one order, which are 3 minutes at least */
 #define TOW_ACME_POLL_MIN_MS        250
 #define TOW_ACME_POLL_MAX_MS        5000
