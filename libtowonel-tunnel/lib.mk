@@ -35,6 +35,7 @@ SOURCES := \
 	src/quic/stream.c \
 	src/runtime/backoff.c \
 	src/runtime/health.c \
+	src/runtime/inherited.c \
 	src/runtime/key_file.c \
 	src/runtime/log.c \
 	src/runtime/metrics.c \

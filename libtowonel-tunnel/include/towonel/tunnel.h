@@ -14,6 +14,7 @@
 #include "tunnel/http_client.h"
 #include "tunnel/http_server.h"
 #include "tunnel/hub_client.h"
+#include "tunnel/inherited.h"
 #include "tunnel/key_file.h"
 #include "tunnel/log.h"
 #include "tunnel/loop.h"

@@ -50,6 +50,7 @@ struct tow_loop {
 
 	void *receive_area; /* of the UDP sockets; lives as long as the loop */
 	void *udp_outbox;   /* likewise */
+	struct tow_inherited *inherited; /* NULL: none */
 
 	pthread_mutex_t posts_lock;
 	struct posted *posts, **posts_end;

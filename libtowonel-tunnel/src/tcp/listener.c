@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "tcp/socket.h"
 
+#include "loop/loop.h"
+
 #include <towonel/wire/limits.h>
 
 #include <errno.h>
@@ -107,7 +109,8 @@ int tow_tcp_listener_new(struct tow_loop *loop, struct tow_log *log, const struc
                          int dual_stack, int reuse_port, tow_tcp_accepted accepted, void *user,
                          struct tow_tcp_listener **out, struct tow_error *err)
 {
-	const struct tow__bind bind = { .type = SOCK_STREAM,
+	const struct tow__bind bind = { .inherited = loop->inherited,
+		                        .type = SOCK_STREAM,
 		                        .addr = *addr,
 		                        .dual_stack = dual_stack,
 		                        .reuse_port = reuse_port };
@@ -122,7 +125,7 @@ int tow_tcp_listener_new(struct tow_loop *loop, struct tow_log *log, const struc
 	listener->accepted = accepted;
 	listener->user = user;
 	tow_timer_init(&listener->resume, loop, on_resume, listener);
-	status = tow__socket_bind(&bind, &listener->fd, &family, &listener->addr, err);
+	status = tow__socket_bind(&bind, &listener->fd, &family, NULL, &listener->addr, err);
 	if (status) {
 		free(listener);
 		return status;

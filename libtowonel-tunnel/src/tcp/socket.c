@@ -10,6 +10,8 @@
 
 #include <towonel/wire/limits.h>
 
+#include "runtime/inherited.h"
+
 socklen_t tow_addr_to_sockaddr(const struct tow_addr *addr, struct sockaddr_storage *out)
 {
 	return tow__addr_to_sockaddr_for(addr->family == 6 ? AF_INET6 : AF_INET, addr, out);
@@ -106,16 +108,19 @@ static int bind_family(const struct tow__bind *config, int family, const struct 
 	return fd;
 }
 
-int tow__socket_bind(const struct tow__bind *config, int *fd, int *family, struct tow_addr *bound,
-                     struct tow_error *err)
+int tow__socket_bind(const struct tow__bind *config, int *fd, int *family, int *channel,
+                     struct tow_addr *bound, struct tow_error *err)
 {
 	const struct tow_addr any4 = { .family = 4, .port = config->addr.port };
 	char text[TOW_ADDR_TEXT_SIZE];
 	struct sockaddr_storage sa;
 	socklen_t len = sizeof sa;
 
-	*family = config->addr.family == 6 ? AF_INET6 : AF_INET;
-	*fd = bind_family(config, *family, &config->addr);
+	*fd = tow__inherited_take(config->inherited, config->type, &config->addr, family, channel);
+	if (*fd < 0) {
+		*family = config->addr.family == 6 ? AF_INET6 : AF_INET;
+		*fd = bind_family(config, *family, &config->addr);
+	}
 	if (*fd < 0 && errno == EAFNOSUPPORT && config->dual_stack && *family == AF_INET6 &&
 	    tow__addr_is_any(&config->addr)) {
 		*family = AF_INET;

@@ -386,6 +386,7 @@ int tow_udp_socket_new(struct tow_loop *loop, const struct tow_udp_config *confi
                        struct tow_error *err)
 {
 	const struct tow__bind bind = {
+		.inherited = loop->inherited,
 		.type = SOCK_DGRAM,
 		.addr = config->bind,
 		.dual_stack = config->dual_stack,
@@ -402,7 +403,8 @@ int tow_udp_socket_new(struct tow_loop *loop, const struct tow_udp_config *confi
 	if (config->connect.family)
 		status = connect_to(socket, &config->connect, err);
 	else
-		status = tow__socket_bind(&bind, &socket->fd, &socket->family, &socket->addr, err);
+		status = tow__socket_bind(&bind, &socket->fd, &socket->family, NULL, &socket->addr,
+		                          err);
 	if (status) {
 		free(socket);
 		return status;

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+#include "runtime/inherited.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <towonel/tunnel/tcp.h>
+
+#include "loop/loop.h"
+#include "tcp/socket.h"
+
+#define ACTIVATED_FIRST 3
+#define ACTIVATED_MAX   4096
+
+struct inherited_socket {
+	int fd, channel;
+	int type, family;
+	struct tow_addr addr;
+};
+
+struct tow_inherited {
+	pthread_mutex_t lock;
+	struct inherited_socket *sockets; /* in the order added */
+	size_t count, cap;
+};
+
+struct tow_inherited *tow_inherited_new(void)
+{
+	struct tow_inherited *set = calloc(1, sizeof *set);
+
+	if (set)
+		pthread_mutex_init(&set->lock, NULL);
+	return set;
+}
+
+static void close_both(int fd, int channel)
+{
+	close(fd);
+	if (channel >= 0)
+		close(channel);
+}
+
+void tow_inherited_free(struct tow_inherited *set)
+{
+	if (!set)
+		return;
+	for (size_t i = 0; i < set->count; i++)
+		close_both(set->sockets[i].fd, set->sockets[i].channel);
+	free(set->sockets);
+	pthread_mutex_destroy(&set->lock);
+	free(set);
+}
+
+static int examine(int fd, struct inherited_socket *out)
+{
+	struct sockaddr_storage sa;
+	socklen_t addr_len = sizeof sa, type_len = sizeof out->type;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &out->type, &type_len) ||
+	    getsockname(fd, (struct sockaddr *)&sa, &addr_len) ||
+	    tow_addr_from_sockaddr((struct sockaddr *)&sa, &out->addr) || !out->addr.port)
+		return TOW_EINVAL;
+	out->family = sa.ss_family;
+	/* what binds sockets here makes them so */
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	return 0;
+}
+
+int tow_inherited_add(struct tow_inherited *set, int fd, int channel)
+{
+	struct inherited_socket socket = { .fd = fd, .channel = channel }, *sockets;
+	int rc = examine(fd, &socket);
+
+	pthread_mutex_lock(&set->lock);
+	if (!rc && set->count == set->cap) {
+		sockets = reallocarray(set->sockets, set->cap + 16, sizeof *sockets);
+		rc = sockets ? 0 : TOW_ENOMEM;
+		if (sockets) {
+			set->sockets = sockets;
+			set->cap += 16;
+		}
+	}
+	if (!rc)
+		set->sockets[set->count++] = socket;
+	pthread_mutex_unlock(&set->lock);
+	if (rc)
+		close_both(fd, channel);
+	return rc;
+}
+
+size_t tow_inherited_add_activated(struct tow_inherited *set)
+{
+	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
+	size_t added = 0;
+
+	if (pid && fds && strtoul(pid, NULL, 10) == (unsigned long)getpid()) {
+		unsigned long count = strtoul(fds, NULL, 10);
+
+		for (unsigned long i = 0; i < count && i < ACTIVATED_MAX; i++)
+			if (!tow_inherited_add(set, (int)(ACTIVATED_FIRST + i), -1))
+				added++;
+	}
+	/* they are not for what this process may start */
+	unsetenv("LISTEN_PID");
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_FDNAMES");
+	return added;
+}
+
+size_t tow_inherited_left(struct tow_inherited *set)
+{
+	size_t count;
+
+	pthread_mutex_lock(&set->lock);
+	count = set->count;
+	pthread_mutex_unlock(&set->lock);
+	return count;
+}
+
+void tow_inherited_addr(struct tow_inherited *set, size_t i, struct tow_addr *out)
+{
+	pthread_mutex_lock(&set->lock);
+	*out = i < set->count ? set->sockets[i].addr : (struct tow_addr){ .family = 0 };
+	pthread_mutex_unlock(&set->lock);
+}
+
+static int fits(const struct inherited_socket *socket, int type, const struct tow_addr *addr)
+{
+	return socket->type == type && socket->addr.port == addr->port &&
+	       (tow_addr_same_host(&socket->addr, addr) ||
+	        (tow__addr_is_any(&socket->addr) && tow__addr_is_any(addr)));
+}
+
+int tow__inherited_take(struct tow_inherited *set, int type, const struct tow_addr *addr,
+                        int *family, int *channel)
+{
+	int fd = -1;
+
+	if (!set || !addr->port)
+		return -1;
+	pthread_mutex_lock(&set->lock);
+	for (size_t i = 0; i < set->count && fd < 0; i++) {
+		struct inherited_socket *socket = &set->sockets[i];
+
+		if (!fits(socket, type, addr))
+			continue;
+		fd = socket->fd;
+		*family = socket->family;
+		if (channel)
+			*channel = socket->channel;
+		memmove(socket, socket + 1, (--set->count - i) * sizeof *socket);
+	}
+	pthread_mutex_unlock(&set->lock);
+	return fd;
+}
+
+void tow_loop_set_inherited(struct tow_loop *loop, struct tow_inherited *set)
+{
+	loop->inherited = set;
+}

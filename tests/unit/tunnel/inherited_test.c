@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+#include <towonel/tunnel/inherited.h>
+#include <towonel/tunnel/tcp.h>
+#include <towonel/tunnel/udp.h>
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+static struct tow_loop *loop;
+static struct tow_inherited *set;
+
+static int set_up(void **state)
+{
+	(void)state;
+	loop = tow_loop_new();
+	set = tow_inherited_new();
+	if (!loop || !set)
+		return -1;
+	tow_loop_set_inherited(loop, set);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	tow_loop_free(loop);
+	tow_inherited_free(set);
+	return 0;
+}
+
+/* A socket as the service manager would make it: it blocks, and is open in what is executed. */
+static int bound(int type, const char *host, struct tow_addr *addr)
+{
+	struct sockaddr_storage sa;
+	socklen_t len;
+	int fd;
+
+	assert_int_equal(tow_addr_parse_host(tow_slice_of(host), addr), 0);
+	addr->port = 0;
+	len = tow_addr_to_sockaddr(addr, &sa);
+	fd = socket(sa.ss_family, type, 0);
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&sa, len), 0);
+	if (type == SOCK_STREAM)
+		assert_int_equal(listen(fd, 16), 0);
+	len = sizeof sa;
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+	addr->port = ntohs(((struct sockaddr_in *)&sa)->sin_port); /* at one place in both */
+	return fd;
+}
+
+static void on_accepted(void *user, int fd, const struct tow_addr *peer,
+                        const struct tow_addr *local)
+{
+	(void)peer;
+	(void)local;
+	*(int *)user = 1;
+	close(fd);
+	tow_loop_stop(loop);
+}
+
+static void on_dialled(void *user, int status, int fd, const struct tow_error *err)
+{
+	(void)user;
+	(void)err;
+	assert_int_equal(status, 0);
+	close(fd);
+}
+
+static void a_listener_takes_the_socket_that_is_bound_already(void **state)
+{
+	struct tow_addr addr, other;
+	struct tow_tcp_listener *listener;
+	struct tow_tcp_dial *dial;
+	struct tow_error err;
+	int accepted = 0, fd = bound(SOCK_STREAM, "127.0.0.1", &addr);
+
+	(void)state;
+	/* of another kind, or at another address */
+	assert_int_equal(tow_inherited_add(set, bound(SOCK_DGRAM, "127.0.0.1", &other), -1), 0);
+	assert_int_equal(tow_inherited_add(set, bound(SOCK_STREAM, "127.0.0.2", &other), -1), 0);
+	assert_int_equal(tow_inherited_add(set, fd, -1), 0);
+	assert_int_equal(tow_tcp_listener_new(loop, NULL, &addr, 0, 0, on_accepted, &accepted, &listener, &err), 0);
+	assert_int_equal(tow_inherited_left(set), 2);
+	assert_true(tow_addr_equal(tow_tcp_listener_addr(listener), &addr));
+	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
+	assert_int_equal(tow_tcp_dial_start(loop, "127.0.0.1", addr.port, TOW_NSEC_PER_SEC, on_dialled, NULL, &dial),
+	                 0);
+	tow_loop_run(loop);
+	assert_true(accepted);
+	tow_tcp_listener_free(listener);
+}
+
+static void one_wildcard_is_as_good_as_another(void **state)
+{
+	struct tow_addr addr, any = { .family = 6 };
+	struct tow_tcp_listener *listener;
+	struct tow_error err;
+
+	(void)state;
+	assert_int_equal(tow_inherited_add(set, bound(SOCK_STREAM, "0.0.0.0", &addr), -1), 0);
+	any.port = addr.port;
+	assert_int_equal(tow_tcp_listener_new(loop, NULL, &any, 1, 0, on_accepted, NULL, &listener, &err), 0);
+	assert_int_equal(tow_tcp_listener_addr(listener)->family, 4);
+	assert_int_equal(tow_inherited_left(set), 0);
+	tow_tcp_listener_free(listener);
+}
+
+static void on_packet(void *user, const struct tow_udp_packet *packet)
+{
+	(void)user;
+	(void)packet;
+}
+
+static void each_is_taken_once_and_what_is_left_is_closed(void **state)
+{
+	static const struct tow_udp_events events = { .packet = on_packet };
+	struct tow_udp_config config = { .receive_buffer = 0 };
+	struct tow_udp_socket *one, *two;
+	struct tow_error err;
+	struct tow_addr addr, left;
+	int fd = bound(SOCK_DGRAM, "127.0.0.1", &config.bind);
+	int spare = bound(SOCK_STREAM, "127.0.0.1", &addr);
+
+	(void)state;
+	assert_int_equal(tow_inherited_add(set, fd, -1), 0);
+	assert_int_equal(tow_inherited_add(set, spare, -1), 0);
+	assert_int_equal(tow_udp_socket_new(loop, &config, &events, NULL, &one, &err), 0);
+	assert_int_equal(tow_udp_socket_fd(one), fd);
+	assert_int_equal(tow_udp_socket_new(loop, &config, &events, NULL, &two, &err), TOW_EADDRINUSE);
+	tow_inherited_addr(set, 0, &left);
+	assert_true(tow_addr_equal(&left, &addr));
+	tow_loop_set_inherited(loop, NULL);
+	tow_inherited_free(set);
+	set = NULL;
+	assert_int_equal(fcntl(spare, F_GETFD), -1);
+	tow_udp_socket_free(one);
+}
+
+static void what_is_no_bound_socket_is_refused(void **state)
+{
+	(void)state;
+	assert_int_equal(tow_inherited_add(set, open("/dev/null", O_RDONLY), -1), TOW_EINVAL);
+	assert_int_equal(tow_inherited_add(set, socket(AF_INET, SOCK_STREAM, 0), -1), TOW_EINVAL);
+	assert_int_equal(tow_inherited_left(set), 0);
+}
+
+/* In a child, whose low descriptors may be what a manager would have made them. */
+static void what_the_manager_passes_is_taken_by_whom_it_is_for(void **state)
+{
+	struct tow_addr addr;
+	int fd = bound(SOCK_STREAM, "127.0.0.1", &addr), status;
+	pid_t pid = fork();
+
+	(void)state;
+	if (pid == 0) {
+		char text[32];
+		int good;
+
+		dup2(fd, 3);
+		setenv("LISTEN_FDS", "1", 1);
+		setenv("LISTEN_PID", "1", 1);
+		good = tow_inherited_add_activated(set) == 0 && !getenv("LISTEN_FDS");
+		snprintf(text, sizeof text, "%d", (int)getpid());
+		setenv("LISTEN_FDS", "1", 1);
+		setenv("LISTEN_PID", text, 1);
+		good = good && tow_inherited_add_activated(set) == 1 && !getenv("LISTEN_PID");
+		good = good && tow_inherited_add_activated(set) == 0;
+		_exit(good ? 0 : 1);
+	}
+	close(fd);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+int main(void)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		CASE(a_listener_takes_the_socket_that_is_bound_already),
+		CASE(one_wildcard_is_as_good_as_another),
+		CASE(each_is_taken_once_and_what_is_left_is_closed),
+		CASE(what_is_no_bound_socket_is_refused),
+		CASE(what_the_manager_passes_is_taken_by_whom_it_is_for),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
