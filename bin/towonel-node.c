@@ -140,6 +140,8 @@ static int start_health(struct node *node, const char *variable, struct tow_heal
 static void hub_not_ready(void *user, struct tow_buf *reasons)
 {
 	struct node *node = user;
+	if (node->signals)
+		tow_buf_append_text(reasons, "the node is draining\n");
 	tow_hub_not_ready(node->hub, reasons);
 }
 
@@ -415,6 +417,8 @@ static void edge_closed(void *user)
 {
 	struct node *node = user;
 	node->edge = NULL;
+	tow_health_free(node->edge_health);
+	node->edge_health = NULL;
 	close_hub(node);
 }
 
@@ -436,8 +440,6 @@ static void stop(struct node *node)
 	node->subscription = NULL;
 	tow_follower_free(node->follower);
 	node->follower = NULL;
-	tow_health_free(node->edge_health);
-	node->edge_health = NULL;
 	if (node->edge)
 		tow_edge_close(node->edge, grace, edge_closed, node);
 	else

@@ -64,6 +64,7 @@ void tow__timing_default(struct timing *timing)
 		.ping_interval_ns = TOW_PING_INTERVAL_MS * TOW_NSEC_PER_MSEC,
 		.ping_timeout_ns = TOW_PING_TIMEOUT_MS * TOW_NSEC_PER_MSEC,
 		.udp_idle_second_ns = TOW_NSEC_PER_SEC,
+		.udp_drain_ns = TOW_UDP_DRAIN_IDLE_MS * TOW_NSEC_PER_MSEC,
 		.port_retry_min_ns = TOW_PORT_RETRY_MIN_MS * TOW_NSEC_PER_MSEC,
 		.port_retry_max_ns = TOW_PORT_RETRY_MAX_MS * TOW_NSEC_PER_MSEC,
 		.cert_check_ns = TOW_CERT_CHECK_EVERY_MS * TOW_NSEC_PER_MSEC,
@@ -449,6 +450,7 @@ static void on_close_timer(void *user)
 
 	while (w->visitors != NULL)
 		tow__visitor_abort(w->visitors);
+	tow__ports_deinit(&w->ports);
 	if (w->endpoint != NULL)
 		tow_quic_endpoint_free(w->endpoint, TOW_TUNNEL_DRAINING);
 	w->endpoint = NULL;
@@ -457,11 +459,16 @@ static void on_close_timer(void *user)
 		on_settled(e);
 }
 
+static int is_deserted(const struct worker *w)
+{
+	return w->visitor_count == 0 && w->udp.count == 0;
+}
+
 static void on_deserted(void *user)
 {
 	struct tow_edge *e = user;
 
-	if (e->done != NULL && e->worker.endpoint != NULL)
+	if (e->done != NULL && is_deserted(&e->worker) && e->worker.endpoint != NULL)
 		tow_timer_start_in(&e->close_timer, 0);
 }
 
@@ -478,16 +485,17 @@ void tow_edge_close(struct tow_edge *edge, uint64_t grace_ns, void (*done)(void 
 		w->draining = 1;
 		tow_tcp_listener_free(w->listener);
 		w->listener = NULL;
-		tow__ports_deinit(&w->ports);
+		tow__ports_drain(&w->ports);
 		tow__issuance_free(edge->issuance);
 		edge->issuance = NULL;
 		tow_timer_stop(&edge->report_timer);
 		tow__agents_each(&w->agents, drain_agent, NULL);
-		tow_log_info(w->log, "edge is closing", tow_f_uint("visitors", w->visitor_count));
+		tow_log_info(w->log, "edge is closing", tow_f_uint("visitors", w->visitor_count),
+		             tow_f_uint("udp_sessions", w->udp.count));
 	}
 	if (w->endpoint == NULL) /* all but the disk is done with */
 		return;
-	if (w->visitor_count == 0)
+	if (is_deserted(w))
 		deadline = now;
 	if (first || deadline < edge->close_timer.deadline_ns)
 		tow_timer_start(&edge->close_timer, deadline);
@@ -510,7 +518,7 @@ void tow_edge_not_ready(void *edge, struct tow_buf *reasons)
 	const struct tow_edge *e = edge;
 
 	if (e->done != NULL)
-		tow_buf_append_text(reasons, "the edge is closing\n");
+		tow_buf_append_text(reasons, "the edge is draining\n");
 	if (tow_route_table_version(e->worker.table) == 0)
 		tow_buf_append_text(reasons, "there are no routes yet\n");
 	else if (e->worker.agents.serving == 0 &&

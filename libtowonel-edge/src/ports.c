@@ -130,6 +130,18 @@ void tow__ports_deinit(struct ports *ports)
 	count(ports);
 }
 
+void tow__ports_drain(struct ports *ports)
+{
+	struct port *port, *next;
+
+	if (ports->ports == NULL)
+		return;
+	HASH_ITER(hh, ports->ports, port, next)
+	if (port->udp == NULL || !tow__udp_listener_drain(port->udp))
+		release(port);
+	count(ports);
+}
+
 void tow__ports_add(struct ports *ports, const struct tow_route_port *route)
 {
 	struct worker *w = ports->worker;

@@ -24,6 +24,8 @@ struct ports {
 void tow__ports_init(struct ports *ports, struct worker *worker, const struct tow_addr *host,
                      int dual_stack);
 void tow__ports_deinit(struct ports *ports); /* releases all; twice is fine */
+/* Releases all but those that have UDP sessions. */
+void tow__ports_drain(struct ports *ports);
 
 /* As the route table says. */
 void tow__ports_add(struct ports *ports, const struct tow_route_port *route);

@@ -23,6 +23,7 @@ struct timing {
 	uint64_t ping_interval_ns;
 	uint64_t ping_timeout_ns;
 	uint64_t udp_idle_second_ns; /* of a service's idle_timeout_secs */
+	uint64_t udp_drain_ns;
 	uint64_t port_retry_min_ns;
 	uint64_t port_retry_max_ns;
 	uint64_t cert_check_ns;

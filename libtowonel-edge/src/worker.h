@@ -60,7 +60,7 @@ struct worker {
 
 	/* What the edge wants to know. */
 	void (*changed)(void *user);  /* agents came or went, ports were bound or not */
-	void (*deserted)(void *user); /* the last visitor has gone */
+	void (*deserted)(void *user); /* the last visitor or UDP session has gone */
 	void *user;
 };
 

@@ -78,9 +78,10 @@ int tow_edge_apply(void *edge, const struct tow_route_event *event);
 /* The version of its route table; 0 when it has none. */
 uint64_t tow_edge_route_version(const struct tow_edge *edge);
 
-/* Stops listening, tells agents that no new streams come, waits at most grace_ns for open visitors,
- * then resets them; calls done when nothing is left, before which the edge has been freed. grace 0
- * closes at once. A second call may shorten the grace. */
+/* Stops listening, tells agents that no new streams come, and waits at most grace_ns for open
+ * visitors and UDP sessions (which end when they pause for a second); then resets them. Calls done
+ * when nothing is left, before which the edge has been freed. grace 0 closes at once. A second call
+ * may shorten the grace. */
 void tow_edge_close(struct tow_edge *edge, uint64_t grace_ns, void (*done)(void *user), void *user);
 
 const struct tow_addr *tow_edge_addr(const struct tow_edge *edge);

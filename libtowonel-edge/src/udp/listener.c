@@ -44,10 +44,12 @@ static void on_packet(void *user, const struct tow_udp_packet *packet)
 		tow__udp_session_end(session, TOW_TUNNEL_IDLE);
 		session = NULL;
 	}
-	if (session == NULL)
+	if (session != NULL)
+		tow__udp_session_receive(session, packet->bytes);
+	else if (!w->draining)
 		tow__udp_session_begin(listener, key, packet);
 	else
-		tow__udp_session_receive(session, packet->bytes);
+		tow_metric_inc(w->metrics.udp_dropped[UDP_DROP_REFUSED]);
 	tow_metric_inc(w->metrics.udp_datagrams_in);
 	tow_metric_add(w->metrics.udp_bytes_in, (int64_t)packet->bytes.len);
 }
@@ -87,6 +89,15 @@ int tow__udp_listener_new(struct worker *w, const struct tow_addr *addr, int dua
 	}
 	*out = listener;
 	return 0;
+}
+
+int tow__udp_listener_drain(struct udp_listener *listener)
+{
+	struct udp_session *session, *next;
+
+	HASH_ITER(hh, listener->sessions, session, next)
+	tow__udp_session_drain(session);
+	return listener->sessions != NULL;
 }
 
 void tow__udp_listener_free(struct udp_listener *listener)

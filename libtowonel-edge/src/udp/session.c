@@ -42,6 +42,15 @@ static void drop(struct worker *w, enum udp_drop why)
 	tow_metric_inc(w->metrics.udp_dropped[why]);
 }
 
+/* Nobody knows when a session is over; one that is to end soon is over when it pauses. */
+static uint64_t idle_ns(const struct udp_session *s)
+{
+	const struct worker *w = worker_of(s);
+
+	return w->draining && s->idle_ns > w->timing.udp_drain_ns ? w->timing.udp_drain_ns
+	                                                           : s->idle_ns;
+}
+
 /* --- the table --- */
 
 static unsigned hash_of(const struct worker *w, const uint8_t key[UDP_KEY_SIZE])
@@ -87,6 +96,8 @@ void tow__udp_session_end(struct udp_session *s, uint64_t code)
 	tow__udp_limits_leave(&w->udp, &s->remote);
 	tow_metric_dec(w->metrics.udp_sessions);
 	free(s);
+	if (w->udp.count == 0)
+		w->deserted(w->user);
 }
 
 /* --- refusals --- */
@@ -175,7 +186,7 @@ static void open_session(struct udp_session *s)
 	tow_quic_stream_consume(s->flow.stream, reply.len);
 	rc = tow_udp_flow_read(&s->flow, reply, to_visitor, s);
 	if (rc == 0 && !d->reply_finished && !d->stopped)
-		rc = tow_timer_start_in(&s->timer, s->idle_ns);
+		rc = tow_timer_start_in(&s->timer, idle_ns(s));
 	else
 		rc = TOW_ECLOSED;
 	tow__dial_deinit(d, TOW_TUNNEL_OK);
@@ -219,10 +230,16 @@ static void on_timer(void *user)
 		tow__agent_session_doubt(s->opening->dial.agent);
 		tow__dial_fail(&s->opening->dial, TOW_TUNNEL_IDLE);
 		next_agent(s);
-	} else if (now - s->active_ns >= s->idle_ns ||
-	           tow_timer_start(&s->timer, s->active_ns + s->idle_ns) != 0) {
+	} else if (now - s->active_ns >= idle_ns(s) ||
+	           tow_timer_start(&s->timer, s->active_ns + idle_ns(s)) != 0) {
 		tow__udp_session_end(s, TOW_TUNNEL_IDLE);
 	}
+}
+
+void tow__udp_session_drain(struct udp_session *s)
+{
+	if (s->opening == NULL)
+		on_timer(s);
 }
 
 /* The frames come after the header. */

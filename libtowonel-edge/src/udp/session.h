@@ -51,6 +51,8 @@ void tow__udp_session_receive(struct udp_session *session, struct tow_slice payl
 /* The next datagram is to begin anew: the port leads elsewhere now, or the agent is silent and
  * there is another one. */
 int tow__udp_session_outdated(struct udp_session *session);
+/* The edge is closing: it ends as soon as nothing has come either way for a moment. */
+void tow__udp_session_drain(struct udp_session *session);
 void tow__udp_session_end(struct udp_session *session, uint64_t code);
 
 #endif

@@ -379,6 +379,37 @@ static void a_port_in_use_is_tried_again(void **state)
 	await(f, f->reported_failed_ports == 0);
 }
 
+/* An edge that closes lets a session go on until it pauses, and begins none. */
+static void closing_waits_for_sessions(void **state)
+{
+	struct fixture *f = *state;
+	struct agent *a;
+	int fd, other;
+
+	f->timing.udp_drain_ns = 300 * TOW_NSEC_PER_MSEC;
+	start(f, 60);
+	a = up(f, 0, HABIT_ECHO);
+	fd = come();
+	say(fd, "before", 6);
+	expect(f, fd, "before", 6);
+	f->closed = 0;
+	tow_edge_close(f->edge, 20 * TOW_NSEC_PER_SEC, fixture_closed, f);
+	other = come();
+	for (int i = 0; i < 5; i++) {
+		say(other, "too late", 8);
+		say(fd, "after", 5);
+		expect(f, fd, "after", 5);
+		pass(f, 100);
+		assert_int_equal(f->closed, 0);
+	}
+	assert_int_equal(sessions(f), 1);
+	assert_int_equal(dropped(f, "refused"), 5);
+	await(f, f->closed);
+	assert_int_equal(a->stream_count, 1);
+	close(fd);
+	close(other);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -394,6 +425,7 @@ int main(void)
 		TEST(a_port_takes_its_sessions_along),
 		TEST(a_port_leads_elsewhere),
 		TEST(a_port_in_use_is_tried_again),
+		TEST(closing_waits_for_sessions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
