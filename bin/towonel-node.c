@@ -18,30 +18,38 @@
 #include <towonel/edge/follower.h>
 #include <towonel/hub.h>
 #include <towonel/tunnel/health.h>
+#include <towonel/tunnel/inherited.h>
 #include <towonel/tunnel/key_file.h>
 #include <towonel/tunnel/tcp.h>
 
 #include "common.h"
+#include "node/background.h"
 #include "node/outside.h"
+#include "node/predecessor.h"
 #include "node/remote_hub.h"
 #include "node/settings.h"
+#include "node/successor.h"
 #include "notify.h"
 
 #define PROGRAM      "towonel-node"
 #define HUB_GRACE_NS (3 * TOW_NSEC_PER_SEC)
+#define FORGET_INHERITED_NS (30 * TOW_NSEC_PER_SEC)
 
 extern char **environ;
 
 static void help(void)
 {
 	struct tow_buf text = { 0 };
-	fputs("usage: towonel-node [--help | --version]\n"
+	fputs("usage: towonel-node [--takeover | --help | --version]\n"
 	      "\n"
 	      "Runs a hub (invites, tenants, routes), an edge (takes visitors, forwards them to "
 	      "agents),\n"
 	      "or both. With TOWONEL_EDGE_INVITE_TOKEN alone it is an edge of the hub that the "
 	      "token "
 	      "is of.\n"
+	      "With --takeover it takes the place of the node that runs in the data directory, "
+	      "without a\n"
+	      "dropped connection, and goes on in the background.\n"
 	      "\n"
 	      "Settings, from the environment:\n",
 	      stdout);
@@ -54,7 +62,7 @@ static void help(void)
 	      "Exit status: 0 stopped in order, 1 failure, 2 bad settings, an address in use, or "
 	      "an "
 	      "edge that\n"
-	      "its hub refuses.\n",
+	      "its hub refuses. --takeover: 0 when it has, else the node before goes on.\n",
 	      stdout);
 }
 
@@ -73,10 +81,18 @@ struct node {
 	struct remote_hub remote;
 	int status;          /* to exit with */
 	struct tow_hub *hub; /* NULL: the edge has a follower */
+	int hub_closing;     /* for a successor */
+	int end_waits;       /* for that */
 	struct tow_follower *follower;
 	struct tow_hub_subscription *subscription;
 	struct tow_edge *edge;
 	struct tow_health *hub_health, *edge_health;
+	struct tow_inherited *inherited; /* with a predecessor */
+	struct tow_timer forget_inherited;
+	struct predecessor *predecessor; /* NULL: there is none */
+	struct successor *successor;
+	int relieved; /* by it */
+	int waiter; /* told when the predecessor is relieved; -1: nobody */
 	int signal_fd;
 	struct tow_io *signal_io;
 	int signals; /* how many have come */
@@ -142,7 +158,10 @@ static void hub_not_ready(void *user, struct tow_buf *reasons)
 	struct node *node = user;
 	if (node->signals)
 		tow_buf_append_text(reasons, "the node is draining\n");
-	tow_hub_not_ready(node->hub, reasons);
+	if (node->hub)
+		tow_hub_not_ready(node->hub, reasons);
+	else
+		tow_buf_append_text(reasons, "another process is taking over\n");
 }
 
 static struct tow_tls_context *api_certificate(void *user, const char *server_name)
@@ -215,6 +234,8 @@ static int start_hub(struct node *node, struct tow_error *err)
 	}
 	tow_log_info(node->log, "hub is up", tow_f_addr("listen", tow_hub_addr(node->hub)),
 	             tow_f_str("url", node->outside.public_url), tow_f_id("node", &node->key.id));
+	if (node->hub_health)
+		return 0;
 	const struct tow_health_config health = {
 		.listen = s->hub_health_listen,
 		.metrics = node->hub_metrics,
@@ -227,13 +248,18 @@ static int start_hub(struct node *node, struct tow_error *err)
 static void api_visitor(void *user, int fd, const struct tow_addr *peer, struct tow_slice early)
 {
 	struct node *node = user;
-	tow_hub_adopt(node->hub, fd, peer, early);
+	if (node->hub && !node->hub_closing)
+		tow_hub_adopt(node->hub, fd, peer, early);
+	else if (node->successor)
+		successor_keep(node->successor, fd, peer, early);
+	else
+		close(fd);
 }
 
 static void edge_reported(void *user, const struct tow_edge_report *report)
 {
 	struct node *node = user;
-	if (node->hub)
+	if (node->hub && !node->hub_closing)
 		tow_hub_edge_report(node->hub, report);
 	if (node->follower)
 		tow_follower_report(node->follower, report);
@@ -407,6 +433,9 @@ static void close_hub(struct node *node)
 {
 	tow_health_free(node->hub_health);
 	node->hub_health = NULL;
+	node->end_waits = node->hub_closing;
+	if (node->hub_closing)
+		return;
 	if (node->hub)
 		tow_hub_close(node->hub, node->signals > 1 ? 0 : HUB_GRACE_NS, hub_closed, node);
 	else
@@ -422,6 +451,15 @@ static void edge_closed(void *user)
 	close_hub(node);
 }
 
+static void stop_following(struct node *node)
+{
+	if (node->subscription)
+		tow_hub_unsubscribe(node->subscription);
+	node->subscription = NULL;
+	tow_follower_free(node->follower);
+	node->follower = NULL;
+}
+
 static void stop(struct node *node)
 {
 	uint64_t grace = node->settings.drain_secs * TOW_NSEC_PER_SEC;
@@ -434,16 +472,162 @@ static void stop(struct node *node)
 		return; /* a hub that is closing already takes HUB_GRACE_NS at most */
 	}
 	tow_log_info(node->log, "draining");
-	notify("STOPPING=1");
-	if (node->subscription)
-		tow_hub_unsubscribe(node->subscription);
-	node->subscription = NULL;
-	tow_follower_free(node->follower);
-	node->follower = NULL;
+	if (!node->relieved)
+		notify("STOPPING=1");
+	successor_free(node->successor);
+	node->successor = NULL;
+	stop_following(node);
 	if (node->edge)
 		tow_edge_close(node->edge, grace, edge_closed, node);
 	else
 		close_hub(node);
+}
+
+/* --- a process that takes over --- */
+
+static void hub_given_up(void *user)
+{
+	struct node *node = user;
+	node->hub = NULL;
+	node->hub_closing = 0;
+	if (node->end_waits)
+		hub_closed(node);
+	else if (node->successor)
+		successor_hub_closed(node->successor);
+}
+
+static void give_up_hub(void *user)
+{
+	struct node *node = user;
+	if (!node->hub) {
+		successor_hub_closed(node->successor);
+		return;
+	}
+	if (node->subscription)
+		tow_hub_unsubscribe(node->subscription);
+	node->subscription = NULL;
+	node->hub_closing = 1;
+	tow_hub_close(node->hub, HUB_GRACE_NS, hub_given_up, node);
+}
+
+static size_t yield_tunnels(void *user)
+{
+	struct node *node = user;
+	if (!node->edge)
+		return 0;
+	tow_edge_yield(node->edge);
+	return tow_edge_agents(node->edge);
+}
+
+static void give_way(void *user, int pid)
+{
+	struct node *node = user;
+	uint64_t secs = node->settings.takeover_drain_secs;
+	char state[64];
+	snprintf(state, sizeof state, "MAINPID=%d", pid);
+	notify(state);
+	tow_log_info(node->log, "another process has taken over; this one ends with its visitors",
+	             tow_f_int("pid", pid));
+	node->relieved = 1;
+	tow_timer_stop(&node->watchdog);
+	stop_following(node);
+	tow_health_free(node->edge_health);
+	node->edge_health = NULL;
+	tow_health_free(node->hub_health);
+	node->hub_health = NULL;
+	if (node->edge)
+		tow_edge_close(node->edge, secs ? secs * TOW_NSEC_PER_SEC : TOW_NEVER, edge_closed,
+		               node);
+	else
+		close_hub(node);
+}
+
+static void successor_failed(void *user, int hub_was_closed)
+{
+	struct node *node = user;
+	struct tow_error err = { 0 };
+	if (node->edge)
+		tow_edge_resume(node->edge);
+	if (!hub_was_closed || !node->settings.hub_enabled)
+		return;
+	if (start_hub(node, &err) != 0)
+		tow_log_error(node->log, "the hub cannot be opened again", tow_f_err(&err));
+	else if (node->edge && tow_hub_subscribe(node->hub, tow_edge_apply, node->edge,
+	                                         &node->subscription) != 0)
+		tow_log_error(node->log, "out of memory: the edge does not follow the hub");
+}
+
+static void await_successor(struct node *node)
+{
+	const struct successor_config config = {
+		.loop = node->loop,
+		.log = node->log,
+		.data_dir = node->settings.data_dir,
+		.close_hub = give_up_hub,
+		.yield = yield_tunnels,
+		.commit = give_way,
+		.failed = successor_failed,
+		.adopt = api_visitor,
+		.user = node,
+	};
+	node->successor = successor_new(&config);
+}
+
+/* --- one that this one takes over from --- */
+
+static int meet_predecessor(struct node *node, struct tow_error *err)
+{
+	node->inherited = tow_inherited_new();
+	if (!node->inherited)
+		return tow_error_set(err, TOW_ENOMEM, "%s", tow_strerror(TOW_ENOMEM));
+	int rc = predecessor_find(node->settings.data_dir, node->inherited, &node->predecessor,
+	                          err);
+	if (rc != 0)
+		return rc;
+	tow_loop_set_inherited(node->loop, node->inherited);
+	tow_loop_hold(node->loop);
+	return predecessor_stop_hub(node->predecessor, err);
+}
+
+static size_t agents_here(void *user)
+{
+	struct node *node = user;
+	return node->edge ? tow_edge_agents(node->edge) : SIZE_MAX;
+}
+
+/* Of ports whose services have gone meanwhile. */
+static void forget_inherited(void *user)
+{
+	struct node *node = user;
+	tow_loop_set_inherited(node->loop, NULL);
+	tow_inherited_free(node->inherited);
+	node->inherited = NULL;
+}
+
+static void relieved(void *user)
+{
+	struct node *node = user;
+	tow_loop_release(node->loop);
+	tow_log_info(node->log, "this process has taken over",
+	             tow_f_int("from_pid", predecessor_pid(node->predecessor)));
+	tow_timer_start_in(&node->forget_inherited, FORGET_INHERITED_NS);
+	await_successor(node);
+	notify("READY=1");
+	background_ready(node->waiter, predecessor_pid(node->predecessor));
+}
+
+static void relieve_predecessor(struct node *node)
+{
+	const struct predecessor_relief relief = {
+		.loop = node->loop,
+		.log = node->log,
+		.agents = agents_here,
+		.adopt = api_visitor,
+		.done = relieved,
+		.user = node,
+	};
+	tow_timer_init(&node->forget_inherited, node->loop, forget_inherited, node);
+	predecessor_relieve(node->predecessor, &relief);
 }
 
 static void signalled(void *user, int events)
@@ -519,6 +703,8 @@ static int start(struct node *node, struct tow_error *err)
 		rc = open_keys(node, err);
 	if (rc == 0)
 		rc = find_outside(node, err);
+	if (rc == 0 && node->waiter >= 0)
+		rc = meet_predecessor(node, err);
 	if (rc == 0)
 		rc = s->hub_enabled ? start_hub(node, err) : 0;
 	if (rc == 0 && s->edge_enabled)
@@ -528,6 +714,12 @@ static int start(struct node *node, struct tow_error *err)
 
 static void node_deinit(struct node *node)
 {
+	successor_free(node->successor);
+	predecessor_free(node->predecessor);
+	if (node->inherited) {
+		tow_timer_stop(&node->forget_inherited);
+		forget_inherited(node);
+	}
 	if (node->signal_io)
 		tow_io_free(node->signal_io);
 	if (node->signal_fd >= 0)
@@ -546,14 +738,21 @@ static void node_deinit(struct node *node)
 
 int main(int argc, char **argv)
 {
-	static struct node node = { .signal_fd = -1 };
+	static struct node node = { .signal_fd = -1, .waiter = -1 };
 	struct tow_error err = { 0 };
 
-	program_flags(argc, argv, PROGRAM, help);
+	int takeover = argc == 2 && strcmp(argv[1], "--takeover") == 0;
+
+	if (!takeover)
+		program_flags(argc, argv, PROGRAM, help);
 	raise_descriptor_limit();
 	if (tow_settings_read(settings_table, settings_count, environ, &node.settings, &err) != 0) {
 		complain(PROGRAM, "%s", err.text);
 		return EXIT_USAGE;
+	}
+	if (takeover && (node.waiter = background_start(PROGRAM)) < 0) {
+		complain(PROGRAM, "cannot go into the background: %s", strerror(errno));
+		return EXIT_FAILED;
 	}
 	node.log = tow_log_new(node.settings.log_level, node.settings.log_format, NULL, NULL);
 	tow_settings_warn_unknown((const struct tow_setting *const[]){ settings_table },
@@ -565,7 +764,12 @@ int main(int argc, char **argv)
 		_exit(EXIT_USAGE);
 	}
 	start_watchdog(&node);
-	notify("READY=1");
+	if (node.predecessor) {
+		relieve_predecessor(&node);
+	} else {
+		await_successor(&node);
+		notify("READY=1");
+	}
 	tow_loop_run(node.loop);
 	tow_timer_stop(&node.watchdog);
 	node_deinit(&node);

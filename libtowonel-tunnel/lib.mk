@@ -52,6 +52,7 @@ SOURCES := \
 	src/tls/identity_cert.c \
 	src/tls/preferences.c \
 	src/tls/tls_stream.c \
+	src/udp/channel.c \
 	src/udp/errors.c \
 	src/udp/flow.c \
 	src/udp/outbox.c \

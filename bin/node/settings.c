@@ -36,6 +36,13 @@ const struct tow_setting settings_table[] = {
 	  .min = 1,
 	  .max = 3600,
 	  .help = "how long open visitors may go on after SIGTERM" },
+	{ .name = "TOWONEL_TAKEOVER_DRAIN_SECS",
+	  .type = TOW_SETTING_UINT,
+	  AT(takeover_drain_secs),
+	  .default_text = "0",
+	  .max = 31536000,
+	  .help = "how long they may in a process that another has taken over from; 0 for as "
+	          "long as they last" },
 
 	{ .name = "TOWONEL_HUB_ENABLED",
 	  .type = TOW_SETTING_BOOL,

@@ -13,7 +13,7 @@ struct settings {
 	char *identity_key_path;
 	enum tow_log_level log_level;
 	enum tow_log_format log_format;
-	uint64_t drain_secs;
+	uint64_t drain_secs, takeover_drain_secs;
 
 	int hub_enabled;
 	char *invite_hash_key;

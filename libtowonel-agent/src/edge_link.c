@@ -43,6 +43,9 @@ struct edge_link {
 	struct tow_addr good; /* where the last tunnel was; the first to be tried again */
 
 	struct tunnel *tunnel; /* CONNECT and on */
+	struct tunnel *left[LINK_LEFT_MAX]; /* to processes that have given way */
+	size_t left_count;
+	int moving; /* the last of them still takes visitors */
 };
 
 static void try_next(struct edge_link *link);
@@ -72,6 +75,15 @@ static void wait_then_try(struct edge_link *link, uint64_t at_least_ns)
 	tow_timer_start_in(&link->timer, delay < at_least_ns ? at_least_ns : delay);
 }
 
+/* CLOSING is over when no tunnel is left. */
+static void gone_if_bare(struct edge_link *link)
+{
+	if (link->tunnel || link->left_count)
+		return;
+	link->config.events->gone(link->config.user, link);
+	link_free(link);
+}
+
 /* --- the tunnel --- */
 
 static void tunnel_up(void *user, struct tunnel *tunnel)
@@ -82,7 +94,9 @@ static void tunnel_up(void *user, struct tunnel *tunnel)
 		return;
 	enter(link, UP);
 	link->good = link->remotes[link->remote_next - 1];
-	link->config.events->up(link->config.user, link);
+	if (!link->moving)
+		link->config.events->up(link->config.user, link);
+	link->moving = 0;
 }
 
 static void tunnel_refused(void *user, struct tunnel *tunnel, const char *why)
@@ -106,17 +120,56 @@ static void tunnel_stream(void *user, struct tunnel *tunnel, struct tow_quic_str
 	link->config.events->stream(link->config.user, link, stream);
 }
 
+static void connect_remote(struct edge_link *link);
+
+static void tunnel_moved(void *user, struct tunnel *tunnel)
+{
+	struct edge_link *link = user;
+
+	if (tunnel != link->tunnel || link->state != UP || link->draining ||
+	    link->left_count == LINK_LEFT_MAX)
+		return;
+	link->left[link->left_count++] = tunnel;
+	link->tunnel = NULL;
+	link->moving = 1;
+	link->remotes[0] = link->good;
+	link->remote_count = 1;
+	link->remote_next = 0;
+	connect_remote(link);
+}
+
+/* Returns 1 when the tunnel was one of them. */
+static int forget_left(struct edge_link *link, const struct tunnel *tunnel)
+{
+	for (size_t i = 0; i < link->left_count; i++) {
+		if (link->left[i] != tunnel)
+			continue;
+		memmove(&link->left[i], &link->left[i + 1],
+		        (--link->left_count - i) * sizeof *link->left);
+		if (link->moving && i == link->left_count) {
+			link->moving = 0;
+			link->config.events->lost(link->config.user, link,
+			                          "the edge's process has ended");
+		}
+		return 1;
+	}
+	return 0;
+}
+
 static void tunnel_closed(void *user, struct tunnel *tunnel, const struct tunnel_end *end)
 {
 	struct edge_link *link = user;
 
-	(void)tunnel;
-	link->tunnel = NULL;
+	int was_left = forget_left(link, tunnel);
+
+	if (!was_left)
+		link->tunnel = NULL;
 	if (link->state == CLOSING) {
-		link->config.events->gone(link->config.user, link);
-		link_free(link);
+		gone_if_bare(link);
 		return;
 	}
+	if (was_left)
+		return;
 	if (end->was_up) {
 		if (end->lived_ns >= GOOD_TUNNEL_NS)
 			tow_backoff_reset(&link->backoff);
@@ -150,6 +203,7 @@ static const struct tunnel_events tunnel_events = {
 	.up = tunnel_up,
 	.refused = tunnel_refused,
 	.superseded = tunnel_superseded,
+	.moved = tunnel_moved,
 	.stream = tunnel_stream,
 	.closed = tunnel_closed,
 };
@@ -267,11 +321,15 @@ void tow__edge_link_hello(struct edge_link *link)
 {
 	if (link->tunnel)
 		tow__tunnel_hello(link->tunnel);
+	if (link->moving)
+		tow__tunnel_hello(link->left[link->left_count - 1]);
 }
 
 void tow__edge_link_drain(struct edge_link *link)
 {
 	link->draining = 1;
+	for (size_t i = 0; i < link->left_count; i++)
+		tow__tunnel_drain(link->left[i]);
 	if (link->tunnel)
 		tow__tunnel_drain(link->tunnel);
 	else if (link->state == WAIT)
@@ -284,17 +342,17 @@ void tow__edge_link_close(struct edge_link *link, uint64_t code)
 		return;
 	enter(link, CLOSING);
 	tow_timer_stop(&link->timer);
-	if (link->tunnel) {
+	link->moving = 0;
+	for (size_t i = 0; i < link->left_count; i++)
+		tow__tunnel_close(link->left[i], code);
+	if (link->tunnel)
 		tow__tunnel_close(link->tunnel, code);
-		return; /* tunnel_closed does the rest */
-	}
-	link->config.events->gone(link->config.user, link);
-	link_free(link);
+	gone_if_bare(link); /* else tunnel_closed does the rest */
 }
 
 int tow__edge_link_is_up(const struct edge_link *link)
 {
-	return link->state == UP;
+	return link->state == UP || link->moving;
 }
 
 const struct tow_id *tow__edge_link_edge(const struct edge_link *link)
@@ -309,5 +367,7 @@ const char *tow__edge_link_address(const struct edge_link *link)
 
 uint64_t tow__edge_link_last_pong_ns(const struct edge_link *link)
 {
+	if (link->moving)
+		return tow__tunnel_last_pong_ns(link->left[link->left_count - 1]);
 	return link->tunnel ? tow__tunnel_last_pong_ns(link->tunnel) : 0;
 }

@@ -8,6 +8,9 @@
  *     WAIT ──► RESOLVE ──► CONNECT ──► UP
  *      ▲ backoff  │ name      │ welcome  │ tunnel lost
  *      └──────────┴───────────┴──────────┘        any ──► CLOSING ──► (gone)
+ *
+ * When the edge's process gives way to another one, the tunnel is left to what it carries, and the
+ * next is dialled; the link counts as up meanwhile.
  */
 
 #include <towonel/tunnel/log.h>
@@ -16,6 +19,7 @@
 #include <towonel/wire/limits.h>
 
 #define LINK_ADDRESSES_MAX 8
+#define LINK_LEFT_MAX      8 /* tunnels to processes of before */
 
 struct edge_link;
 

@@ -135,6 +135,8 @@ static void handle(struct tunnel *tunnel, const struct tow_control_message *mess
 	case TOW_CONTROL_DRAIN:
 		tow_log_info(tunnel->config.log, "the edge is draining",
 		             tow_f_id("edge", &tunnel->config.edge));
+		if (message->redial)
+			events->moved(tunnel->config.user, tunnel);
 		break;
 	case TOW_CONTROL_HELLO:
 	case TOW_CONTROL_UNKNOWN: break;

@@ -35,6 +35,9 @@ struct tunnel_events {
 	void (*up)(void *user, struct tunnel *tunnel);
 	void (*refused)(void *user, struct tunnel *tunnel, const char *why);
 	void (*superseded)(void *user, struct tunnel *tunnel);
+	/* Another process of the edge answers where this tunnel leads to; it stays up for what it
+	 * carries, until the edge closes it. */
+	void (*moved)(void *user, struct tunnel *tunnel);
 	void (*stream)(void *user, struct tunnel *tunnel, struct tow_quic_stream *stream);
 	/* The last call; the tunnel is freed when it returns. */
 	void (*closed)(void *user, struct tunnel *tunnel, const struct tunnel_end *end);

@@ -605,9 +605,18 @@ int tow__agent_session_open(struct agent_session *s, const struct tow_quic_strea
 	return 0;
 }
 
+/* The process that should have taken over did not, and the agent has come back with another
+ * tunnel: it does not close this one itself. */
+static void cut_if_left(struct agent_session *s)
+{
+	if (s->moved && s->state == AGENT_RETIRED && s->streams == 0)
+		tow__agent_session_cut(s, TOW_TUNNEL_DRAINING, "the agent has a newer tunnel");
+}
+
 void tow__agent_session_release(struct agent_session *s)
 {
 	s->streams--;
+	cut_if_left(s);
 	unref(s);
 }
 
@@ -657,8 +666,10 @@ void tow__agent_session_retire(struct agent_session *s, uint64_t generation)
 	if (s->state == AGENT_GONE)
 		return;
 	enter(s, AGENT_RETIRED);
-	if (generation == 0)
+	if (generation == 0) {
+		cut_if_left(s);
 		return;
+	}
 	tow_metric_inc(w->metrics.agents_superseded);
 	tow_log_info(w->log, "agent is superseded", tow_f_id("agent", &s->agent_id),
 	             tow_f_id("tenant", &s->tenant), tow_f_uint("by_generation", generation),
@@ -670,5 +681,15 @@ void tow__agent_session_drain(struct agent_session *s)
 {
 	struct tow_control_message message = { .type = TOW_CONTROL_DRAIN };
 
+	send_message(s, &message);
+}
+
+void tow__agent_session_redial(struct agent_session *s)
+{
+	struct tow_control_message message = { .type = TOW_CONTROL_DRAIN, .redial = 1 };
+
+	if (s->state != AGENT_SERVING)
+		return;
+	s->moved = 1;
 	send_message(s, &message);
 }

@@ -39,6 +39,7 @@ struct agent_session {
 	char **services; /* authorities, sorted; owned */
 	size_t service_count;
 	size_t streams; /* visitors */
+	int moved;      /* told to dial the process that takes over */
 
 	uint64_t ping_id, ping_sent_ns;
 	uint64_t waiting_since_ns; /* the oldest ping without an answer; 0: all answered */
@@ -84,5 +85,7 @@ void tow__agent_session_doubt(struct agent_session *s);
 void tow__agent_session_retire(struct agent_session *s, uint64_t generation);
 void tow__agent_session_cut(struct agent_session *s, uint64_t code, const char *text);
 void tow__agent_session_drain(struct agent_session *s); /* the edge is closing */
+/* Another process takes over: the agent is to dial it, and this tunnel goes on serving. */
+void tow__agent_session_redial(struct agent_session *s);
 
 #endif

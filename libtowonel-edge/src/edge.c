@@ -23,6 +23,7 @@
 #include "worker.h"
 
 #define REVOCATIONS_EXPIRE_EVERY_NS (600 * TOW_NSEC_PER_SEC)
+#define RELAY_CHECK_NS              (200 * TOW_NSEC_PER_MSEC)
 
 struct tow_edge {
 	struct worker worker;
@@ -40,6 +41,7 @@ struct tow_edge {
 	uint64_t next_report_ns;
 
 	struct tow_timer close_timer; /* the grace */
+	uint64_t close_deadline_ns;
 	void (*done)(void *user);     /* not NULL: closing */
 	void *done_user;
 };
@@ -441,6 +443,18 @@ static void on_settled(void *user)
 	done(done_user);
 }
 
+static int is_deserted(const struct worker *w)
+{
+	return w->visitor_count == 0 && w->udp.count == 0;
+}
+
+/* A process that is between two others is the way from the one to the other. */
+static int is_relay(const struct worker *w)
+{
+	return w->yielded && w->endpoint != NULL &&
+	       tow_udp_socket_has_before(tow_quic_endpoint_socket(w->endpoint));
+}
+
 /* Visitors finish what they have begun, within the grace; then nothing is waited for
  * but the disk. */
 static void on_close_timer(void *user)
@@ -448,6 +462,10 @@ static void on_close_timer(void *user)
 	struct tow_edge *e = user;
 	struct worker *w = &e->worker;
 
+	if (is_relay(w) && tow_loop_now_ns(w->loop) < e->close_deadline_ns) {
+		tow_timer_start_in(&e->close_timer, RELAY_CHECK_NS);
+		return;
+	}
 	while (w->visitors != NULL)
 		tow__visitor_abort(w->visitors);
 	tow__ports_deinit(&w->ports);
@@ -457,11 +475,6 @@ static void on_close_timer(void *user)
 	tow_timer_stop(&e->close_timer); /* the last visitor has started it again */
 	if (tow__routes_cache_flush(e->cache) == 0)
 		on_settled(e);
-}
-
-static int is_deserted(const struct worker *w)
-{
-	return w->visitor_count == 0 && w->udp.count == 0;
 }
 
 static void on_deserted(void *user)
@@ -485,20 +498,52 @@ void tow_edge_close(struct tow_edge *edge, uint64_t grace_ns, void (*done)(void 
 		w->draining = 1;
 		tow_tcp_listener_free(w->listener);
 		w->listener = NULL;
-		tow__ports_drain(&w->ports);
 		tow__issuance_free(edge->issuance);
 		edge->issuance = NULL;
 		tow_timer_stop(&edge->report_timer);
-		tow__agents_each(&w->agents, drain_agent, NULL);
+		if (!w->yielded)
+			tow__agents_each(&w->agents, drain_agent, NULL);
 		tow_log_info(w->log, "edge is closing", tow_f_uint("visitors", w->visitor_count),
 		             tow_f_uint("udp_sessions", w->udp.count));
 	}
 	if (w->endpoint == NULL) /* all but the disk is done with */
 		return;
+	w->hurried = !first || !w->yielded; /* with another process there, the first time is none */
+	tow__ports_drain(&w->ports);
+	edge->close_deadline_ns = deadline;
 	if (is_deserted(w))
 		deadline = now;
 	if (first || deadline < edge->close_timer.deadline_ns)
 		tow_timer_start(&edge->close_timer, deadline);
+}
+
+/* --- another process takes over --- */
+
+static void redial_agent(void *user, struct agent_session *s)
+{
+	(void)user;
+	tow__agent_session_redial(s);
+}
+
+void tow_edge_yield(struct tow_edge *edge)
+{
+	struct worker *w = &edge->worker;
+
+	w->yielded = 1;
+	if (w->endpoint == NULL)
+		return;
+	tow_udp_socket_yield(tow_quic_endpoint_socket(w->endpoint));
+	tow__agents_each(&w->agents, redial_agent, NULL);
+}
+
+void tow_edge_resume(struct tow_edge *edge)
+{
+	edge->worker.yielded = 0;
+}
+
+size_t tow_edge_agents(const struct tow_edge *edge)
+{
+	return edge->worker.agents.serving;
 }
 
 /* --- what can be asked --- */

@@ -24,7 +24,7 @@ struct ports {
 void tow__ports_init(struct ports *ports, struct worker *worker, const struct tow_addr *host,
                      int dual_stack);
 void tow__ports_deinit(struct ports *ports); /* releases all; twice is fine */
-/* Releases all but those that have UDP sessions. */
+/* Releases all but those that are needed still, for UDP. */
 void tow__ports_drain(struct ports *ports);
 
 /* As the route table says. */

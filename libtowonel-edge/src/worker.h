@@ -56,6 +56,8 @@ struct worker {
 	struct source_limit sources;
 	struct udp_limits udp;
 	int draining;
+	int yielded; /* another process takes over */
+	int hurried; /* draining, and not for as long as it takes */
 	struct tow_log_gate limit_gate, no_agent_gate, origin_gate, agent_gate, udp_gate;
 
 	/* What the edge wants to know. */

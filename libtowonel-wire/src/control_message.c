@@ -203,6 +203,21 @@ static int read_superseded(const json_t *object, struct tow_control_message *m)
 	return rc;
 }
 
+static int write_drain(const struct tow_control_message *m, json_t *object)
+{
+	int rc = 0;
+
+	if (m->redial)
+		put(object, "redial", json_true(), &rc);
+	return rc;
+}
+
+static int read_drain(const json_t *object, struct tow_control_message *m)
+{
+	m->redial = json_is_true(json_object_get(object, "redial"));
+	return 0;
+}
+
 static int write_ping(const struct tow_control_message *m, json_t *object)
 {
 	int rc = 0;
@@ -230,7 +245,7 @@ static const struct {
 	[TOW_CONTROL_WELCOME] = { "welcome", write_welcome, read_welcome },
 	[TOW_CONTROL_REFUSED] = { "refused", write_refused, read_refused },
 	[TOW_CONTROL_SUPERSEDED] = { "superseded", write_superseded, read_superseded },
-	[TOW_CONTROL_DRAIN] = { "drain", NULL, NULL },
+	[TOW_CONTROL_DRAIN] = { "drain", write_drain, read_drain },
 	[TOW_CONTROL_PING] = { "ping", write_ping, read_ping },
 	[TOW_CONTROL_PONG] = { "pong", write_ping, read_ping },
 };

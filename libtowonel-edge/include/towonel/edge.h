@@ -84,6 +84,16 @@ uint64_t tow_edge_route_version(const struct tow_edge *edge);
  * may shorten the grace. */
 void tow_edge_close(struct tow_edge *edge, uint64_t grace_ns, void (*done)(void *user), void *user);
 
+/* --- with a process that takes over (see tunnel/inherited.h) --- */
+
+/* Of an edge whose sockets were lent: the other process has the tunnels' from now on, and agents
+ * are told to dial it; visitors still come here, until tow_edge_close, which leaves them to the
+ * other one then. */
+void tow_edge_yield(struct tow_edge *edge);
+/* The other process has failed. */
+void tow_edge_resume(struct tow_edge *edge);
+size_t tow_edge_agents(const struct tow_edge *edge); /* that take visitors */
+
 const struct tow_addr *tow_edge_addr(const struct tow_edge *edge);
 const struct tow_addr *tow_edge_tunnel_addr(const struct tow_edge *edge);
 /* Appends one line per reason for not being ready. */

@@ -44,6 +44,8 @@ static void on_packet(void *user, const struct tow_udp_packet *packet)
 		tow__udp_session_end(session, TOW_TUNNEL_IDLE);
 		session = NULL;
 	}
+	if (session == NULL && tow_udp_pass(listener->socket, packet))
+		return;
 	if (session != NULL)
 		tow__udp_session_receive(session, packet->bytes);
 	else if (!w->draining)
@@ -95,9 +97,11 @@ int tow__udp_listener_drain(struct udp_listener *listener)
 {
 	struct udp_session *session, *next;
 
+	if (listener->worker->yielded)
+		tow_udp_socket_yield(listener->socket);
 	HASH_ITER(hh, listener->sessions, session, next)
 	tow__udp_session_drain(session);
-	return listener->sessions != NULL;
+	return listener->sessions != NULL || tow_udp_socket_has_before(listener->socket);
 }
 
 void tow__udp_listener_free(struct udp_listener *listener)

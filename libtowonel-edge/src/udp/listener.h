@@ -16,8 +16,8 @@ struct worker;
 /* Returns 0; TOW_EADDRINUSE, TOW_EDENIED, TOW_EIO, TOW_ENOMEM. */
 int tow__udp_listener_new(struct worker *w, const struct tow_addr *addr, int dual_stack,
                           struct udp_listener **out, struct tow_error *err);
-/* The edge is closing: no session begins, and those that there are end soon. Returns 1 when there
- * are any. */
+/* The edge is closing: no session begins, and those that there are end soon. Returns 1 when it
+ * is needed still, for those or as the way to another process. */
 int tow__udp_listener_drain(struct udp_listener *listener);
 void tow__udp_listener_free(struct udp_listener *listener); /* and ends its sessions */
 

@@ -47,8 +47,9 @@ static uint64_t idle_ns(const struct udp_session *s)
 {
 	const struct worker *w = worker_of(s);
 
-	return w->draining && s->idle_ns > w->timing.udp_drain_ns ? w->timing.udp_drain_ns
-	                                                           : s->idle_ns;
+
+	return w->hurried && s->idle_ns > w->timing.udp_drain_ns ? w->timing.udp_drain_ns
+	                                                          : s->idle_ns;
 }
 
 /* --- the table --- */

@@ -366,7 +366,7 @@ static enum state do_handshake(struct tow__connection *c)
 	struct tow_error err = { 0 };
 	int rc = 0;
 
-	if (c->failed || c->timed_out || c->winding_down)
+	if (c->failed || c->timed_out)
 		return CLOSING;
 	if (!c->tls)
 		rc = begin_session(c);
@@ -394,7 +394,8 @@ static enum state do_handshake(struct tow__connection *c)
 
 static enum state do_idle(struct tow__connection *c)
 {
-	if (c->failed || c->timed_out || c->winding_down)
+	/* one that has just come may ask, even of a server that is about to go */
+	if (c->failed || c->timed_out || (c->winding_down && c->state == IDLE))
 		return CLOSING;
 	if (!c->requests_left) { /* a writable socket calls again in the next turn */
 		c->events = TOW_IO_READ | TOW_IO_WRITE;

@@ -133,6 +133,11 @@ void tow_io_free(struct tow_io *io)
 	free(io);
 }
 
+void tow_loop_disown(struct tow_loop *loop, int fd)
+{
+	forget(loop, fd);
+}
+
 void tow__io_event(struct tow_loop *loop, const struct epoll_event *event)
 {
 	struct tow_io *io = loop->ios[event->data.fd];

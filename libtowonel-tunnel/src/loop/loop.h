@@ -51,6 +51,8 @@ struct tow_loop {
 	void *receive_area; /* of the UDP sockets; lives as long as the loop */
 	void *udp_outbox;   /* likewise */
 	struct tow_inherited *inherited; /* NULL: none */
+	struct tow__bound *bound;
+	int held;
 
 	pthread_mutex_t posts_lock;
 	struct posted *posts, **posts_end;

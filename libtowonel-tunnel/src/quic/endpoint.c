@@ -210,6 +210,7 @@ static void fill_config(struct tow_quic_config *config)
 		config->stream_window = 4 * 1024 * 1024;
 	if (!config->held_max)
 		config->held_max = TOW_HELD_MAX;
+	config->udp.urgent = 1;
 	config->udp.dont_fragment = 1;
 	if (!config->udp.receive_buffer)
 		config->udp.receive_buffer = SOCKET_BUFFER;
@@ -362,6 +363,11 @@ const struct tow_addr *tow_quic_endpoint_addr(const struct tow_quic_endpoint *en
 size_t tow_quic_endpoint_connections(const struct tow_quic_endpoint *endpoint)
 {
 	return endpoint->connections;
+}
+
+struct tow_udp_socket *tow_quic_endpoint_socket(struct tow_quic_endpoint *endpoint)
+{
+	return endpoint->socket;
 }
 
 int tow_quic_endpoint_rebind(struct tow_quic_endpoint *endpoint, struct tow_error *err)

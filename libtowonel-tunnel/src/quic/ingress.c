@@ -195,6 +195,8 @@ void tow__endpoint_packet(void *user, const struct tow_udp_packet *packet)
 		return;
 	}
 	link = tow__cid_map_find(&endpoint->map, id.dcid, id.dcidlen);
+	if (!link && tow_udp_pass(endpoint->socket, packet))
+		return;
 	if (!link && id.version != 0)
 		link = accept_initial(endpoint, packet, now_ns);
 	if (!link) {

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <utlist.h>
 
 #include <towonel/tunnel/tcp.h>
 
@@ -162,4 +163,50 @@ int tow__inherited_take(struct tow_inherited *set, int type, const struct tow_ad
 void tow_loop_set_inherited(struct tow_loop *loop, struct tow_inherited *set)
 {
 	loop->inherited = set;
+}
+
+/* --- what is bound on a loop --- */
+
+void tow__bound_enter(struct tow_loop *loop, struct tow__bound *bound)
+{
+	DL_APPEND(loop->bound, bound);
+}
+
+void tow__bound_leave(struct tow_loop *loop, struct tow__bound *bound)
+{
+	DL_DELETE(loop->bound, bound);
+}
+
+int tow_loop_lend(struct tow_loop *loop, int (*give)(void *user, int fd, int channel), void *user)
+{
+	struct tow__bound *bound;
+	int rc = 0;
+
+	DL_FOREACH(loop->bound, bound)
+	{
+		int fd, channel = -1;
+
+		rc = bound->lend(bound->owner, &fd, &channel);
+		if (!rc)
+			rc = give(user, fd, channel);
+		if (channel >= 0)
+			close(channel);
+		if (rc)
+			break;
+	}
+	return rc;
+}
+
+void tow_loop_hold(struct tow_loop *loop)
+{
+	loop->held = 1;
+}
+
+void tow_loop_release(struct tow_loop *loop)
+{
+	struct tow__bound *bound;
+
+	loop->held = 0;
+	DL_FOREACH(loop->bound, bound)
+	bound->release(bound->owner);
 }

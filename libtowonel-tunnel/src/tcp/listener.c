@@ -2,6 +2,7 @@
 #include "tcp/socket.h"
 
 #include "loop/loop.h"
+#include "runtime/inherited.h"
 
 #include <towonel/wire/limits.h>
 
@@ -26,6 +27,9 @@ struct tow_tcp_listener {
 	struct tow_addr addr;
 	int wildcard;
 	int paused;
+	int held; /* the loop's are, or it was made while they were */
+	int lent; /* to another process */
+	struct tow__bound bound;
 	int accepting; /* a callback may free the listener: */
 	int freed;     /* then on_ready does it */
 	tow_tcp_accepted accepted;
@@ -36,7 +40,7 @@ static void watch(struct tow_tcp_listener *listener)
 {
 	int waits = listener->resume.deadline_ns != TOW_NEVER;
 
-	tow_io_watch(listener->io, listener->paused || waits ? 0 : TOW_IO_READ);
+	tow_io_watch(listener->io, listener->paused || listener->held || waits ? 0 : TOW_IO_READ);
 }
 
 static void on_resume(void *user)
@@ -105,6 +109,24 @@ static void on_ready(void *user, int events)
 		free(listener);
 }
 
+static int lend(void *owner, int *fd, int *channel)
+{
+	struct tow_tcp_listener *listener = owner;
+
+	(void)channel;
+	listener->lent = 1;
+	*fd = listener->fd;
+	return 0;
+}
+
+static void release(void *owner)
+{
+	struct tow_tcp_listener *listener = owner;
+
+	listener->held = 0;
+	watch(listener);
+}
+
 int tow_tcp_listener_new(struct tow_loop *loop, struct tow_log *log, const struct tow_addr *addr,
                          int dual_stack, int reuse_port, tow_tcp_accepted accepted, void *user,
                          struct tow_tcp_listener **out, struct tow_error *err)
@@ -144,6 +166,9 @@ int tow_tcp_listener_new(struct tow_loop *loop, struct tow_log *log, const struc
 		                       tow_addr_format(addr, text));
 		goto fail;
 	}
+	listener->held = loop->held;
+	listener->bound = (struct tow__bound){ lend, release, listener, NULL, NULL };
+	tow__bound_enter(loop, &listener->bound);
 	watch(listener);
 	*out = listener;
 	return 0;
@@ -158,7 +183,10 @@ void tow_tcp_listener_free(struct tow_tcp_listener *listener)
 	if (!listener)
 		return;
 	tow_timer_stop(&listener->resume);
+	tow__bound_leave(listener->loop, &listener->bound);
 	tow_io_free(listener->io);
+	if (listener->lent)
+		tow_loop_disown(listener->loop, listener->fd);
 	close(listener->fd);
 	listener->freed = 1;
 	if (!listener->accepting)

@@ -185,6 +185,12 @@ static int receive_batch(struct tow_udp_socket *socket, struct receive_area *are
 	return n == SLOTS;
 }
 
+static void watch(struct tow_udp_socket *socket)
+{
+	tow_io_watch(socket->io, (socket->yielded || socket->held ? 0 : TOW_IO_READ) |
+	                                 (socket->blocked ? TOW_IO_WRITE : 0));
+}
+
 static void on_ready(void *user, int events)
 {
 	struct tow_udp_socket *socket = user;
@@ -193,13 +199,13 @@ static void on_ready(void *user, int events)
 	socket->receiving = 1;
 	if (events & TOW_IO_WRITE && socket->blocked) {
 		socket->blocked = 0;
-		tow_io_watch(socket->io, TOW_IO_READ);
+		watch(socket);
 		if (socket->events.writable)
 			socket->events.writable(socket->user);
 	}
 	if (events & TOW_IO_ERROR && socket->events.unreachable && !socket->freed)
 		tow__udp_errors_read(socket);
-	for (int i = 0; i < BATCHES_PER_TURN && area && !socket->freed; i++)
+	for (int i = 0; i < BATCHES_PER_TURN && area && !socket->freed && !socket->yielded; i++)
 		if (!receive_batch(socket, area))
 			break;
 	socket->receiving = 0;
@@ -338,7 +344,7 @@ int tow_udp_send(struct tow_udp_socket *socket, const struct tow_addr *remote,
 			done += (size_t)n;
 		} else if (errno == EAGAIN || errno == EWOULDBLOCK) {
 			socket->blocked = 1;
-			tow_io_watch(socket->io, TOW_IO_READ | TOW_IO_WRITE);
+			watch(socket);
 			status = TOW_BLOCKED;
 		} else if (!error_counts) {
 			error_counts = 1;
@@ -381,6 +387,33 @@ static int connect_to(struct tow_udp_socket *s, const struct tow_addr *remote,
 	                     tow_addr_format(remote, text), strerror(saved_errno));
 }
 
+static int lend(void *owner, int *fd, int *channel)
+{
+	struct tow_udp_socket *socket = owner;
+	int fds[2];
+
+	/* one that is there is of a process that has failed */
+	tow_udp_socket_reclaim(socket);
+	if (tow__udp_channel_pair(fds))
+		return TOW_EIO;
+	socket->after = tow__udp_channel_new(socket, fds[0]);
+	if (!socket->after) {
+		close(fds[1]);
+		return TOW_ENOMEM;
+	}
+	*fd = socket->fd;
+	*channel = fds[1];
+	return 0;
+}
+
+static void release(void *owner)
+{
+	struct tow_udp_socket *socket = owner;
+
+	socket->held = 0;
+	watch(socket);
+}
+
 int tow_udp_socket_new(struct tow_loop *loop, const struct tow_udp_config *config,
                        const struct tow_udp_events *events, void *user, struct tow_udp_socket **out,
                        struct tow_error *err)
@@ -393,7 +426,7 @@ int tow_udp_socket_new(struct tow_loop *loop, const struct tow_udp_config *confi
 		.reuse_port = config->reuse_port,
 	};
 	struct tow_udp_socket *socket = calloc(1, sizeof *socket);
-	int status;
+	int status, channel = -1;
 
 	if (!socket)
 		return tow_error_set(err, TOW_EIO, "out of memory");
@@ -403,21 +436,29 @@ int tow_udp_socket_new(struct tow_loop *loop, const struct tow_udp_config *confi
 	if (config->connect.family)
 		status = connect_to(socket, &config->connect, err);
 	else
-		status = tow__socket_bind(&bind, &socket->fd, &socket->family, NULL, &socket->addr,
-		                          err);
+		status = tow__socket_bind(&bind, &socket->fd, &socket->family, &channel,
+		                          &socket->addr, err);
 	if (status) {
 		free(socket);
 		return status;
 	}
 	socket->wildcard = tow__addr_is_any(&socket->addr);
 	set_options(socket, config);
+	if (channel >= 0)
+		socket->before = tow__udp_channel_new(socket, channel);
 	socket->io = tow_io_new(loop, socket->fd, on_ready, socket);
 	if (!socket->io) {
+		tow__udp_channel_free(socket->before);
 		close(socket->fd);
 		free(socket);
 		return tow_error_set(err, TOW_EIO, "cannot watch a UDP socket");
 	}
-	tow_io_watch(socket->io, TOW_IO_READ);
+	if (!socket->connected) {
+		socket->held = loop->held && !config->urgent;
+		socket->bound = (struct tow__bound){ lend, release, socket, NULL, NULL };
+		tow__bound_enter(loop, &socket->bound);
+	}
+	watch(socket);
 	*out = socket;
 	return 0;
 }
@@ -429,6 +470,12 @@ void tow_udp_socket_free(struct tow_udp_socket *socket)
 	if (socket->queued)
 		tow__udp_outbox_flush(socket->loop);
 	tow_io_free(socket->io);
+	if (!socket->connected)
+		tow__bound_leave(socket->loop, &socket->bound);
+	if (socket->before || socket->after)
+		tow_loop_disown(socket->loop, socket->fd);
+	tow__udp_channel_free(socket->before);
+	tow__udp_channel_free(socket->after);
 	close(socket->fd);
 	socket->freed = 1;
 	if (!socket->receiving)
@@ -443,4 +490,45 @@ const struct tow_addr *tow_udp_socket_addr(const struct tow_udp_socket *socket)
 int tow_udp_socket_fd(const struct tow_udp_socket *socket)
 {
 	return socket->fd;
+}
+
+/* --- with other processes --- */
+
+void tow__udp_channel_lost(struct tow_udp_socket *socket, struct tow__udp_channel *channel)
+{
+	if (channel == socket->after) {
+		tow_udp_socket_reclaim(socket);
+	} else {
+		socket->before = NULL;
+		tow__udp_channel_free(channel);
+	}
+}
+
+void tow_udp_socket_yield(struct tow_udp_socket *socket)
+{
+	if (!socket->after)
+		return;
+	socket->yielded = 1;
+	watch(socket);
+}
+
+void tow_udp_socket_reclaim(struct tow_udp_socket *socket)
+{
+	tow__udp_channel_free(socket->after);
+	socket->after = NULL;
+	socket->yielded = 0;
+	watch(socket);
+}
+
+int tow_udp_socket_has_before(const struct tow_udp_socket *socket)
+{
+	return socket->before != NULL;
+}
+
+int tow_udp_pass(struct tow_udp_socket *socket, const struct tow_udp_packet *packet)
+{
+	if (socket->before && !packet->passed &&
+	    tow__udp_channel_send(socket->before, packet) != TOW_ECLOSED)
+		return 1;
+	return socket->after && tow__udp_channel_send(socket->after, packet) != TOW_ECLOSED;
 }

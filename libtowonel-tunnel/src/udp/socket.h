@@ -9,10 +9,12 @@
 
 #include <towonel/tunnel/udp.h>
 
+#include "runtime/inherited.h"
 #include "tcp/socket.h"
 
 #define TOW__UDP_SEGMENTS_MAX  64    /* of one sendmsg, in Linux */
 #define TOW__UDP_GSO_BYTES_MAX 65487 /* 65535 less the headers of IPv6 and UDP */
+#define TOW__UDP_PAYLOAD_MAX   65536
 
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103
@@ -33,6 +35,11 @@ struct tow_udp_socket {
 	int blocked;   /* `writable` is owed */
 	int receiving; /* a callback may free the socket: */
 	int freed;     /* then on_ready does it */
+	/* shared with other processes: the one that had it before, the one that reads it now */
+	struct tow__udp_channel *before, *after;
+	int yielded; /* this one does not read it */
+	int held;    /* nor yet */
+	struct tow__bound bound;
 };
 
 /* Control messages of a datagram to be sent. */
@@ -58,6 +65,18 @@ void tow__udp_errors_read(struct tow_udp_socket *socket);
 /* --- socket.c --- */
 
 void tow__udp_lost(struct tow_udp_socket *socket, int code);
+
+/* The channel's other end is gone: it is freed. */
+void tow__udp_channel_lost(struct tow_udp_socket *socket, struct tow__udp_channel *channel);
+
+/* --- channel.c --- */
+
+int tow__udp_channel_pair(int fds[2]); /* Returns 0, TOW_EIO. */
+/* Takes fd. NULL: out of memory. What comes is given to the socket's owner. */
+struct tow__udp_channel *tow__udp_channel_new(struct tow_udp_socket *socket, int fd);
+void tow__udp_channel_free(struct tow__udp_channel *channel);
+/* Returns 0; TOW_ECLOSED; TOW_BLOCKED: it is full. */
+int tow__udp_channel_send(struct tow__udp_channel *channel, const struct tow_udp_packet *packet);
 
 /* --- outbox.c --- */
 

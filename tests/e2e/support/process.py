@@ -160,6 +160,41 @@ def end(thing):
     assert not report, f"{process.argv[0]}: {report.group()[:4000]}"
 
 
+class Orphan:
+    """A program that another one started and left behind; used like a Process."""
+
+    def __init__(self, argv, pid, log_path):
+        self.argv, self.pid, self.log_path = argv, pid, log_path
+
+    log = Process.log
+    wait_log = Process.wait_log
+    rss_kb = Process.rss_kb
+    open_files = Process.open_files
+
+    def running(self):
+        try:
+            with open(f"/proc/{self.pid}/stat") as file:
+                return file.read().rpartition(")")[2].split()[0] != "Z"
+        except FileNotFoundError:
+            return False
+
+    def signal(self, number):
+        os.kill(self.pid, number)
+
+    def wait(self, timeout=PATIENCE):
+        """Nobody is told the exit status."""
+        wait_until(lambda: not self.running(), f"{self.argv[0]} ends:\n{self.log()[-4000:]}", timeout)
+
+    def stop(self, timeout=PATIENCE):
+        self.signal(signal.SIGTERM)
+        self.wait(timeout)
+
+    def kill(self):
+        if self.running():
+            self.signal(signal.SIGKILL)
+            self.wait()
+
+
 def run(argv, timeout=PATIENCE, env=None, check=False, **more):
     """Runs a program to its end; stdout and stderr as text."""
     full = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": "/nonexistent"}

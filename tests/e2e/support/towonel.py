@@ -3,11 +3,13 @@
 
 import json
 import os
+import re
+import subprocess
 import time
 import urllib.error
 import urllib.request
 
-from .process import BUILD, PATIENCE, Process, free_port, run, wait_until
+from .process import BUILD, PATIENCE, Orphan, Process, free_port, run, wait_until
 
 
 def http_get(url, timeout=5):
@@ -45,7 +47,7 @@ class Node:
             "TOWONEL_LOG": "debug",
         }
         self.env.update(env)
-        self.process = None
+        self.process, self.befores = None, []
 
     @property
     def hub_url(self):
@@ -57,6 +59,20 @@ class Node:
         if wait:
             wait_until(self._ready, f"node is ready:\n{self.process.log()[-4000:]}")
         return self
+
+    def take_over(self, **env):
+        """Has another process take over from the one that runs. The exit status of the command; after a success
+        process is the new one, and befores has those that it relieved."""
+        with open(self.process.log_path, "ab") as log:
+            done = subprocess.run([f"{BUILD}/towonel-node", "--takeover"], stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=log, timeout=2 * PATIENCE,
+                                  env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", **self.env, **env})
+        if done.returncode == 0:
+            found = re.fullmatch(rb"towonel-node: process (\d+) has taken over from process (\d+)\n", done.stdout)
+            assert int(found[2]) == self.process.pid
+            self.befores.append(self.process)
+            self.process = Orphan(self.process.argv, int(found[1]), self.process.log_path)
+        return done.returncode
 
     def _ready(self):
         if not self.process.running():

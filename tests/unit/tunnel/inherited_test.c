@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -182,6 +183,156 @@ static void what_the_manager_passes_is_taken_by_whom_it_is_for(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* --- one UDP socket, two processes: here two loops --- */
+
+struct side {
+	struct tow_loop *loop;
+	struct tow_inherited *set;
+	struct tow_udp_socket *socket;
+	char knows[8]; /* how what belongs to it begins */
+	char got[64];
+	unsigned count, passed;
+};
+
+static void on_shared(void *user, const struct tow_udp_packet *packet)
+{
+	struct side *side = user;
+
+	if (!side->knows[0] || memcmp(packet->bytes.base, side->knows, strlen(side->knows)) != 0) {
+		if (tow_udp_pass(side->socket, packet))
+			return;
+	}
+	snprintf(side->got, sizeof side->got, "%.*s", (int)packet->bytes.len, (const char *)packet->bytes.base);
+	side->count++;
+	side->passed += packet->passed;
+}
+
+static int give(void *user, int fd, int channel)
+{
+	struct side *to = user;
+
+	return tow_inherited_add(to->set, dup(fd), channel < 0 ? -1 : dup(channel));
+}
+
+static void open_side(struct side *side, const struct tow_addr *addr, const char *knows)
+{
+	static const struct tow_udp_events events = { .packet = on_shared };
+	const struct tow_udp_config config = { .bind = *addr };
+	struct tow_error err;
+
+	snprintf(side->knows, sizeof side->knows, "%s", knows);
+	assert_int_equal(tow_udp_socket_new(side->loop, &config, &events, side, &side->socket, &err), 0);
+}
+
+static void make_side(struct side *side)
+{
+	memset(side, 0, sizeof *side);
+	side->loop = tow_loop_new();
+	side->set = tow_inherited_new();
+	assert_true(side->loop && side->set);
+	tow_loop_set_inherited(side->loop, side->set);
+}
+
+static void close_side(struct side *side)
+{
+	tow_udp_socket_free(side->socket);
+	tow_loop_free(side->loop);
+	tow_inherited_free(side->set);
+	side->loop = NULL;
+}
+
+static void turn(struct side *sides, size_t count)
+{
+	for (int i = 0; i < 20; i++)
+		for (size_t k = 0; k < count; k++)
+			if (sides[k].loop)
+				tow_loop_dispatch(sides[k].loop);
+}
+
+static void say(int fd, const char *text)
+{
+	assert_int_equal(send(fd, text, strlen(text), 0), strlen(text));
+}
+
+/* Three in a row, as when the first has not ended when the third comes. */
+static void a_datagram_finds_the_process_that_knows_it(void **state)
+{
+	struct tow_addr addr = { .family = 4, .bytes = { 127, 0, 0, 1 } };
+	struct side sides[3], *one = &sides[0], *two = &sides[1], *three = &sides[2];
+	struct sockaddr_storage sa;
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	socklen_t len;
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		make_side(&sides[i]);
+	open_side(one, &addr, "one");
+	addr = *tow_udp_socket_addr(one->socket);
+	len = tow_addr_to_sockaddr(&addr, &sa);
+	assert_int_equal(connect(fd, (struct sockaddr *)&sa, len), 0);
+	assert_int_equal(tow_loop_lend(one->loop, give, two), 0);
+	open_side(two, &addr, "two");
+	tow_udp_socket_yield(one->socket);
+	assert_int_equal(tow_loop_lend(two->loop, give, three), 0);
+	tow_loop_hold(three->loop);
+	open_side(three, &addr, "");
+	tow_udp_socket_yield(two->socket);
+	assert_true(tow_udp_socket_has_before(two->socket) && !tow_udp_socket_has_before(one->socket));
+	say(fd, "one: hello");
+	turn(sides, 3);
+	assert_int_equal(one->count + two->count + three->count, 0); /* nobody reads yet */
+	tow_loop_release(three->loop);
+	turn(sides, 3);
+	assert_string_equal(one->got, "one: hello");
+	assert_int_equal(one->passed, 0);
+	say(fd, "two: hello");
+	say(fd, "whose?");
+	turn(sides, 3);
+	assert_string_equal(two->got, "two: hello");
+	assert_string_equal(three->got, "whose?");
+	assert_int_equal(three->passed, 1);
+	/* the last one ends: the one before reads again, and then the first */
+	close_side(three);
+	turn(sides, 3);
+	say(fd, "two: again");
+	say(fd, "nobody's");
+	turn(sides, 3);
+	assert_int_equal(two->count, 3);
+	assert_int_equal(one->count, 1);
+	close_side(two);
+	turn(sides, 3);
+	say(fd, "one: again");
+	turn(sides, 3);
+	assert_string_equal(one->got, "one: again");
+	close_side(one);
+	close(fd);
+}
+
+static void what_waits_is_accepted_when_it_is_released(void **state)
+{
+	struct tow_addr addr = { .family = 4, .bytes = { 127, 0, 0, 1 } };
+	struct tow_tcp_listener *listener;
+	struct tow_tcp_dial *dial;
+	struct tow_error err;
+	int accepted = 0;
+
+	(void)state;
+	tow_loop_hold(loop);
+	assert_int_equal(tow_tcp_listener_new(loop, NULL, &addr, 0, 0, on_accepted, &accepted, &listener, &err), 0);
+	addr = *tow_tcp_listener_addr(listener);
+	assert_int_equal(tow_tcp_dial_start(loop, "127.0.0.1", addr.port, TOW_NSEC_PER_SEC, on_dialled, NULL, &dial),
+	                 0);
+	for (int i = 0; i < 50; i++) {
+		tow_loop_dispatch(loop);
+		usleep(1000);
+	}
+	assert_false(accepted);
+	tow_loop_release(loop);
+	tow_loop_run(loop);
+	assert_true(accepted);
+	tow_tcp_listener_free(listener);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -191,6 +342,8 @@ int main(void)
 		CASE(each_is_taken_once_and_what_is_left_is_closed),
 		CASE(what_is_no_bound_socket_is_refused),
 		CASE(what_the_manager_passes_is_taken_by_whom_it_is_for),
+		CASE(a_datagram_finds_the_process_that_knows_it),
+		CASE(what_waits_is_accepted_when_it_is_released),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -47,6 +47,7 @@ static void messages_come_back_as_they_went(void **state)
 		{ .type = TOW_CONTROL_REFUSED, .code = TOW_TUNNEL_UNAUTHORIZED, .text = "no such tenant" },
 		{ .type = TOW_CONTROL_SUPERSEDED, .generation = INT64_MAX },
 		{ .type = TOW_CONTROL_DRAIN },
+		{ .type = TOW_CONTROL_DRAIN, .redial = 1 },
 		{ .type = TOW_CONTROL_PING, .ping_id = 7, .sent_ms = 123456789 },
 		{ .type = TOW_CONTROL_PONG, .ping_id = 0, .sent_ms = 0 },
 	};

@@ -38,6 +38,16 @@ void tow_inherited_addr(struct tow_inherited *set, size_t i, struct tow_addr *ou
 /* The set is borrowed for as long as something is bound on the loop; NULL: none any more. */
 void tow_loop_set_inherited(struct tow_loop *loop, struct tow_inherited *set);
 
+/* What is bound on the loop from now on waits: nothing is accepted or read. After _release it does
+ * not. (A QUIC endpoint does not wait: its peers would not wait either.) */
+void tow_loop_hold(struct tow_loop *loop);
+void tow_loop_release(struct tow_loop *loop);
+
+/* For the process that takes over: gives each socket that is bound on the loop, and, for UDP, the
+ * channel that goes with it (-1: none). Both are borrowed for the call. Returns 0, or what stopped
+ * it: of _lend, or of give. */
+int tow_loop_lend(struct tow_loop *loop, int (*give)(void *user, int fd, int channel), void *user);
+
 #ifdef __cplusplus
 }
 #endif

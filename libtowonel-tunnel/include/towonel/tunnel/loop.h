@@ -100,6 +100,9 @@ void tow_io_watch(struct tow_io *io, int events);
 /* Another owner of the same descriptor takes the watcher over, as it is. */
 void tow_io_hand_over(struct tow_io *io, void (*ready)(void *user, int events), void *user);
 void tow_io_free(struct tow_io *io);
+/* After _free, before close: another process has the descriptor too, so closing it here would not
+ * end what the kernel reports of it. */
+void tow_loop_disown(struct tow_loop *loop, int fd);
 
 /* Runs work on a thread of libuv's pool, then done on the loop's. Returns 0, TOW_ENOMEM. */
 int tow_loop_work(struct tow_loop *loop, void (*work)(void *user), void (*done)(void *user),

@@ -124,6 +124,8 @@ int tow_quic_endpoint_new(const struct tow_quic_config *config, struct tow_quic_
 /* Closes all connections at once (their `closed` is called), sends what says so, and frees. */
 void tow_quic_endpoint_free(struct tow_quic_endpoint *endpoint, uint64_t code);
 const struct tow_addr *tow_quic_endpoint_addr(const struct tow_quic_endpoint *endpoint);
+/* Its socket, to be shared with another process. */
+struct tow_udp_socket *tow_quic_endpoint_socket(struct tow_quic_endpoint *endpoint);
 /* Moves a client endpoint to a new local socket, on a port that the system picks: its connections
  * migrate (RFC 9000 section 9). Returns 0, TOW_EIO. */
 int tow_quic_endpoint_rebind(struct tow_quic_endpoint *endpoint, struct tow_error *err);

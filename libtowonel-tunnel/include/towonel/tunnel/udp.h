@@ -29,6 +29,7 @@ struct tow_udp_packet {
 	struct tow_addr remote;
 	struct tow_addr local; /* the address it came to, with the socket's port */
 	uint8_t ecn;           /* two bits, RFC 3168 */
+	unsigned passed : 1;   /* the process that had the socket before says it is not its own */
 };
 
 /* Packets in order of arrival, GRO already split. batch_end is called after each batch of system
@@ -53,6 +54,7 @@ struct tow_udp_config {
 	                            not looked at. Family 0: anybody */
 	int dual_stack;          /* IPv6 wildcard: IPv4 too */
 	int reuse_port;
+	int urgent;         /* does not wait for tow_loop_release */
 	int dont_fragment;  /* IP_PMTUDISC_PROBE: this socket does its own path MTU discovery */
 	int receive_buffer; /* SO_RCVBUF, bytes; 0 leaves the default */
 	int send_buffer;
@@ -80,6 +82,22 @@ int tow_udp_send(struct tow_udp_socket *socket, const struct tow_addr *remote,
  * remote and local are NULL for a connected socket. */
 void tow_udp_queue(struct tow_udp_socket *socket, const struct tow_addr *remote,
                    const struct tow_addr *local, struct tow_slice bytes);
+
+/* --- one socket, two processes --- */
+
+/* A process that takes the place of another takes over its sockets (inherited.h). Datagrams go on
+ * coming for what the one before has begun, and only one of them can read; so the one after reads,
+ * and passes on what it does not know. Both send. */
+
+/* Of one that was lent (tow_loop_lend): the other process reads from now on, and this one gets what
+ * that passes. When that is gone, this one reads again. */
+void tow_udp_socket_yield(struct tow_udp_socket *socket);
+void tow_udp_socket_reclaim(struct tow_udp_socket *socket); /* at once, and ends the channel */
+/* Is the process before still there? This one is its way to the one after. */
+int tow_udp_socket_has_before(const struct tow_udp_socket *socket);
+/* For a packet that belongs to nothing here: lets the process before have it, and then the one
+ * after. Returns 1 when it is theirs now; 0: there is nobody else whose it could be. */
+int tow_udp_pass(struct tow_udp_socket *socket, const struct tow_udp_packet *packet);
 
 #ifdef __cplusplus
 }

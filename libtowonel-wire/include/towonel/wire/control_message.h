@@ -9,7 +9,7 @@
  *   edge -> agent  welcome {edge_id, software}
  *                  refused {code, message}       then the connection is closed
  *                  superseded {generation}       by an agent with another service list
- *   either         drain {}                      no new streams, please
+ *   either         drain {redial?}               no new streams, please
  *                  ping {id, sent_ms}            answered at once by
  *                  pong {id, sent_ms}            with the same members
  *
@@ -70,6 +70,7 @@ struct tow_control_message {
 	uint64_t code;             /* refused: enum tow_tunnel_error */
 	char text[128];            /* refused: for the log */
 	uint64_t generation;       /* superseded */
+	int redial;                /* drain: another process answers at the same address */
 	uint64_t ping_id, sent_ms; /* ping, pong: sent_ms on the sender's monotonic clock */
 };
 

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: MIT
+"""towonel-node --takeover: another process takes the place of one that runs, and nobody's connection is dropped."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+
+import pytest
+
+from support.api import Api
+from support.lines import Origin, Visitor, visit
+from support.load import Load
+from support.process import BUILD, PATIENCE, QUICK, free_port, metric, run, wait_until
+from support.raw_origin import RawOrigin
+from support.udp import ask, service, udp_socket
+
+NAME = "app.alice.example.eu"
+DOWNLOADS = 20 if QUICK else 200
+
+
+@pytest.fixture
+def origin(stack):
+    made = Origin("one")
+    stack.callback(made.close)
+    return made
+
+
+def echoes(sock, _):
+    while data := sock.recv(4096):
+        sock.sendall(data)
+
+
+def one_echo(port):
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as sock:
+        sock.sendall(b"hello")
+        assert sock.recv(16) == b"hello"
+
+
+def agents(node):
+    return metric(node.edge_metrics(), "towonel_edge_agents_connected")
+
+
+def test_visitors_finish_with_the_one_before_and_come_to_the_next(make_node, make_agent, origin):
+    node = make_node()
+    agent = make_agent(node.invite(NAME), [origin.service(NAME)])
+    with Visitor(node.edge_port, NAME) as visitor:
+        visitor.send("drip 20")
+        first = node.process
+        assert node.take_over() == 0
+        assert visit(node.edge_port, NAME) == "one"
+        assert first.running()
+        assert [visitor.line() for _ in range(20)] == [str(line) for line in range(20)]
+    assert first.wait(10) == 0
+    assert agents(node) == 1 and agent.ready()[0] == 200
+    assert visit(node.edge_port, NAME) == "one"
+    node.process.stop()
+
+
+def count(visitor, lines):
+    """Reads what a visitor was to get, "0" and on."""
+    assert [visitor.line() for _ in range(lines)] == [str(line) for line in range(lines)]
+
+
+def test_everything_at_once(make_node, make_agent, make_udp_origin, make_raw_origin, origin, stack):
+    """Two replacements under load: downloads, new visitors, a TCP and a UDP service, the hub's API, and no failure."""
+    node = make_node()
+    tcp_port, udp_port = free_port(), free_port()
+    udp_origin = make_udp_origin()
+    echo = make_raw_origin(echoes, proxy=False, hello=False)
+    token = node.invite(NAME)
+    for _ in range(2):
+        make_agent(token, [origin.service(NAME)], udp=[service(udp_origin, udp_port)],
+                   tcp=[{"name": "ssh", "origin": echo.address, "listen_port": tcp_port}])
+    wait_until(lambda: agents(node) == 2 and metric(node.edge_metrics(), "towonel_edge_ports_bound") == 2, "all is up")
+    downloads = [stack.enter_context(Visitor(node.edge_port, NAME)) for _ in range(DOWNLOADS)]
+    for visitor in downloads:
+        visitor.send("drip 60")
+    tcp = stack.enter_context(socket.create_connection(("127.0.0.1", tcp_port), timeout=PATIENCE))
+    player = stack.enter_context(udp_socket())
+    assert ask(udp_port, b"join", sock=player) == b"join"
+    players = len(udp_origin.peers)
+
+    def call_the_hub():
+        assert Api(node).get("/v1/health").status == 200
+
+    with Load(lambda: visit(node.edge_port, NAME)) as web, Load(call_the_hub, threads=1) as hub, \
+            Load(lambda: one_echo(tcp_port), threads=1) as ports:
+        for _ in range(2):
+            before = len(web.answers), len(hub.answers), len(ports.answers)
+            assert node.take_over() == 0
+            for number in range(5):
+                tcp.sendall(b"%d" % number)
+                assert tcp.recv(16) == b"%d" % number
+                assert ask(udp_port, b"still here", sock=player) == b"still here"
+            wait_until(lambda: len(web.answers) > before[0] + 20 and len(hub.answers) > before[1] + 3 and
+                       len(ports.answers) > before[2] + 5, "visitors go on")
+        assert ask(udp_port, b"a new one") == b"a new one"
+    for load in (web, hub, ports):
+        assert load.failures == []
+    assert len(udp_origin.peers) == players + 1  # the player's session is the same, though it was replaced twice
+    for visitor in downloads:
+        count(visitor, 60)
+        visitor.close()
+    tcp.close()
+    first, second = node.befores
+    first.signal(signal.SIGTERM)  # a UDP session goes on for as long as it may
+    assert first.wait(10) == 0
+    second.wait(10)
+    assert agents(node) == 2
+
+
+def kill_in_the_middle(node):
+    """Kills a process that takes over while it waits for the last agent."""
+    text, ups = "another process wants to take over", node.process.log().count("edge is up")
+    with open(node.process.log_path, "ab") as log:
+        command = subprocess.Popen([f"{BUILD}/towonel-node", "--takeover"], stdin=subprocess.DEVNULL, stdout=log,
+                                   stderr=log, env={"PATH": os.environ["PATH"], **node.env})
+    wait_until(lambda: node.process.log().count("edge is up") > ups, "it has the sockets", interval=0.001)
+    time.sleep(0.3)
+    os.kill(int(re.findall(text + r" pid=(\d+)", node.process.log())[-1]), signal.SIGKILL)
+    assert command.wait(PATIENCE) == 1
+
+
+def test_one_that_fails_changes_nothing(make_node, make_agent, origin):
+    node = make_node()
+    make_agent(node.invite(NAME), [origin.service(NAME)])
+    other = make_agent(node.invite("other.bob.example.eu", name="bob"), [origin.service("other.bob.example.eu")])
+    process = node.process
+    with Load(lambda: visit(node.edge_port, NAME)) as load, Visitor(node.edge_port, NAME) as visitor:
+        visitor.send("drip 30")
+        assert node.take_over(TOWONEL_HUB_LISTEN_ADDR="nonsense") == 2  # before it has asked
+        assert node.take_over(TOWONEL_EDGE_TLS_ACME_EMAIL="nonsense") == 2  # when the hub was closed for it
+        process.wait_log("the process that was to take over has failed; this one goes on")
+        assert node.hub_ready()[0] == 200
+        other.process.signal(signal.SIGSTOP)  # its tunnel is waited for
+        for _ in range(2):
+            kill_in_the_middle(node)
+            assert visit(node.edge_port, NAME) == "one"
+        other.process.signal(signal.SIGCONT)
+        count(visitor, 30)
+    assert load.failures == []
+    assert visit(node.edge_port, "other.bob.example.eu") == "one"
+    node.invite("app.carol.example.eu", name="carol")  # the hub works
+    assert process.running() and node.process is process
+    assert node.take_over() == 0
+    assert visit(node.edge_port, NAME) == visit(node.edge_port, "other.bob.example.eu") == "one"
+
+
+def test_only_the_owner_may_take_over(make_node, origin):
+    node = make_node()
+    path = os.path.join(node.data_dir, "node.sock")
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to be somebody else")
+    os.chmod(path, 0o666)  # as if the mode did not help
+    for directory in (node.data_dir, node.directory, os.path.dirname(node.directory)):
+        os.chmod(directory, 0o755)
+    code = ("import os, socket, sys; os.setuid(65534); s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET); "
+            "s.connect('node.sock'); s.send(b'{\"do\":\"lend\",\"version\":1}'); print(len(s.recv(4096)))")
+    said = run([sys.executable, "-c", code], cwd=node.data_dir)
+    assert said.stdout == "0\n" or "reset" in said.stderr.lower() or "pipe" in said.stderr.lower(), said
+    node.process.wait_log("somebody else's process wanted to take over")
+    # nor does nonsense from the owner do anything
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
+        sock.connect(path)
+        sock.send(b'{"do":"commit"}')
+        assert sock.recv(4096) == b""
+    assert node.edge_ready()[0] in (200, 503) and node.hub_ready()[0] == 200
+
+
+def test_without_a_node_there_is_nothing_to_take_over(make_node):
+    node = make_node(start=False)
+    done = run([f"{BUILD}/towonel-node", "--takeover"], env=node.env)
+    assert done.returncode == 2
+    assert f"no node runs in {node.data_dir} to take over from" in done.stderr
