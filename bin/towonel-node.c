@@ -24,6 +24,7 @@
 
 #include "common.h"
 #include "node/background.h"
+#include "node/first_run.h"
 #include "node/outside.h"
 #include "node/predecessor.h"
 #include "node/remote_hub.h"
@@ -79,6 +80,7 @@ struct node {
 
 	struct tow_metrics *hub_metrics, *edge_metrics;
 	struct remote_hub remote;
+	int is_new; /* the operator's key was made just now */
 	int status;          /* to exit with */
 	struct tow_hub *hub; /* NULL: the edge has a follower */
 	int hub_closing;     /* for a successor */
@@ -129,6 +131,7 @@ static int open_keys(struct node *node, struct tow_error *err)
 	if (created)
 		tow_log_info(node->log, "made the operator's key",
 		             tow_f_str("path", s->operator_key_path));
+	node->is_new = created;
 	tow_wipe(key, sizeof key);
 
 	if (s->invite_hash_key) {
@@ -757,7 +760,10 @@ int main(int argc, char **argv)
 	node.log = tow_log_new(node.settings.log_level, node.settings.log_format, NULL, NULL);
 	tow_settings_warn_unknown((const struct tow_setting *const[]){ settings_table },
 	                          &settings_count, 1, environ, node.log);
-	if (start(&node, &err) != 0) {
+	int rc = start(&node, &err);
+	if (node.is_new)
+		first_run_tell(&node.settings, &node.outside, node.log);
+	if (rc != 0) {
 		complain(PROGRAM, "%s", err.text);
 		/* Threads may be running and half of the parts exist: the system takes
 		 * it all back. */

@@ -9,7 +9,8 @@ towonel-node_libs := hub edge tunnel wire
 towonel-agent_sources := bin/towonel-agent.c bin/common.c bin/notify.c \
 	$(sort $(wildcard bin/agent/*.c))
 towonel-agent_libs := agent tunnel wire
-towonel_sources := bin/towonel-cli.c bin/common.c bin/acme_settings.c $(sort $(wildcard bin/cli/*.c))
+towonel_sources := bin/towonel-cli.c bin/common.c bin/acme_settings.c $(sort $(wildcard bin/cli/*.c)) \
+	bin/agent/settings.c bin/node/outside.c bin/node/remote_hub.c bin/node/settings.c
 towonel_libs := edge tunnel wire
 program_names := $(foreach name,towonel-node towonel-agent towonel,\
 	$(if $(wildcard $(firstword $($(name)_sources))),$(name)))

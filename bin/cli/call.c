@@ -46,6 +46,16 @@ static int find_key(const char *name, enum tow_key_format format, uint8_t key[TO
 	return TOW_ENOTFOUND;
 }
 
+struct tow_addr cli_reach(const struct tow_addr *listen)
+{
+	const struct tow_addr any = { .family = listen->family };
+	if (!tow_addr_same_host(listen, &any))
+		return *listen;
+	return (struct tow_addr){ .family = 4,
+		                  .port = listen->port,
+		                  .bytes = { 127, 0, 0, 1 } };
+}
+
 /* The URL of the hub, from --hub-url, the environment, the tenant's token, or the address that a
  * local node listens on. */
 static int find_hub(struct cli *cli, struct tow_hub_client_config *config, struct tow_error *err)
@@ -56,17 +66,13 @@ static int find_hub(struct cli *cli, struct tow_hub_client_config *config, struc
 		url = cli->tenant.hub_url;
 	if (!url) {
 		const char *listen = environment("TOWONEL_HUB_LISTEN_ADDR");
-		struct tow_addr addr, any = { .family = 4 };
+		struct tow_addr addr;
 		char text[TOW_ADDR_TEXT_SIZE];
 		if (tow_addr_parse(tow_slice_of(listen ? listen : "0.0.0.0:8443"), &addr) != 0)
 			return tow_error_set(err, TOW_ECONFIG,
 			                     "TOWONEL_HUB_LISTEN_ADDR: \"%s\" is not ADDRESS:PORT",
 			                     listen);
-		any.family = addr.family;
-		if (tow_addr_same_host(&addr, &any))
-			addr = (struct tow_addr){ .family = 4,
-				                  .port = addr.port,
-				                  .bytes = { 127, 0, 0, 1 } };
+		addr = cli_reach(&addr);
 		snprintf(local, sizeof local, "https://%s", tow_addr_format(&addr, text));
 		url = local;
 	}

@@ -51,7 +51,7 @@ static int find_edge(struct cli *cli, char *url, size_t cap)
 {
 	const char *given = cli->given['e'];
 	const char *listen = environment("TOWONEL_EDGE_HEALTH_LISTEN_ADDR");
-	struct tow_addr addr, any = { .family = 4 };
+	struct tow_addr addr;
 	char text[TOW_ADDR_TEXT_SIZE];
 	if (given) {
 		size_t len = strlen(given);
@@ -65,11 +65,7 @@ static int find_edge(struct cli *cli, char *url, size_t cap)
 		         listen);
 		return EXIT_USAGE;
 	}
-	any.family = addr.family;
-	if (tow_addr_same_host(&addr, &any))
-		addr = (struct tow_addr){ .family = 4,
-			                  .port = addr.port,
-			                  .bytes = { 127, 0, 0, 1 } };
+	addr = cli_reach(&addr);
 	snprintf(url, cap, "http://%s/certificates", tow_addr_format(&addr, text));
 	return 0;
 }

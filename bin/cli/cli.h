@@ -57,7 +57,7 @@ extern const struct command invite_create, invite_list, invite_hostnames, invite
 extern const struct command edge_invite_create, edge_invite_list, edge_invite_revoke;
 extern const struct command tenant_list, tenant_remove, tenant_leave;
 extern const struct command tenant_init, tenant_export_key, tenant_import_key;
-extern const struct command entry_submit, entry_list, status_all, audit_list;
+extern const struct command entry_submit, entry_list, status_all, doctor_all, audit_list;
 extern const struct command port_available, port_list, port_reserve, port_release;
 extern const struct command cert_list, cert_revoke;
 extern const struct command completion_bash, completion_zsh, completion_fish;
@@ -86,6 +86,8 @@ int cli_refused(struct cli *cli, enum tow_hub_auth auth, const struct cli_answer
  * failure has been printed and an exit status is returned. body may be NULL. */
 int cli_call(struct cli *cli, const char *method, const char *path, json_t *request,
              enum tow_hub_auth auth, json_t **body, uint64_t *total);
+/* Where to reach who listens on an address of this host: loopback, for the wildcard. */
+struct tow_addr cli_reach(const struct tow_addr *listen);
 /* Follows a list over its pages and gives all items of the array `name`. */
 int cli_list(struct cli *cli, const char *path, const char *name, json_t **items);
 

@@ -26,6 +26,7 @@ static const struct {
 	{ "key-path", FILE_NAME, NULL },
 	{ "backup", FILE_NAME, NULL },
 	{ "passphrase-file", FILE_NAME, NULL },
+	{ "env-file", FILE_NAME, NULL },
 };
 #define VALUE_COUNT (sizeof values / sizeof *values)
 

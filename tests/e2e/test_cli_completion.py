@@ -12,7 +12,7 @@ CLI = f"{BUILD}/towonel"
 
 # The words before the cursor, what is typed of the next, and all or some of what is offered.
 EVERYWHERE = [
-    (["towonel"], "", {"invite", "tenant", "entry", "edge-invite", "port", "status", "audit", "cert", "completion",
+    (["towonel"], "", {"invite", "tenant", "entry", "edge-invite", "port", "status", "doctor", "audit", "cert", "completion",
                        "serve", "admin"}),
     (["towonel", "edge-invite"], "", {"create", "list", "revoke"}),
     (["towonel", "edge-invite", "create"], "--n", {"--name", "--node-id"}),

@@ -106,3 +106,13 @@ def test_is_it_well(make_node):
     assert run(["bash", "-euc", command], env=env).returncode == 0
     node.stop()
     assert run(["bash", "-euc", command], env=env).returncode == 1
+
+
+def test_the_doctor(make_node):
+    node = make_node()
+    with open(os.path.join(DOCS, "troubleshooting.md")) as file:
+        command = block(file.read(), "sh")
+    env = {**node.env, "PATH": f"{BUILD}:{os.environ['PATH']}"}
+    assert run(["bash", "-euc", command], env=env).returncode == 0
+    node.stop()
+    assert run(["bash", "-euc", command], env=env).returncode == 1

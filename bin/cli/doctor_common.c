@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT */
+/* What both sides look at: the hub, the clock, edges, names, descriptors. */
+#include "cli/doctor.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CLOCK_DOUBTFUL_MS 5000
+/* What any path takes that has an MTU of 1420, as with a VPN on the way. */
+#define PAYLOAD_FINE       1372
+#define DESCRIPTORS_FEW    4096
+#define DESCRIPTORS_FULL   0.9
+#define WILDCARD_LABEL     "towonel-doctor" /* any will do */
+#define EDGE_ADDRESSES_MAX 1024
+#define NAMES_MAX          4096
+#define VISITORS_PORT      443
+
+static struct probe *new_probes(size_t count)
+{
+	struct probe *probes = calloc(count ? count : 1, sizeof *probes);
+	if (!probes)
+		abort();
+	return probes;
+}
+
+static void free_probes(struct probe *probes, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		probe_deinit(&probes[i]);
+	free(probes);
+}
+
+/* --- the hub --- */
+
+int doctor_judge_hub(struct doctor *doctor, const struct probe *health, const char *fix)
+{
+	char why[TOW_ERROR_TEXT_SIZE];
+	const char *version = cli_text(health->answer, "version");
+	int len = (int)(strlen(health->url) - strlen("/v1/health"));
+	if (*probe_why(health, why)) {
+		doctor_find(doctor, ILL, "hub",
+		            health->error.code == TOW_EAUTH
+		                    ? "another machine or program has this address, or the hub's "
+		                      "node.key is another one: restore it, or make new invites"
+		                    : fix,
+		            "%.*s: %s", len, health->url, why);
+		return -1;
+	}
+	if (strcmp(version, TOW_VERSION) == 0)
+		doctor_find(doctor, WELL, "hub", NULL,
+		            "%.*s answers in %llu ms, with its own key", len, health->url,
+		            health->took_ns / TOW_NSEC_PER_MSEC);
+	else
+		doctor_find(doctor, DOUBTFUL, "hub", "upgrade the older of the two",
+		            "%.*s answers; it has version %s, and %s is here", len, health->url,
+		            version, TOW_VERSION);
+	return 0;
+}
+
+void doctor_judge_clock(struct doctor *doctor, const struct probe *health)
+{
+	static const char fix[] = "timedatectl set-ntp true, here and on the hub's machine";
+	uint64_t hub_ms = cli_number(health->answer, "time_ms");
+	/* the hub looked at its clock when half of the time was over */
+	double off = ((double)health->ended_ms - (double)hub_ms -
+	              (double)(health->took_ns / TOW_NSEC_PER_MSEC) / 2) /
+	             1000;
+	double apart = off < 0 ? -off : off;
+	if (hub_ms == 0)
+		return;
+	if (apart * 1000 <= CLOCK_DOUBTFUL_MS)
+		doctor_find(doctor, WELL, "clock", NULL, "%.1f s from the hub's", apart);
+	else
+		doctor_find(doctor, apart * 1000 > TOW_SIGNATURE_WINDOW_MS ? ILL : DOUBTFUL,
+		            "clock", fix,
+		            "%.0f s %s the hub's; from %d s on it refuses what is "
+		            "signed here",
+		            apart, off < 0 ? "behind" : "ahead of", TOW_SIGNATURE_WINDOW_MS / 1000);
+}
+
+/* --- descriptors --- */
+
+int doctor_metric(const struct probe *metrics, const char *name, double *value)
+{
+	struct tow_slice text = tow_buf_peek(&metrics->text);
+	const char *at = (const char *)text.base, *end = at + text.len;
+	size_t len = strlen(name);
+	for (; at && at < end; at = memchr(at, '\n', (size_t)(end - at)), at = at ? at + 1 : end) {
+		char number[64];
+		if ((size_t)(end - at) <= len || memcmp(at, name, len) != 0 || at[len] != ' ')
+			continue;
+		snprintf(number, sizeof number, "%.*s", (int)strcspn(at + len + 1, "\n"),
+		         at + len + 1);
+		*value = strtod(number, NULL);
+		return 0;
+	}
+	return -1;
+}
+
+void doctor_judge_descriptors(struct doctor *doctor, const struct probe *metrics,
+                              const char *program)
+{
+	static const char fix[] = "LimitNOFILE=1048576 in its unit, or ulimit -n";
+	double open, max;
+	if (doctor_metric(metrics, "process_open_fds", &open) != 0 ||
+	    doctor_metric(metrics, "process_max_fds", &max) != 0)
+		return;
+	if (open > max * DESCRIPTORS_FULL)
+		doctor_find(doctor, ILL, "descriptors", fix, "%s has %.0f open and may have %.0f",
+		            program, open, max);
+	else if (max < DESCRIPTORS_FEW)
+		doctor_find(doctor, DOUBTFUL, "descriptors", fix,
+		            "%s may have %.0f open, and a visitor takes one or two", program, max);
+	else
+		doctor_find(doctor, WELL, "descriptors", NULL, "%s has %.0f open of %.0f", program,
+		            open, max);
+}
+
+/* --- edges --- */
+
+static void judge_quic(struct doctor *doctor, const struct probe *probe, const char *name)
+{
+	char address[TOW_ADDR_TEXT_SIZE];
+	tow_addr_format(&probe->addr, address);
+	if (probe->error.code == TOW_EAUTH)
+		doctor_find(doctor, ILL, "udp",
+		            "TOWONEL_EDGE_PUBLIC_ADDRESSES of that edge has to lead to it",
+		            "%s/udp is another edge than %s", address, name);
+	else if (probe->error.code != 0)
+		doctor_find(
+			doctor, ILL, "udp",
+			"open this port for UDP at the edge's provider and in its firewall, and "
+			"outgoing UDP here",
+			"%s/udp, edge %s: %s", address, name, probe->error.text);
+	else if (probe->payload < PAYLOAD_FINE)
+		doctor_find(doctor, DOUBTFUL, "udp",
+		            "see to the MTU on the way: a VPN or PPPoE, or a firewall that drops "
+		            "ICMP",
+		            "%s/udp, edge %s: datagrams of %zu bytes at most get through", address,
+		            name, probe->payload);
+	else
+		doctor_find(doctor, WELL, "udp", NULL,
+		            "%s/udp, edge %s: QUIC gets through, datagrams of %zu bytes too",
+		            address, name, probe->payload);
+}
+
+static void judge_tcp(struct doctor *doctor, const struct probe *probe, const char *name)
+{
+	if (probe->error.code != 0)
+		doctor_find(doctor, ILL, "tcp",
+		            "open this port for TCP at the edge's provider and in its firewall",
+		            "%s:%u/tcp, edge %s: %s", probe->host, probe->port, name,
+		            probe->error.text);
+	else
+		doctor_find(doctor, WELL, "tcp", NULL, "%s:%u/tcp, edge %s: visitors get through",
+		            probe->host, probe->port, name);
+}
+
+/* Of what each name of an edge led to: QUIC; and TCP, where that is visitors' usual port. */
+static void ask_edges(struct doctor *doctor, const struct probe *names, const json_t *const *edges,
+                      size_t count, struct doctor_edges *out)
+{
+	size_t most = 2 * count * TOW_RESOLVE_MAX;
+	struct probe *probes = new_probes(most);
+	const char **labels = calloc(most + 1, sizeof *labels);
+	size_t used = 0;
+	out->addrs = calloc(most + 1, sizeof *out->addrs);
+	if (!out->addrs || !labels)
+		abort();
+	for (size_t i = 0; i < count; i++) {
+		struct tow_id id;
+		const char *name = cli_text(edges[i], "name");
+		if (tow_id_parse(tow_slice_of(cli_text(edges[i], "node_id")), &id) != 0)
+			continue;
+		for (size_t k = 0; k < names[i].addr_count; k++) {
+			const struct tow_addr *addr = &names[i].addrs[k];
+			out->addrs[out->count++] = *addr;
+			labels[used] = *name ? name : names[i].host;
+			probe_quic(&probes[used++], addr, &id);
+			if (addr->port != VISITORS_PORT)
+				continue;
+			labels[used] = labels[used - 1];
+			probe_tcp_local(&probes[used++], addr);
+		}
+	}
+	probes_run(probes, used);
+	for (size_t i = 0; i < used; i++)
+		(probes[i].kind == PROBE_QUIC ? judge_quic : judge_tcp)(doctor, &probes[i],
+		                                                        labels[i]);
+	free_probes(probes, used);
+	free(labels);
+}
+
+void doctor_judge_edges(struct doctor *doctor, const json_t *edges, struct doctor_edges *out)
+{
+	struct probe *names = new_probes(EDGE_ADDRESSES_MAX);
+	const json_t **of = calloc(EDGE_ADDRESSES_MAX, sizeof *of);
+	size_t count = 0, index, k;
+	json_t *edge, *address;
+	*out = (struct doctor_edges){ 0 };
+	if (!of)
+		abort();
+	json_array_foreach(edges, index, edge)
+	{
+		json_array_foreach(json_object_get(edge, "addresses"), k, address)
+		{
+			char host[TOW_HOSTNAME_SIZE];
+			uint16_t port;
+			const char *text =
+				json_is_string(address) ? json_string_value(address) : "";
+			if (count == EDGE_ADDRESSES_MAX ||
+			    tow_host_port_split(tow_slice_of(text), host, &port, NULL) != 0)
+				continue;
+			probe_name(&names[count], host, port);
+			of[count++] = edge;
+		}
+	}
+	if (count == 0)
+		doctor_find(doctor, ILL, "edges",
+		            "start towonel-node as an edge, see "
+		            "towonel edge-invite create",
+		            "the hub lists none");
+	probes_run(names, count);
+	for (size_t i = 0; i < count; i++) {
+		if (names[i].error.code != 0)
+			doctor_find(doctor, ILL, "dns",
+			            "give that name an address, or set "
+			            "TOWONEL_EDGE_PUBLIC_ADDRESSES of the edge",
+			            "the edge's address %s: %s", names[i].host,
+			            names[i].error.text);
+	}
+	ask_edges(doctor, names, of, count, out);
+	free_probes(names, EDGE_ADDRESSES_MAX);
+	free(of);
+}
+
+void doctor_edges_deinit(struct doctor_edges *edges)
+{
+	free(edges->addrs);
+}
+
+/* --- names --- */
+
+static int is_edge(const struct doctor_edges *edges, const struct tow_addr *addr)
+{
+	for (size_t i = 0; i < edges->count; i++)
+		if (tow_addr_same_host(&edges->addrs[i], addr))
+			return 1;
+	return 0;
+}
+
+static void judge_name(struct doctor *doctor, const struct probe *probe, const char *name,
+                       const struct doctor_edges *edges)
+{
+	char led[TOW_RESOLVE_MAX * TOW_ADDR_TEXT_SIZE] = "", text[TOW_ADDR_TEXT_SIZE];
+	char fix[TOW_HOSTNAME_SIZE + TOW_ADDR_TEXT_SIZE + 64];
+	size_t at_edges = 0, len = 0;
+	tow_addr_format_host(&edges->addrs[0], text);
+	snprintf(fix, sizeof fix, "in DNS: %s %s %s", name,
+	         edges->addrs[0].family == 6 ? "AAAA" : "A", text);
+	for (size_t i = 0; i < probe->addr_count; i++) {
+		at_edges += (size_t)is_edge(edges, &probe->addrs[i]);
+		len += (size_t)snprintf(led + len, sizeof led - len, "%s%s", i ? ", " : "",
+		                        tow_addr_format_host(&probe->addrs[i], text));
+	}
+	if (probe->error.code != 0)
+		doctor_find(doctor, ILL, "dns", fix, "%s has no address: %s", name,
+		            probe->error.text);
+	else if (at_edges == 0)
+		doctor_find(doctor, ILL, "dns", fix, "%s leads to %s, which is no edge", name, led);
+	else if (at_edges < probe->addr_count)
+		doctor_find(doctor, DOUBTFUL, "dns", "remove the addresses that are no edge's",
+		            "%s leads to %s, not all of which are edges", name, led);
+	else
+		doctor_find(doctor, WELL, "dns", NULL, "%s leads to an edge, %s", name, led);
+}
+
+void doctor_judge_names(struct doctor *doctor, const json_t *hostnames,
+                        const struct doctor_edges *edges)
+{
+	size_t count = json_array_size(hostnames), index;
+	struct probe *probes;
+	json_t *item;
+	if (edges->count == 0)
+		return;
+	if (count > NAMES_MAX)
+		count = NAMES_MAX;
+	probes = new_probes(count);
+	json_array_foreach(hostnames, index, item)
+	{
+		char host[TOW_HOSTNAME_SIZE];
+		const char *name = json_is_string(item) ? json_string_value(item) : "";
+		if (index == count)
+			break;
+		snprintf(host, sizeof host, "%s%s", *name == '*' ? WILDCARD_LABEL : "",
+		         *name == '*' ? name + 1 : name);
+		probe_name(&probes[index], host, 443);
+	}
+	probes_run(probes, count);
+	json_array_foreach(hostnames, index, item)
+	{
+		if (index < count)
+			judge_name(doctor, &probes[index],
+			           json_is_string(item) ? json_string_value(item) : "", edges);
+	}
+	free_probes(probes, count);
+}
