@@ -32,6 +32,7 @@ SOURCES := \
 	src/quic/link.c \
 	src/quic/send_queue.c \
 	src/quic/stateless.c \
+	src/quic/steering.c \
 	src/quic/stream.c \
 	src/runtime/backoff.c \
 	src/runtime/health.c \

@@ -213,7 +213,8 @@ static void turn(struct tow_loop *loop, int may_sleep)
 		run_uv(loop);
 	tow__tasks_run(loop);
 	timeout_ms = prepare_to_sleep(loop);
-	if (!may_sleep)
+	/* What was to wake the loop for its end may have been taken in already. */
+	if (!may_sleep || atomic_load(&loop->stop))
 		timeout_ms = 0;
 	loop->event_count = epoll_wait(loop->epoll_fd, loop->events, TOW__EVENTS_MAX, timeout_ms);
 	loop->now_ns = 0;

@@ -10,6 +10,7 @@
 #include <towonel/wire/udp_frame.h>
 
 #include "quic/connection.h"
+#include "quic/steering.h"
 
 /* Ends ngtcp2's work on a packet early when what it told has ended the connection. */
 static int done(const struct tow_quic_conn *conn)
@@ -232,7 +233,8 @@ void tow__quic_host_cid(struct tow__quic_host *host, ngtcp2_cid *out)
 {
 	out->datalen = TOW__QUIC_CID_SIZE;
 	tow_random(out->data, out->datalen);
-	out->data[0] = host->worker;
+	if (host->config.workers > 1)
+		tow__steer_cid(out, host->config.worker, host->config.workers);
 }
 
 static int on_new_cid(ngtcp2_conn *quic, ngtcp2_cid *cid, ngtcp2_stateless_reset_token *token,

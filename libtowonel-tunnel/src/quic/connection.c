@@ -8,6 +8,7 @@
 #include <towonel/wire/limits.h>
 
 #include "quic/path.h"
+#include "quic/steering.h"
 
 #define FIRST_STREAM_WINDOW (256 * 1024)
 #define FIRST_WINDOW        (1024 * 1024)
@@ -127,6 +128,8 @@ int tow__quic_conn_new(const struct tow__quic_conn_params *params, struct tow_qu
 	} else {
 		dcid.datalen = TOW__QUIC_CID_SIZE;
 		tow_random(dcid.data, dcid.datalen);
+		if (params->workers > 1)
+			tow__steer_cid(&dcid, params->worker, params->workers);
 		rv = ngtcp2_conn_client_new(&conn->quic, &dcid, &params->scid, &path.path,
 		                            NGTCP2_PROTO_VER_V1, &tow__quic_callbacks, &settings,
 		                            &transport, NULL, conn);

@@ -23,7 +23,7 @@
 #include "quic/crypto.h"
 #include "quic/send_queue.h"
 
-/* Ours, of both roles. The first byte of a server's is its worker's index. */
+/* Ours, of both roles. */
 #define TOW__QUIC_CID_SIZE 16
 
 /* The largest batch: what one IPv6 packet carries is the most that GSO takes at once. */
@@ -43,7 +43,6 @@ struct tow__quic_host {
 	struct tow_quic_config config; /* no field is 0 any more; key and alpn are gone */
 	struct tow__quic_crypto crypto;
 	struct tow__chunk_pool chunks;
-	uint8_t worker;
 	struct tow_metric *datagram_losses[TOW__QUIC_DATAGRAM_LOSSES]; /* NULL: not counted */
 	/* There is something to send, to tell, or to end. */
 	void (*wake)(void *owner);
@@ -150,6 +149,7 @@ struct tow__quic_conn_params {
 	const struct tow_id *peer;
 	const struct tow_quic_conn_events *events;
 	void *user;
+	unsigned worker, workers; /* of the server's, who is wanted; workers 0: anyone */
 	/* server: the Initial's header, and the id the client chose first, when a Retry came
 	 * between */
 	const ngtcp2_pkt_hd *initial;

@@ -7,6 +7,8 @@
 
 #include <towonel/wire/limits.h>
 
+#include "quic/steering.h"
+
 #define BATCHES_PER_RUN         32
 #define PTOS_TO_LINGER          3
 #define REPLIES_PER_SECOND      10000
@@ -211,6 +213,8 @@ static void fill_config(struct tow_quic_config *config)
 	if (!config->held_max)
 		config->held_max = TOW_HELD_MAX;
 	config->udp.urgent = 1;
+	if (config->workers > 1)
+		config->udp.sharing = config->worker == 0 ? TOW_PORT_FOUND : TOW_PORT_JOIN;
 	config->udp.dont_fragment = 1;
 	if (!config->udp.receive_buffer)
 		config->udp.receive_buffer = SOCKET_BUFFER;
@@ -267,6 +271,11 @@ static void make_metrics(struct tow_quic_endpoint *endpoint, const char *prefix)
 	                    "Retry packets sent because many handshakes were open.");
 	m->resets = series(endpoint, prefix, TOW_METRIC_COUNTER, "unknown_connection_total", NULL,
 	                   "Packets of connections that this process does not know.");
+	m->strays = &endpoint->nowhere;
+	if (endpoint->host.config.accepted)
+		m->strays = series(
+			endpoint, prefix, TOW_METRIC_COUNTER, "strays_total", NULL,
+			"Datagrams that came to another worker than their connection's.");
 }
 
 int tow_quic_endpoint_new(const struct tow_quic_config *config, struct tow_quic_endpoint **out,
@@ -304,6 +313,8 @@ int tow_quic_endpoint_new(const struct tow_quic_config *config, struct tow_quic_
 		free(endpoint);
 		return ret;
 	}
+	if (config->workers > 1)
+		tow__steer_socket(tow_udp_socket_fd(endpoint->socket), config->workers);
 	endpoint->addr = *tow_udp_socket_addr(endpoint->socket);
 	*out = endpoint;
 	return 0;
@@ -360,6 +371,12 @@ const struct tow_addr *tow_quic_endpoint_addr(const struct tow_quic_endpoint *en
 	return &endpoint->addr;
 }
 
+void tow_quic_endpoint_hand(struct tow_quic_endpoint *endpoint, const struct tow_udp_packet *packet)
+{
+	tow__endpoint_take(endpoint, packet, 1);
+	on_batch_end(endpoint);
+}
+
 size_t tow_quic_endpoint_connections(const struct tow_quic_endpoint *endpoint)
 {
 	return endpoint->connections;
@@ -400,11 +417,21 @@ int tow_quic_connect(struct tow_quic_endpoint *endpoint, const struct tow_addr *
                      const struct tow_id *peer, const struct tow_quic_conn_events *events,
                      void *user, struct tow_quic_conn **out)
 {
+	return tow_quic_connect_at(endpoint, remote, peer, 0, 0, events, user, out);
+}
+
+int tow_quic_connect_at(struct tow_quic_endpoint *endpoint, const struct tow_addr *remote,
+                        const struct tow_id *peer, unsigned worker, unsigned workers,
+                        const struct tow_quic_conn_events *events, void *user,
+                        struct tow_quic_conn **out)
+{
 	struct tow__quic_conn_params params = { .host = &endpoint->host,
 		                                .local = &endpoint->addr,
 		                                .remote = remote,
 		                                .now_ns = tow_now_ns(),
 		                                .peer = peer,
+		                                .worker = worker,
+		                                .workers = workers,
 		                                .events = events,
 		                                .user = user };
 	struct tow__link *link;

@@ -47,7 +47,7 @@ struct tow__link {
 struct tow__endpoint_metrics {
 	struct tow_metric *connections, *accepted, *failed, *deferred;
 	struct tow_metric *packets, *bytes_in, *bytes_out, *unknown;
-	struct tow_metric *replies, *retries, *resets;
+	struct tow_metric *replies, *retries, *resets, *strays;
 };
 
 struct tow_quic_endpoint {
@@ -98,6 +98,9 @@ void tow__endpoint_reply(struct tow_quic_endpoint *endpoint, const struct tow_ad
 /* --- ingress.c --- */
 
 void tow__endpoint_packet(void *user, const struct tow_udp_packet *packet);
+/* handed: by another worker, so it is not handed on. */
+void tow__endpoint_take(struct tow_quic_endpoint *endpoint, const struct tow_udp_packet *packet,
+                        int handed);
 void tow__endpoint_unreachable(void *user, struct tow_slice quoted);
 
 /* --- link.c: the first four are what a connection asks of its owner --- */

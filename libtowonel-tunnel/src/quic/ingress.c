@@ -3,6 +3,7 @@
 /* Packets that come: to their connection, to one that is to be, or to a stateless answer. */
 
 #include "quic/endpoint.h"
+#include "quic/steering.h"
 
 #define RETRY_AGAIN_NS         (50 * TOW_NSEC_PER_MSEC)
 #define UNREACHABLE_PER_SECOND 100 /* each is compared with every connection */
@@ -166,14 +167,33 @@ static void on_unknown(struct tow_quic_endpoint *endpoint, const struct tow_udp_
 	tow__endpoint_reply(endpoint, &packet->local, &packet->remote, out, len);
 }
 
+/* A packet of a connection that is here is taken, whatever its id says: it may have come another
+ * way. */
+static int is_stray(const struct tow_quic_endpoint *endpoint, struct tow_slice bytes,
+                    unsigned *home)
+{
+	const struct tow_quic_config *config = &endpoint->host.config;
+
+	if (config->workers <= 1 || config->stray == NULL)
+		return 0;
+	*home = tow__steer_home(bytes, config->workers);
+	return *home != config->worker;
+}
+
 void tow__endpoint_packet(void *user, const struct tow_udp_packet *packet)
 {
-	struct tow_quic_endpoint *endpoint = user;
+	tow__endpoint_take(user, packet, 0);
+}
+
+void tow__endpoint_take(struct tow_quic_endpoint *endpoint, const struct tow_udp_packet *packet,
+                        int handed)
+{
 	uint64_t now_ns;
 	ngtcp2_version_cid id;
 	struct tow__link *link;
 	uint8_t out[256];
 	size_t len;
+	unsigned home;
 	int rv;
 
 	if (endpoint->freeing || packet->bytes.len == 0)
@@ -195,6 +215,11 @@ void tow__endpoint_packet(void *user, const struct tow_udp_packet *packet)
 		return;
 	}
 	link = tow__cid_map_find(&endpoint->map, id.dcid, id.dcidlen);
+	if (!link && !handed && is_stray(endpoint, packet->bytes, &home)) {
+		tow_metric_inc(endpoint->metrics.strays);
+		endpoint->host.config.stray(endpoint->host.config.user, home, packet);
+		return;
+	}
 	if (!link && tow_udp_pass(endpoint->socket, packet))
 		return;
 	if (!link && id.version != 0)

@@ -128,14 +128,15 @@ static void release(void *owner)
 }
 
 int tow_tcp_listener_new(struct tow_loop *loop, struct tow_log *log, const struct tow_addr *addr,
-                         int dual_stack, int reuse_port, tow_tcp_accepted accepted, void *user,
-                         struct tow_tcp_listener **out, struct tow_error *err)
+                         int dual_stack, enum tow_port_sharing sharing,
+                         tow_tcp_accepted accepted, void *user, struct tow_tcp_listener **out,
+                         struct tow_error *err)
 {
 	const struct tow__bind bind = { .inherited = loop->inherited,
 		                        .type = SOCK_STREAM,
 		                        .addr = *addr,
 		                        .dual_stack = dual_stack,
-		                        .reuse_port = reuse_port };
+		                        .sharing = sharing };
 	struct tow_tcp_listener *listener = calloc(1, sizeof *listener);
 	char text[TOW_ADDR_TEXT_SIZE];
 	int status, family;

@@ -83,6 +83,13 @@ int tow__socket_error(int error_number)
 	}
 }
 
+static int share_port(int fd)
+{
+	const int one = 1;
+
+	return setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
+}
+
 static int bind_family(const struct tow__bind *config, int family, const struct tow_addr *addr)
 {
 	struct sockaddr_storage sa;
@@ -98,8 +105,9 @@ static int bind_family(const struct tow__bind *config, int family, const struct 
 	 * same option would let another process take the port over. */
 	if (config->type == SOCK_STREAM)
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-	if ((config->reuse_port && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one)) ||
-	    bind(fd, (struct sockaddr *)&sa, len)) {
+	if ((config->sharing == TOW_PORT_JOIN && share_port(fd)) ||
+	    bind(fd, (struct sockaddr *)&sa, len) ||
+	    (config->sharing == TOW_PORT_FOUND && share_port(fd))) {
 		saved_errno = errno;
 		close(fd);
 		errno = saved_errno;
@@ -117,6 +125,8 @@ int tow__socket_bind(const struct tow__bind *config, int *fd, int *family, int *
 	socklen_t len = sizeof sa;
 
 	*fd = tow__inherited_take(config->inherited, config->type, &config->addr, family, channel);
+	if (*fd >= 0 && config->sharing == TOW_PORT_FOUND)
+		share_port(*fd); /* whoever bound it did so alone */
 	if (*fd < 0) {
 		*family = config->addr.family == 6 ? AF_INET6 : AF_INET;
 		*fd = bind_family(config, *family, &config->addr);

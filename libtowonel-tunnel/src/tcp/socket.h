@@ -17,7 +17,7 @@ struct tow__bind {
 	int type; /* SOCK_STREAM, SOCK_DGRAM */
 	struct tow_addr addr;
 	int dual_stack;
-	int reuse_port;
+	enum tow_port_sharing sharing;
 };
 
 /* A bound non-blocking socket, inherited if there is one. The IPv6 wildcard that is to take IPv4 as

@@ -423,7 +423,7 @@ int tow_udp_socket_new(struct tow_loop *loop, const struct tow_udp_config *confi
 		.type = SOCK_DGRAM,
 		.addr = config->bind,
 		.dual_stack = config->dual_stack,
-		.reuse_port = config->reuse_port,
+		.sharing = config->sharing,
 	};
 	struct tow_udp_socket *socket = calloc(1, sizeof *socket);
 	int status, channel = -1;

@@ -347,12 +347,14 @@ static void a_taken_port_is_told(void **state)
 
 static void ports_can_be_shared_on_purpose(void **state)
 {
-	struct tow_udp_config config = { .bind = address("127.0.0.1:0"), .reuse_port = 1 };
+	struct tow_udp_config config = { .bind = address("127.0.0.1:0"), .sharing = TOW_PORT_FOUND };
 	struct end a, b;
 
 	(void)state;
 	assert_int_equal(open_end(&a, &config), 0);
 	config.bind = *tow_udp_socket_addr(a.socket);
+	assert_int_equal(open_end(&b, &config), TOW_EADDRINUSE); /* another founder */
+	config.sharing = TOW_PORT_JOIN;
 	assert_int_equal(open_end(&b, &config), 0);
 	assert_true(tow_addr_equal(tow_udp_socket_addr(a.socket), tow_udp_socket_addr(b.socket)));
 	close_end(&a);

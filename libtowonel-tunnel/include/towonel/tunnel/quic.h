@@ -107,6 +107,12 @@ struct tow_quic_config {
 	                           CONNECTION_REFUSED */
 	size_t retry_above;     /* server: handshakes open before Retry is asked for; 0: 64 */
 	unsigned handshakes_per_second; /* server: that may begin; 0: TOW_HANDSHAKES_PER_SECOND */
+	/* Server: this endpoint is one of so many (0: 1) on an address, each in its own thread; the
+	 * number of one that is told with _connect_at. The first is made first, with the others'
+	 * port; udp.sharing follows from this. stray: a packet came that is another's: hand it
+	 * over, to be given to _hand. */
+	unsigned worker, workers;
+	void (*stray)(void *user, unsigned worker, const struct tow_udp_packet *packet);
 	/* What one stream's reader may leave unconsumed before the peer waits, as it may grow; 0: 4
 	 * MiB. What all readers of a connection may together, before the one that leaves most is
 	 * given up; 0: TOW_HELD_MAX. */
@@ -129,6 +135,9 @@ struct tow_udp_socket *tow_quic_endpoint_socket(struct tow_quic_endpoint *endpoi
 /* Moves a client endpoint to a new local socket, on a port that the system picks: its connections
  * migrate (RFC 9000 section 9). Returns 0, TOW_EIO. */
 int tow_quic_endpoint_rebind(struct tow_quic_endpoint *endpoint, struct tow_error *err);
+/* Takes a packet that came to another worker's endpoint. */
+void tow_quic_endpoint_hand(struct tow_quic_endpoint *endpoint,
+                            const struct tow_udp_packet *packet);
 size_t tow_quic_endpoint_connections(const struct tow_quic_endpoint *endpoint);
 
 /* Starts a connection to the peer with that node id. `established` or `closed` follows. Returns 0,
@@ -136,6 +145,11 @@ size_t tow_quic_endpoint_connections(const struct tow_quic_endpoint *endpoint);
 int tow_quic_connect(struct tow_quic_endpoint *endpoint, const struct tow_addr *remote,
                      const struct tow_id *peer, const struct tow_quic_conn_events *events,
                      void *user, struct tow_quic_conn **out);
+/* As _connect, to one of a server's workers. */
+int tow_quic_connect_at(struct tow_quic_endpoint *endpoint, const struct tow_addr *remote,
+                        const struct tow_id *peer, unsigned worker, unsigned workers,
+                        const struct tow_quic_conn_events *events, void *user,
+                        struct tow_quic_conn **out);
 void tow_quic_conn_set_events(struct tow_quic_conn *conn, const struct tow_quic_conn_events *events,
                               void *user);
 /* The peer's key, once established. */

@@ -20,6 +20,15 @@ extern "C" {
 socklen_t tow_addr_to_sockaddr(const struct tow_addr *addr, struct sockaddr_storage *out);
 int tow_addr_from_sockaddr(const struct sockaddr *sa, struct tow_addr *out); /* 0, TOW_EINVAL */
 
+/* Several sockets of one process on one address and port (SO_REUSEPORT), among which the kernel
+ * spreads what comes. The first is bound alone, so that a port which another process has is not
+ * joined by mistake. */
+enum tow_port_sharing {
+	TOW_PORT_ALONE,
+	TOW_PORT_FOUND, /* the first */
+	TOW_PORT_JOIN,
+};
+
 /* Accepts connections. A shortage of descriptors stops accepting for a moment and is logged at most
  * once a second; it never spins. */
 struct tow_tcp_listener;
@@ -28,8 +37,9 @@ typedef void (*tow_tcp_accepted)(void *user, int fd, const struct tow_addr *peer
 /* port 0 picks a free one. The IPv6 wildcard takes IPv4 as well when dual_stack. Returns 0;
  * TOW_EADDRINUSE, TOW_EDENIED, TOW_EIO with the address named in err. */
 int tow_tcp_listener_new(struct tow_loop *loop, struct tow_log *log, const struct tow_addr *addr,
-                         int dual_stack, int reuse_port, tow_tcp_accepted accepted, void *user,
-                         struct tow_tcp_listener **out, struct tow_error *err);
+                         int dual_stack, enum tow_port_sharing sharing,
+                         tow_tcp_accepted accepted, void *user, struct tow_tcp_listener **out,
+                         struct tow_error *err);
 void tow_tcp_listener_free(struct tow_tcp_listener *listener);
 void tow_tcp_listener_pause(struct tow_tcp_listener *listener, int paused);
 /* For protocols in which the peer speaks first: it is accepted when it has, or a second after it

@@ -15,6 +15,7 @@
  */
 
 #include <towonel/tunnel/loop.h>
+#include <towonel/tunnel/tcp.h>
 #include <towonel/wire/addr.h>
 #include <towonel/wire/buf.h>
 
@@ -53,7 +54,7 @@ struct tow_udp_config {
 	struct tow_addr connect; /* sends to this address only, and hears nobody else; bind is then
 	                            not looked at. Family 0: anybody */
 	int dual_stack;          /* IPv6 wildcard: IPv4 too */
-	int reuse_port;
+	enum tow_port_sharing sharing;
 	int urgent;         /* does not wait for tow_loop_release */
 	int dont_fragment;  /* IP_PMTUDISC_PROBE: this socket does its own path MTU discovery */
 	int receive_buffer; /* SO_RCVBUF, bytes; 0 leaves the default */
