@@ -45,6 +45,7 @@ help:
 	@echo 'make bench       speed and memory, next to other tunnels; what a change of routes costs'
 	@echo 'make install     into PREFIX (/usr/local), below DESTDIR'
 	@echo 'make uninstall   what install put there'
+	@echo 'make static      agent and command line for any Linux, in build-static/stripped/'
 	@echo 'make deb         Debian packages, in $(BUILD)/packages/'
 	@echo 'make dist        a tarball of the sources as committed, likewise'
 	@echo 'make clean       remove every build directory'

@@ -32,6 +32,11 @@ ifneq ($(notdir $(CC)),gcc)
     variant := $(variant)-$(notdir $(CC))
   endif
 endif
+ifdef STATIC
+  CC := $(shell scripts/deps --static --where)/bin/cc
+  variant := -static
+  export PKG_CONFIG_LIBDIR := $(shell scripts/deps --static --where)/lib/pkgconfig
+endif
 BUILD ?= build$(variant)
 
 CFLAGS ?= -O2 -g
@@ -52,8 +57,9 @@ else
   run := @
 endif
 
+deps := scripts/deps $(if $(STATIC),--static)
 flags_now := $(CC) $(all_cflags) $(all_ldflags) \
-	$(if $(filter system,$(DEPS)),$(DEPS),$(shell scripts/deps --where))
+	$(if $(filter system,$(DEPS)),$(DEPS),$(shell $(deps) --where))
 flags_file := $(BUILD)/flags
 ifneq ($(strip $(flags_now)),$(strip $(file <$(flags_file))))
   $(shell mkdir -p $(BUILD))

@@ -8,8 +8,8 @@ built_all := wolfssl libngtcp2 libngtcp2_crypto_wolfssl libcurl libnghttp3 libll
 # Each before what it needs itself: the order of linking.
 built_order := libcurl libngtcp2_crypto_wolfssl libngtcp2 libnghttp3 libllhttp wolfssl
 
-.PHONY: packages test-packages lint-packages bench-packages demo-packages
-packages test-packages lint-packages bench-packages demo-packages:
+.PHONY: packages test-packages lint-packages bench-packages demo-packages static-packages
+packages test-packages lint-packages bench-packages demo-packages static-packages:
 	@[ -n "$(NO_PACKAGES)" ] || scripts/packages build $(filter-out packages,$(@:-packages=))
 
 ifeq ($(DEPS),system)
@@ -25,11 +25,11 @@ $(deps_ready): scripts/deps.probe.c | packages
 	@$(BUILD)/deps-probe
 	@touch $@
 else
-  deps_prefix := $(shell scripts/deps --where)
+  deps_prefix := $(shell $(deps) --where)
   deps_ready := $(deps_prefix)/complete
   built_cflags = -isystem $(deps_prefix)/include
   built_archives = $(foreach lib,$(filter $(1),$(built_order)),$(deps_prefix)/lib/lib$(lib:lib%=%).a)
   built_libs = $(call built_archives,$(1)) -lm -lpthread
 $(deps_ready): | packages
-	@scripts/deps
+	@$(deps)
 endif

@@ -35,3 +35,15 @@ $(foreach name,$(program_names),$(eval $(call program,$(name))))
 
 $(BUILD)/obj/bin/%.o: bin/%.c $(flags_file) | packages $(deps_ready)
 	$(call compile,-Ibin $(program_includes))
+
+# Agent and command line alone: the node loads libpq when it is used, which a static program cannot.
+static_programs := $(addprefix $(BUILD)/stripped/,towonel-agent towonel)
+$(static_programs): $(BUILD)/stripped/%: $(BUILD)/%
+	@mkdir -p $(@D)
+	@strip -o $@ $<
+
+.PHONY: static static-programs
+static-programs: $(static_programs)
+static: | static-packages
+	@$(MAKE) --no-print-directory STATIC=1 static-programs
+	@ls -l build-static/stripped

@@ -2,8 +2,10 @@
 #include "udp/socket.h"
 
 #include <errno.h>
-#include <linux/errqueue.h>
 #include <string.h>
+#include <time.h> /* before the next, which needs it */
+
+#include <linux/errqueue.h>
 
 /*
  * What ICMP answers to datagrams of a socket that sends to many. The kernel keeps it in a queue of
