@@ -23,6 +23,7 @@
 #include <towonel/tunnel/tcp.h>
 
 #include "common.h"
+#include "node/activation.h"
 #include "node/background.h"
 #include "node/first_run.h"
 #include "node/outside.h"
@@ -89,6 +90,7 @@ struct node {
 	struct tow_hub_subscription *subscription;
 	struct tow_edge *edge;
 	struct tow_health *hub_health, *edge_health;
+	struct tow_inherited *activated; /* by the service manager */
 	struct tow_inherited *inherited; /* with a predecessor */
 	struct tow_timer forget_inherited;
 	struct predecessor *predecessor; /* NULL: there is none */
@@ -701,6 +703,7 @@ static int start(struct node *node, struct tow_error *err)
 	tow_metrics_add_process(node->hub_metrics);
 	tow_metrics_add_process(node->edge_metrics);
 
+	node->activated = activation_take(node->loop);
 	rc = watch_signals(node, err);
 	if (rc == 0)
 		rc = open_keys(node, err);
@@ -712,6 +715,8 @@ static int start(struct node *node, struct tow_error *err)
 		rc = s->hub_enabled ? start_hub(node, err) : 0;
 	if (rc == 0 && s->edge_enabled)
 		rc = start_edge(node, err);
+	if (rc == 0)
+		activation_check(node->activated, node->log);
 	return rc;
 }
 
@@ -729,6 +734,7 @@ static void node_deinit(struct node *node)
 		close(node->signal_fd);
 	if (node->loop)
 		tow_loop_free(node->loop);
+	tow_inherited_free(node->activated);
 	tow_metrics_free(node->hub_metrics);
 	tow_metrics_free(node->edge_metrics);
 	tow_node_key_wipe(&node->key);

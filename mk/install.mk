@@ -54,6 +54,7 @@ install: all
 		$(root)/share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page))$(newline))
 	$(foreach entry,$(completions),@$(BUILD)/towonel completion $(firstword $(subst :, ,$(entry))) | \
 		install -Dm644 /dev/stdin $(root)/$(lastword $(subst :, ,$(entry)))$(newline))
+	@install -Dm644 deploy/systemd/towonel-node.socket $(root)/lib/systemd/system/towonel-node.socket
 	$(foreach unit,$(units),@sed 's|@PREFIX@|$(PREFIX)|' deploy/systemd/$(unit).in | \
 		install -Dm644 /dev/stdin $(root)/lib/systemd/system/$(unit)$(newline))
 	@install -Dm644 deploy/systemd/sysusers.conf $(root)/lib/sysusers.d/towonel.conf
@@ -69,7 +70,7 @@ uninstall:
 	@rm -f $(foreach page,$(man_pages),\
 		$(root)/share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
 	@rm -f $(addprefix $(root)/,$(completion_files))
-	@rm -f $(addprefix $(root)/lib/systemd/system/,$(units)) $(root)/lib/sysusers.d/towonel.conf \
+	@rm -f $(addprefix $(root)/lib/systemd/system/,$(units) towonel-node.socket) $(root)/lib/sysusers.d/towonel.conf \
 		$(root)/lib/tmpfiles.d/towonel.conf
 	@rm -rf $(root)/lib/towonel $(doc_dir)
 	@find $(root)/include/towonel -type d -empty -delete 2>/dev/null || true

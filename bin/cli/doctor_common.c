@@ -39,19 +39,18 @@ int doctor_judge_hub(struct doctor *doctor, const struct probe *health, const ch
 	char why[TOW_ERROR_TEXT_SIZE];
 	const char *version = cli_text(health->answer, "version");
 	int len = (int)(strlen(health->url) - strlen("/v1/health"));
+	if (health->error.code == TOW_EAUTH)
+		fix = "another machine or program has this address, or the hub's node.key is "
+		      "another one: restore it, or make new invites";
+	else if (health->error.code == TOW_ENOTFOUND)
+		fix = "in DNS, give that name the address of the hub's host";
 	if (*probe_why(health, why)) {
-		doctor_find(doctor, ILL, "hub",
-		            health->error.code == TOW_EAUTH
-		                    ? "another machine or program has this address, or the hub's "
-		                      "node.key is another one: restore it, or make new invites"
-		                    : fix,
-		            "%.*s: %s", len, health->url, why);
+		doctor_find(doctor, ILL, "hub", fix, "%.*s: %s", len, health->url, why);
 		return -1;
 	}
 	if (strcmp(version, TOW_VERSION) == 0)
-		doctor_find(doctor, WELL, "hub", NULL,
-		            "%.*s answers in %llu ms, with its own key", len, health->url,
-		            health->took_ns / TOW_NSEC_PER_MSEC);
+		doctor_find(doctor, WELL, "hub", NULL, "%.*s answers in %llu ms, with its own key",
+		            len, health->url, health->took_ns / TOW_NSEC_PER_MSEC);
 	else
 		doctor_find(doctor, DOUBTFUL, "hub", "upgrade the older of the two",
 		            "%.*s answers; it has version %s, and %s is here", len, health->url,

@@ -19,7 +19,7 @@ root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 
 @systemd
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("unit", [*UNITS, "towonel-node.socket"])
 def test_units_are_right(unit):
     assert run("systemd-analyze", "verify", "--man=no", SYSTEMD / "systemd/system" / unit) == ""
 

@@ -73,7 +73,7 @@ def wait_until(condition, what, timeout=PATIENCE, interval=0.05):
 class Process:
     """A program that runs until the test ends."""
 
-    def __init__(self, argv, log, env=None, cwd=None, preexec=None, clean_env=True):
+    def __init__(self, argv, log, env=None, cwd=None, preexec=None, clean_env=True, pass_fds=()):
         self.argv = [str(a) for a in argv]
         self.log_path = str(log)
         full = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"} if clean_env else dict(os.environ)
@@ -84,7 +84,7 @@ class Process:
         self._log = open(self.log_path, "ab")
         self.popen = subprocess.Popen(
             self.argv, env=full, cwd=cwd, stdin=subprocess.DEVNULL,
-            stdout=self._log, stderr=self._log, preexec_fn=preexec)
+            stdout=self._log, stderr=self._log, preexec_fn=preexec, pass_fds=pass_fds)
 
     @property
     def pid(self):
