@@ -287,8 +287,7 @@ def provoke_every_code(node, api, tool):
     expect("payload_too_large", api.post("/v1/entries", " " * 1048577))
     nobody = api.as_nobody()
     nobody.patient = False
-    nobody.storm("/v1/health", 200)
-    expect("rate_limited", nobody.get("/v1/health"))
+    expect("rate_limited", nobody.storm("/v1/health", 200)[-1])
     assert int(got["rate_limited"].headers["retry-after"]) >= 1
     database = sqlite3.connect(f"{node.data_dir}/hub.db", isolation_level=None)
     with database:
@@ -428,14 +427,12 @@ def test_the_rate_is_limited_for_those_without_a_key_alone(make_node):
     nobody = api.as_nobody()
     nobody.patient = False
     answers = nobody.storm("/v1/health", 200)
-    assert [status for status, _ in answers[:30]] == [200] * 30
-    late = [after for status, after in answers if status == 429]
-    assert late and all(1 <= int(after) <= 7 for after in late)
-    refused = nobody.get("/v1/health")
-    assert refused.status == 429 and refused.code == "rate_limited"
+    assert [answer.status for answer in answers[:30]] == [200] * 30
+    late = [answer for answer in answers if answer.status == 429]
+    assert late and all(1 <= int(answer.headers["retry-after"]) <= 7 for answer in late)
     assert api.get("/v1/health").status == 200
     # It waits as long as it is told, and is let in.
-    time.sleep(int(late[-1]))
+    time.sleep(int(late[-1].headers["retry-after"]))
     assert nobody.get("/v1/health").status == 200
 
 
