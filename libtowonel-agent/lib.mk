@@ -18,6 +18,7 @@ SOURCES := \
 	src/origin.c \
 	src/reconcile.c \
 	src/registration.c \
+	src/roaming.c \
 	src/tunnel.c
 
 include mk/library.mk

@@ -30,6 +30,7 @@ SOURCES := \
 	src/quic/endpoint.c \
 	src/quic/ingress.c \
 	src/quic/link.c \
+	src/quic/narrow.c \
 	src/quic/send_queue.c \
 	src/quic/stateless.c \
 	src/quic/steering.c \
@@ -40,6 +41,7 @@ SOURCES := \
 	src/runtime/key_file.c \
 	src/runtime/log.c \
 	src/runtime/metrics.c \
+	src/runtime/network_watch.c \
 	src/runtime/settings.c \
 	src/tcp/dial.c \
 	src/tcp/listener.c \

@@ -17,6 +17,7 @@
 #include "forward/tcp.h"
 #include "links.h"
 #include "registration.h"
+#include "roaming.h"
 
 /*
  * One agent: a registration with the hub, a link to each edge, and the forwards of visitors'
@@ -70,6 +71,7 @@ struct tow_agent {
 	struct registration *registration;
 	struct forwards forwards;
 	struct links links;
+	struct roaming roaming;
 	size_t up_count;
 	int registered, serving;
 
@@ -588,7 +590,11 @@ static int make_parts(struct tow_agent *agent, struct tow_error *err)
 		return tow_error_set(err, rc, "eventfd: %s", strerror(errno));
 	if (rc != 0)
 		return rc;
-	return make_endpoint(agent, err);
+	if ((rc = make_endpoint(agent, err)) != 0)
+		return rc;
+	agent->roaming = (struct roaming){ agent->log, agent->endpoint, &agent->links, NULL, NULL };
+	tow__roaming_init(&agent->roaming, agent->loop, agent->metrics);
+	return 0;
 }
 
 static int make(struct tow_agent *agent, const struct tow_agent_config *config,
@@ -670,6 +676,7 @@ void tow_agent_free(struct tow_agent *agent)
 	agent->on_event = NULL;
 	agent->state = STOPPED; /* nothing that ends now leads anywhere */
 	tow_health_free(agent->health);
+	tow__roaming_deinit(&agent->roaming);
 	if (agent->loop && agent->forwards.accepted)
 		tow__forwards_deinit(&agent->forwards);
 	for (size_t i = agent->links.count; i-- > 0;)

@@ -14,6 +14,8 @@
 /* A tunnel that lived this long was a good one: the next try is not a repeated failure. */
 #define GOOD_TUNNEL_NS   (30 * TOW_NSEC_PER_SEC)
 #define REFUSED_DELAY_NS (5 * TOW_NSEC_PER_SEC)
+/* An edge that was away for hours has its agents back within seconds all the same. */
+#define BACKOFF_LAST_NS (8 * TOW_NSEC_PER_SEC)
 
 enum state {
 	WAIT, /* for the backoff, or for an address */
@@ -40,7 +42,9 @@ struct edge_link {
 	size_t remote_count,
 		remote_next; /* what the name resolved to; each is tried before the next name */
 
-	struct tow_addr good; /* where the last tunnel was; the first to be tried again */
+	struct tow_addr remote, source; /* of the last try; source: the way's beginning here */
+	int way_appeared;               /* WAIT: no try has been made on it yet */
+	struct tow_addr good;           /* where the last tunnel was; the first to be tried again */
 
 	struct tunnel *tunnel; /* CONNECT and on */
 	struct tunnel *left[LINK_LEFT_MAX]; /* to processes that have given way */
@@ -221,6 +225,10 @@ static void connect_remote(struct edge_link *link)
 		.user = link,
 	};
 	enter(link, CONNECT);
+	link->remote = *remote;
+	link->way_appeared = 0;
+	if (tow_route_source(remote, &link->source) != 0)
+		link->source.family = 0;
 	int rc = tow__tunnel_dial(&tunnel, remote, &link->tunnel);
 	if (rc != 0) {
 		tow_log_warn(link->config.log, "no tunnel to the edge; trying again",
@@ -294,6 +302,7 @@ int tow__edge_link_new(const struct edge_link_config *config, struct edge_link *
 	if (!link)
 		return TOW_ENOMEM;
 	link->config = *config;
+	link->backoff.last_ns = BACKOFF_LAST_NS;
 	tow_timer_init(&link->timer, config->loop, timer_fired, link);
 	*out = link;
 	return 0;
@@ -334,6 +343,42 @@ void tow__edge_link_drain(struct edge_link *link)
 		tow__tunnel_drain(link->tunnel);
 	else if (link->state == WAIT)
 		tow_timer_stop(&link->timer);
+}
+
+int tow__edge_link_has_moved(struct edge_link *link)
+{
+	struct tow_addr source;
+	if (!link->remote.family)
+		return 0;
+	if (tow_route_source(&link->remote, &source) != 0) {
+		if (!link->tunnel)
+			link->source.family = 0;
+		return 0; /* a tunnel waits: the way may come back as it was */
+	}
+	if (tow_addr_equal(&source, &link->source))
+		return 0;
+	if (link->tunnel) {
+		char from[TOW_ADDR_TEXT_SIZE], to[TOW_ADDR_TEXT_SIZE];
+		tow_log_info(link->config.log, "this host's address has changed; the tunnel moves",
+		             tow_f_id("edge", &link->config.edge),
+		             tow_f_str("from", tow_addr_format_host(&link->source, from)),
+		             tow_f_str("to", tow_addr_format_host(&source, to)));
+	}
+	link->source = source;
+	link->way_appeared = 1;
+	return link->tunnel != NULL;
+}
+
+void tow__edge_link_look(struct edge_link *link)
+{
+	for (size_t i = 0; i < link->left_count; i++)
+		tow__tunnel_look(link->left[i]);
+	if (link->tunnel) {
+		tow__tunnel_look(link->tunnel);
+	} else if (link->state == WAIT && link->way_appeared && !link->draining) {
+		tow_backoff_reset(&link->backoff);
+		tow_timer_start_in(&link->timer, tow_backoff_next(&link->backoff));
+	}
 }
 
 void tow__edge_link_close(struct edge_link *link, uint64_t code)

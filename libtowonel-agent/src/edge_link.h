@@ -57,6 +57,11 @@ void tow__edge_link_hello(struct edge_link *link);
 void tow__edge_link_drain(struct edge_link *link);
 void tow__edge_link_close(struct edge_link *link, uint64_t code);
 
+/* Does the way to the edge begin at another address of this host than it did? Told once. */
+int tow__edge_link_has_moved(struct edge_link *link);
+/* The network is not what it was: pings at once, or tries now if a way has appeared. */
+void tow__edge_link_look(struct edge_link *link);
+
 int tow__edge_link_is_up(const struct edge_link *link);
 const struct tow_id *tow__edge_link_edge(const struct edge_link *link);
 const char *tow__edge_link_address(const struct edge_link *link); /* the one in use; "" when none */

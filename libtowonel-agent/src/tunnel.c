@@ -289,6 +289,12 @@ void tow__tunnel_hello(struct tunnel *tunnel)
 		send_hello(tunnel);
 }
 
+void tow__tunnel_look(struct tunnel *tunnel)
+{
+	if (tunnel->state == UP)
+		ping(tunnel);
+}
+
 void tow__tunnel_drain(struct tunnel *tunnel)
 {
 	struct tow_control_message message = { .type = TOW_CONTROL_DRAIN };

@@ -57,6 +57,8 @@ int tow__tunnel_dial(const struct tunnel_config *config, const struct tow_addr *
                      struct tunnel **out);
 /* Says hello again on a tunnel that is up: the service list has changed. */
 void tow__tunnel_hello(struct tunnel *tunnel);
+/* Pings at once: the network may not be what it was. */
+void tow__tunnel_look(struct tunnel *tunnel);
 /* Asks the edge for no new streams, now or as soon as it is up. */
 void tow__tunnel_drain(struct tunnel *tunnel);
 void tow__tunnel_close(struct tunnel *tunnel, uint64_t code); /* `closed` follows */

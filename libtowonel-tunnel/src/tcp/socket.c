@@ -145,18 +145,10 @@ int tow__socket_bind(const struct tow__bind *config, int *fd, int *family, int *
 	return 0;
 }
 
-int tow_default_route_addr(int family, struct tow_addr *out)
+int tow_route_source(const struct tow_addr *remote, struct tow_addr *out)
 {
-	/* Addresses for documentation (RFC 5737, RFC 3849): nobody's, so only a default route leads
-	 * there. */
-	static const struct tow_addr anywhere4 = { .family = 4,
-		                                   .port = 9,
-		                                   .bytes = { 192, 0, 2, 1 } };
-	static const struct tow_addr anywhere6 = { .family = 6,
-		                                   .port = 9,
-		                                   .bytes = { 0x20, 0x01, 0x0d, 0xb8, [15] = 1 } };
 	struct sockaddr_storage sa;
-	socklen_t len = tow_addr_to_sockaddr(family == 6 ? &anywhere6 : &anywhere4, &sa);
+	socklen_t len = tow_addr_to_sockaddr(remote, &sa);
 	int fd = socket(sa.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	int status = TOW_ENOTFOUND;
 
@@ -172,6 +164,20 @@ int tow_default_route_addr(int family, struct tow_addr *out)
 	}
 	close(fd);
 	return status;
+}
+
+int tow_default_route_addr(int family, struct tow_addr *out)
+{
+	/* Addresses for documentation (RFC 5737, RFC 3849): nobody's, so only a default route leads
+	 * there. */
+	static const struct tow_addr anywhere4 = { .family = 4,
+		                                   .port = 9,
+		                                   .bytes = { 192, 0, 2, 1 } };
+	static const struct tow_addr anywhere6 = { .family = 6,
+		                                   .port = 9,
+		                                   .bytes = { 0x20, 0x01, 0x0d, 0xb8, [15] = 1 } };
+
+	return tow_route_source(family == 6 ? &anywhere6 : &anywhere4, out);
 }
 
 void tow__socket_set_options(int fd)

@@ -93,25 +93,34 @@ class Namespace:
 class Host(Namespace):
     """On a wire to a router, with one address and a default route."""
 
-    def __init__(self, stack, name, router, number, mtu=1500):
+    def __init__(self, stack, name, router, mtu=1500):
         super().__init__(stack)
-        self.name, self.router, self.wire = name, router, f"to-{name}"
-        self.net, self.mtu = f"{router.prefix}.{number}", mtu
-        self.router.ip("link", "add", self.wire, "mtu", mtu, "type", "veth",
-                       "peer", "name", "eth0", "mtu", mtu, "netns", self.pid)
-        self.router.ip("addr", "add", f"{self.net}.1/24", "dev", self.wire)
-        self.router.ip("link", "set", self.wire, "up")
-        self.ip("link", "set", "eth0", "up")
-        self.address = None
-        self.move(2)
+        self.name, self.router, self._nets = name, router, {}
+        self.wire = self.plug("eth0", mtu)
+        self.address = self.move(2)
 
-    def move(self, last):
-        """To another address: the old one is gone at once, as with a new lease."""
-        if self.address:
-            self.ip("addr", "flush", "dev", "eth0")
-        self.address = f"{self.net}.{last}"
-        self.ip("addr", "add", f"{self.address}/24", "dev", "eth0")
-        self.ip("route", "replace", "default", "via", f"{self.net}.1")
+    def plug(self, device, mtu=1500, metric=1):
+        """One more wire, by which packets go while none with a lower metric is there. The router's end of it."""
+        number = self.router.number()
+        net, wire = f"{self.router.prefix}.{number}", f"w{number}-{self.name}"[:15]
+        self.router.ip("link", "add", wire, "mtu", mtu, "type", "veth",
+                       "peer", "name", device, "mtu", mtu, "netns", self.pid)
+        self.router.ip("addr", "add", f"{net}.1/24", "dev", wire)
+        self.router.ip("link", "set", wire, "up")
+        self.ip("link", "set", device, "up")
+        self._nets[device] = net, metric
+        return wire
+
+    def move(self, last, device="eth0"):
+        """To another address: an old one is gone at once, as with a new lease."""
+        net, metric = self._nets[device]
+        self.ip("addr", "flush", "dev", device)
+        self.ip("addr", "add", f"{net}.{last}/24", "dev", device)
+        self.ip("route", "add", "default", "via", f"{net}.1", "metric", metric)
+        return f"{net}.{last}"
+
+    def unplug(self, device):
+        self.ip("link", "del", device)
 
 
 class Router(Namespace):
@@ -137,9 +146,12 @@ table inet wires {
 }
 """)
 
-    def host(self, name, **more):
+    def number(self):
         self._count += 1
-        return Host(self._stack, name, self, self._count, **more)
+        return self._count
+
+    def host(self, name, **more):
+        return Host(self._stack, name, self, **more)
 
     def home(self, name):
         """A router with address translation, which is a host here; its own hosts are behind it."""
@@ -164,13 +176,12 @@ class Home(Host):
     prefix = "192.168"
 
     def __init__(self, stack, name, router):
-        router._count += 1
-        super().__init__(stack, name, router, router._count)
+        super().__init__(stack, name, router)
         self._stack, self._count, self._ports = stack, 0, 20000
         self.forward()
         self.rebind()
 
-    host = Router.host
+    number, host = Router.number, Router.host
 
     def rebind(self):
         """Forgets all mappings; the next ones get other ports."""

@@ -11,9 +11,9 @@ from .process import Process, free_port, run, wait_until
 class Ssh:
     """A server with keys of its own, for the user that the tests run as."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, port=None):
         self.directory = str(directory)
-        self.port = free_port()
+        self.port = port or free_port()
         self.user = pwd.getpwuid(os.geteuid()).pw_name
         for key in ("host", "user"):
             run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self._at(key)], check=True)

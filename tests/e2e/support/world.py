@@ -41,7 +41,7 @@ class Placed:
 class World:
     """One hub, and as many edges and agents as are wanted; agents are replicas, each with an origin beside it."""
 
-    def __init__(self, directory, stack, edges=1, agents=1, behind_nat=False, mtu=1500, edge_settings=None):
+    def __init__(self, directory, stack, edges=1, agents=1, behind_nat=False, mtu=1500, edge_settings=None, **agent_settings):
         self.directory, self.stack = str(directory), stack
         os.makedirs(self.directory, exist_ok=True)
         self.router = Router(stack)
@@ -56,7 +56,7 @@ class World:
         self.home = self.router.home("home") if behind_nat else None
         self.token = self.hub.invite(NAME)
         wait_until(lambda: sum(edge["live"] for edge in self.hub.edges().values()) == edges, "the hub knows the edges")
-        self.agents = [self.place_agent(f"agent{number}", mtu) for number in range(agents)]
+        self.agents = [self.place_agent(f"agent{number}", mtu, **agent_settings) for number in range(agents)]
         for agent in self.agents:
             agent.start(wait=False)
         for agent in self.agents:
@@ -73,12 +73,12 @@ class World:
         self.stack.callback(end, placed)
         return placed
 
-    def place_agent(self, name, mtu=1500, **services):
+    def place_agent(self, name, mtu=1500, **more):
         host = (self.home or self.router).host(name, mtu=mtu)
         with host:
             origin = Origin("origin")
         self.stack.callback(origin.close)
-        agent = Placed(host, lambda: Agent(self.at(name), self.token, [origin.service(NAME)], **services))
+        agent = Placed(host, lambda: Agent(self.at(name), self.token, [origin.service(NAME)], **more))
         self.stack.callback(end, agent)
         return agent
 

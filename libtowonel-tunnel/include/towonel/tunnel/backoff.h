@@ -4,7 +4,8 @@
 
 /*
  * Exponential backoff with jitter: each wait is drawn from the upper half of a span that doubles
- * from FIRST to LAST, so that a thousand agents that lost the same edge do not come back in step.
+ * from the first to the last, so that a thousand agents that lost the same edge do not come back in
+ * step.
  */
 
 #include <stdint.h>
@@ -19,6 +20,7 @@ extern "C" {
 /* All-zero is valid: nothing has failed yet. */
 struct tow_backoff {
 	uint64_t span_ns;
+	uint64_t last_ns; /* the longest span; 0: TOW_BACKOFF_LAST_NS */
 };
 
 uint64_t tow_backoff_next(struct tow_backoff *backoff);

@@ -68,6 +68,9 @@ int tow_resolve_start(struct tow_loop *loop, const char *host, uint16_t port, to
                       void *user, struct tow_resolve **out);
 void tow_resolve_cancel(struct tow_resolve *resolve);
 
+/* The local address from which this host would send to another now; port 0; sends nothing. Returns
+ * 0; TOW_ENOTFOUND when no way leads there. */
+int tow_route_source(const struct tow_addr *remote, struct tow_addr *out);
 /* The local address that the default route would use, for family 4 or 6; port 0; sends nothing.
  * Returns 0, TOW_ENOTFOUND. */
 int tow_default_route_addr(int family, struct tow_addr *out);
