@@ -118,8 +118,10 @@ static int on_stream_acked(ngtcp2_conn *quic, int64_t id, uint64_t offset, uint6
 
 	(void)quic;
 	(void)id;
-	if (stream)
-		tow__send_queue_acked(&stream->queue, &conn->host->chunks, offset + len);
+	if (!stream)
+		return 0;
+	stream->acked = offset + len;
+	tow__send_queue_acked(&stream->queue, &conn->host->chunks, offset + len);
 	return 0;
 }
 
@@ -221,10 +223,18 @@ static int on_datagram(ngtcp2_conn *quic, uint32_t flags, const uint8_t *data, s
 	return done(conn);
 }
 
+/* Frames are given their size as id. */
+static int on_datagram_acked(ngtcp2_conn *quic, uint64_t id, void *user)
+{
+	(void)quic;
+	tow__quic_narrow_frame(user, (size_t)id, 0);
+	return 0;
+}
+
 static int on_datagram_lost(ngtcp2_conn *quic, uint64_t id, void *user)
 {
 	(void)quic;
-	(void)id;
+	tow__quic_narrow_frame(user, (size_t)id, 1);
 	tow__quic_datagram_count(user, TOW__QUIC_DATAGRAM_LOST);
 	return 0;
 }
@@ -299,5 +309,6 @@ const ngtcp2_callbacks tow__quic_callbacks = {
 	.extend_max_stream_data = on_more_stream_data,
 	.extend_max_local_streams_bidi = on_more_streams,
 	.recv_datagram = on_datagram,
+	.ack_datagram = on_datagram_acked,
 	.lost_datagram = on_datagram_lost,
 };

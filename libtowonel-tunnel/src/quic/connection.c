@@ -256,6 +256,7 @@ void tow__quic_conn_expire(struct tow_quic_conn *conn, uint64_t now_ns)
 	conn->inside = 0;
 	if (rv != 0)
 		tow__quic_conn_end_with(conn, rv);
+	tow__quic_narrow_look(conn, now_ns);
 	tow__quic_conn_settle(conn);
 }
 
@@ -328,6 +329,7 @@ static ngtcp2_ssize write_packet(ngtcp2_conn *quic, ngtcp2_path *path, ngtcp2_pk
 	struct tow_quic_conn *conn = user;
 	ngtcp2_ssize n = NGTCP2_ERR_WRITE_MORE;
 
+	cap = tow__quic_packet_room(conn, cap);
 	if (conn->ready && conn->datagram_streams && conn->streams_turn)
 		n = write_streams(conn, path, info, dest, cap, now_ns);
 	conn->streams_turn = !conn->streams_turn;
@@ -341,17 +343,17 @@ static ngtcp2_ssize write_packet(ngtcp2_conn *quic, ngtcp2_path *path, ngtcp2_pk
 	                                 NGTCP2_WRITE_STREAM_FLAG_NONE, -1, NULL, 0, now_ns);
 }
 
-static void start_migration(struct tow_quic_conn *conn, uint64_t now_ns)
+/* To the peer it looks as if a NAT had changed its mind, and it validates the path. With another
+ * connection id on top (RFC 9000 section 9.5) it would end the connection now and then: packets may
+ * have left from the new address before we knew, which is two moves at once, and ngtcp2 then counts
+ * an id that it has retired against its limit. */
+static void start_migration(struct tow_quic_conn *conn)
 {
 	struct tow__quic_path path;
 	ngtcp2_addr local;
 
 	conn->migrating = 0;
 	tow__quic_path_of(&path, &conn->local, tow_quic_conn_remote(conn));
-	if (ngtcp2_conn_initiate_immediate_migration(conn->quic, &path.path, now_ns) == 0)
-		return;
-	/* Before the handshake is confirmed, or without a spare connection id: to the peer it looks
-	 * as if a NAT had changed its mind. */
 	local = path.path.local;
 	ngtcp2_conn_set_local_addr(conn->quic, &local);
 }
@@ -427,8 +429,8 @@ int tow__quic_conn_write(struct tow_quic_conn *conn, uint8_t *buf, uint64_t now_
 	if (conn->state >= TOW__QUIC_ENDING || conn->inside)
 		return 0;
 	if (conn->migrating)
-		start_migration(conn, now_ns);
-	max = ngtcp2_conn_get_path_max_tx_udp_payload_size2(conn->quic);
+		start_migration(conn);
+	max = tow__quic_packet_max(conn);
 	packets = ngtcp2_conn_get_send_quantum2(conn->quic) / max;
 	if (packets < 1)
 		packets = 1;
@@ -503,7 +505,7 @@ void tow_quic_conn_stats(const struct tow_quic_conn *conn, struct tow_quic_stats
 		.smoothed_rtt_ns = info.smoothed_rtt,
 		.min_rtt_ns = info.min_rtt == UINT64_MAX ? 0 : info.min_rtt,
 		.congestion_window = info.cwnd,
-		.max_udp_payload = ngtcp2_conn_get_path_max_tx_udp_payload_size2(conn->quic),
+		.max_udp_payload = tow__quic_packet_max(conn),
 		.open_streams = conn->open_streams,
 	};
 }

@@ -76,6 +76,17 @@ struct tow__quic_datagram {
 	uint8_t bytes[];
 };
 
+/* What narrow.c knows of the path, and of a stream. */
+struct tow__quic_narrow {
+	uint64_t look_ns;  /* the next one */
+	uint64_t until_ns; /* packets are kept small; 0: they are not */
+	uint64_t for_ns;   /* the last time */
+	uint64_t frames_lost, frames_since_ns;
+};
+struct tow__quic_stall {
+	uint64_t at, since_ns, sent;
+};
+
 struct tow_quic_conn {
 	ngtcp2_conn *quic;
 	WOLFSSL *
@@ -112,6 +123,7 @@ struct tow_quic_conn {
 	size_t datagram_bytes; /* that wait, of all streams */
 	size_t datagram_room;  /* for as many as the path carries in a moment */
 	unsigned streams_turn : 1;
+	struct tow__quic_narrow narrow;
 };
 
 struct tow_quic_stream {
@@ -127,6 +139,8 @@ struct tow_quic_stream {
 	size_t datagram_bytes;
 	struct tow__send_queue queue;
 	uint64_t delivered, consumed;
+	uint64_t acked; /* the peer has everything before this offset */
+	struct tow__quic_stall stall;
 	unsigned noted : 1;
 	unsigned want_writable : 1;
 	unsigned fin_wanted : 1;
@@ -225,6 +239,17 @@ ngtcp2_ssize tow__quic_write_datagrams(struct tow_quic_conn *conn, ngtcp2_path *
 void tow__quic_datagrams_measure(struct tow_quic_conn *conn);
 void tow__quic_datagrams_drop(struct tow_quic_stream *stream); /* all that wait */
 void tow__quic_datagram_count(struct tow_quic_conn *conn, enum tow__quic_datagram_loss loss);
+
+/* --- narrow.c --- */
+
+/* The largest packet to be sent now. */
+size_t tow__quic_packet_max(const struct tow_quic_conn *conn);
+/* How much of cap may be written to: probes for larger sizes want it all. */
+size_t tow__quic_packet_room(const struct tow_quic_conn *conn, size_t cap);
+/* From time to time while something waits to be acknowledged. */
+void tow__quic_narrow_look(struct tow_quic_conn *conn, uint64_t now_ns);
+/* A DATAGRAM frame has arrived, or was lost. */
+void tow__quic_narrow_frame(struct tow_quic_conn *conn, size_t size, int lost);
 
 /* --- stream.c --- */
 

@@ -104,7 +104,7 @@ static size_t content_max(const struct tow_quic_conn *conn)
 	remote = ngtcp2_conn_get_remote_transport_params2(conn->quic);
 	if (!remote || remote->max_datagram_frame_size < 16)
 		return 0;
-	path = ngtcp2_conn_get_path_max_tx_udp_payload_size2(conn->quic);
+	path = tow__quic_packet_max(conn);
 	/* short header with connection id and packet number, tag, frame type and length */
 	overhead = 1 + ngtcp2_conn_get_dcid2(conn->quic)->datalen + 4 + 16 + 1 +
 	           (path > 16383 ? 4 : 2);
@@ -183,7 +183,7 @@ ngtcp2_ssize tow__quic_write_datagrams(struct tow_quic_conn *conn, ngtcp2_path *
 		vec.base = stream->datagrams->bytes;
 		vec.len = stream->datagrams->len;
 		n = ngtcp2_conn_writev_datagram(conn->quic, path, info, dest, cap, &accepted,
-		                                NGTCP2_WRITE_DATAGRAM_FLAG_MORE, 0, &vec, 1,
+		                                NGTCP2_WRITE_DATAGRAM_FLAG_MORE, vec.len, &vec, 1,
 		                                now_ns);
 		if (accepted || n == NGTCP2_ERR_INVALID_ARGUMENT || n == NGTCP2_ERR_INVALID_STATE) {
 			pop(stream);

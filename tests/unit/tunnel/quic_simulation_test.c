@@ -118,6 +118,40 @@ static void test_migration(void **state)
 		run_with_move(seed, 1);
 }
 
+/* A new address shows first in packets that leave from it as they did before, and a moment later the
+ * client knows and migrates; then another one, and so on, faster than paths are validated. */
+static void test_many_moves(void **state)
+{
+	uint64_t seed;
+
+	(void)state;
+	for (seed = seed_first(); seed < seed_end(20); seed++) {
+		struct sim *sim = sim_new(seed);
+		unsigned moves = 0, steps = 0;
+
+		sim->weather = (struct weather){ seed % 3 ? 20 : 0, 10, 2, 10 * MSEC, 4 * MSEC, 0 };
+		sim->client.opens = 3;
+		sim->server.opens = 3;
+		sim->client.bytes = sim->server.bytes = 600000;
+		sim_connect(sim, &sim->server.key.id);
+		while (moves < 8 && sim_step(sim)) {
+			if (!sim->client.established || ++steps % (40 + 10 * (seed % 5)))
+				continue;
+			sim->nat = sim_addr((uint8_t)(9 + moves), (uint16_t)(2000 + moves));
+			for (uint64_t i = sim_draw(sim) % 12; i > 0; i--)
+				(void)sim_step(sim);
+			sim->client.addr = sim->nat;
+			sim->nat.family = 0;
+			tow__quic_conn_migrate(sim->client.conn, &sim->client.addr);
+			moves++;
+		}
+		check(moves == 8);
+		sim_run(sim, 600 * TOW_NSEC_PER_SEC);
+		sim_check_complete(sim);
+		sim_free(sim);
+	}
+}
+
 /* Keys change under way, on either side's wish: ours encrypts with what ngtcp2 keeps of them, long
  * after TLS has gone. */
 static void test_key_update(void **state)
@@ -141,6 +175,48 @@ static void test_key_update(void **state)
 		check(updates == 3); /* the next only when the last has been confirmed */
 		sim_run(sim, 600 * TOW_NSEC_PER_SEC);
 		sim_check_complete(sim);
+		sim_free(sim);
+	}
+}
+
+static size_t packet_max(const struct side *side)
+{
+	struct tow_quic_stats stats;
+
+	tow_quic_conn_stats(side->conn, &stats);
+	return stats.max_udp_payload;
+}
+
+/* The path comes to take less than it did, and says nothing: what is on its way goes on in smaller
+ * packets, either way. */
+static void test_narrower_path(void **state)
+{
+	uint64_t seed, narrowed_ns, give_up_ns;
+
+	(void)state;
+	for (seed = seed_first(); seed < seed_end(6); seed++) {
+		struct sim *sim = sim_new(seed);
+
+		sim->weather = (struct weather){ seed % 2 ? 10 : 0, 0, 0, 10 * MSEC, 0, 1500 };
+		sim->rate = 2000000;
+		sim->client.opens = seed % 3 ? 2 : 0;
+		sim->server.opens = seed % 3 != 1 ? 2 : 0;
+		sim->client.bytes = sim->server.bytes = 2 << 20;
+		sim_establish(sim);
+		give_up_ns = sim->now_ns + 20 * TOW_NSEC_PER_SEC;
+		while (packet_max(&sim->client) <= 1300 || packet_max(&sim->server) <= 1300)
+			check(sim_step(sim) && sim->now_ns < give_up_ns);
+		sim->weather.mtu = 1300;
+		narrowed_ns = sim->now_ns;
+		sim_run(sim, 600 * TOW_NSEC_PER_SEC);
+		sim_check_complete(sim);
+		check(packet_max(&sim->client) == 1200 && packet_max(&sim->server) == 1200);
+		check(sim->now_ns - narrowed_ns < 30 * TOW_NSEC_PER_SEC);
+		/* Larger ones are tried again in time. */
+		sim->weather.mtu = 1500;
+		sim->server.opens++; /* not done: go on */
+		sim_run(sim, 70 * TOW_NSEC_PER_SEC);
+		check(packet_max(&sim->client) > 1300 && packet_max(&sim->server) > 1300);
 		sim_free(sim);
 	}
 }
@@ -274,7 +350,9 @@ int main(void)
 		cmocka_unit_test(test_same_seed_same_run),
 		cmocka_unit_test(test_nat_rebinding),
 		cmocka_unit_test(test_migration),
+		cmocka_unit_test(test_many_moves),
 		cmocka_unit_test(test_key_update),
+		cmocka_unit_test(test_narrower_path),
 		cmocka_unit_test(test_idle_timeout),
 		cmocka_unit_test(test_handshake_timeout),
 		cmocka_unit_test(test_server_with_another_key),
