@@ -46,7 +46,7 @@ struct edge_link {
 	int way_appeared;               /* WAIT: no try has been made on it yet */
 	struct tow_addr good;           /* where the last tunnel was; the first to be tried again */
 
-	struct tunnel *tunnel; /* CONNECT and on */
+	struct tunnel *tunnel;              /* CONNECT and on */
 	struct tunnel *left[LINK_LEFT_MAX]; /* to processes that have given way */
 	size_t left_count;
 	int moving; /* the last of them still takes visitors */

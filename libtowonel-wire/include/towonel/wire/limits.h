@@ -55,8 +55,9 @@
 #define TOW_REQUEST_TIMEOUT_MS    30000 /* for a first request, where TLS ends at the edge */
 #define TOW_DIAL_TIMEOUT_MS       12000 /* for an agent's status byte; then it is the next's turn */
 #define TOW_DIAL_SILENCE_MS       1500  /* without a packet from an agent, when there is another */
-#define TOW_DIAL_UNREACHABLE_MS   2000  /* when there is none, and its host says it is not there */
-#define TOW_DIAL_ALONE_MS         5000  /* ... or says nothing: some probes may have been lost */
+#define TOW_DIAL_UNREACHABLE_MS   5500  /* when there is none, and its host says it is not there: a
+                                           NAT that has forgotten it does, until its next ping */
+#define TOW_DIAL_ALONE_MS         6000  /* ... or says nothing: some probes may have been lost */
 #define TOW_DIAL_ATTEMPTS_MAX     8     /* agents tried for one visitor */
 #define TOW_VISITOR_IDLE_MS       3600000 /* no byte either way */
 #define TOW_ALERT_LINGER_MS       1000    /* for a refused visitor to read why */
