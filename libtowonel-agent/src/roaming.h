@@ -8,7 +8,7 @@
  * address of ours than before? Then the endpoint moves to a new socket, its connections migrate and
  * their streams live on, and a link that waits for its next try makes it now.
  *
- * Without it a tunnel notices with its next ping, and keeps to sizes that the new path may not take.
+ * Without it a tunnel notices with its next ping.
  */
 
 #include <towonel/tunnel/network_watch.h>

@@ -15,7 +15,8 @@ extern "C" {
 
 struct tow_network_watch;
 
-/* `changed` is called after each change, or a second later when there are very many. Returns 0; TOW_EIO (the system does not tell), TOW_ENOMEM. */
+/* `changed` is called after each change, or a second later when there are very many. Returns 0;
+ * TOW_EIO (the system does not tell), TOW_ENOMEM. */
 int tow_network_watch_new(struct tow_loop *loop, void (*changed)(void *user), void *user,
                           struct tow_network_watch **out);
 void tow_network_watch_free(struct tow_network_watch *watch);
