@@ -39,6 +39,7 @@ struct tow_edge {
 	void *user;
 	struct tow_timer report_timer;
 	uint64_t next_report_ns;
+	int changed; /* since the last report */
 
 	struct tow_timer close_timer; /* the grace */
 	uint64_t close_deadline_ns;
@@ -72,6 +73,7 @@ void tow__timing_default(struct timing *timing)
 		.cert_check_ns = TOW_CERT_CHECK_EVERY_MS * TOW_NSEC_PER_MSEC,
 		.cache_delay_ns = TOW_ROUTES_CACHE_DELAY_MS * TOW_NSEC_PER_MSEC,
 		.report_interval_ns = TOW_REPORT_INTERVAL_MS * TOW_NSEC_PER_MSEC,
+		.report_refresh_ns = TOW_REPORT_REFRESH_MS * TOW_NSEC_PER_MSEC,
 	};
 }
 
@@ -81,10 +83,12 @@ static void on_changed(void *user)
 {
 	struct tow_edge *e = user;
 	uint64_t now = tow_loop_now_ns(e->worker.loop);
+	uint64_t at = e->next_report_ns > now ? e->next_report_ns : now;
 
-	if (e->reported == NULL || e->done != NULL || e->report_timer.deadline_ns != TOW_NEVER)
+	e->changed = 1;
+	if (e->reported == NULL || e->done != NULL || e->report_timer.deadline_ns <= at)
 		return;
-	tow_timer_start(&e->report_timer, e->next_report_ns > now ? e->next_report_ns : now);
+	tow_timer_start(&e->report_timer, at);
 }
 
 struct agent_list {
@@ -106,6 +110,8 @@ static void on_report_timer(void *user)
 	struct worker *w = &e->worker;
 	struct agent_list agents = { calloc(w->agents.serving + 1, sizeof(*agents.ids)), 0 };
 	struct tow_failed_port *ports = calloc(w->ports.failed + 1, sizeof(*ports));
+	struct tow_edge_certificate certs[TOW_EDGE_CERTS_TOLD_MAX];
+	struct tow_edge_traffic traffic;
 	struct tow_edge_report report = {
 		.node_id = w->node_id,
 		.addresses = (const char *const *)e->addresses,
@@ -113,10 +119,17 @@ static void on_report_timer(void *user)
 		.version = e->version,
 		.agents = agents.ids,
 		.failed_ports = ports,
+		.traffic = &traffic,
+		.certificates = certs,
+		.certificate_count = tow__cert_told(w->certs, certs),
+		.minor = !e->changed,
 	};
 
 	e->next_report_ns = tow_loop_now_ns(w->loop) + w->timing.report_interval_ns;
 	if (agents.ids != NULL && ports != NULL) {
+		e->changed = 0;
+		tow_timer_start_in(&e->report_timer, w->timing.report_refresh_ns);
+		tow__edge_metrics_traffic(&w->metrics, &traffic);
 		tow__agents_each(&w->agents, list_agent, &agents);
 		report.agent_count = agents.count;
 		report.failed_port_count = tow__ports_failed(&w->ports, ports, w->ports.failed);

@@ -2,6 +2,8 @@
 
 #include "edge_metrics.h"
 
+#include <towonel/tunnel/loop.h>
+
 const char *tow__refusal_name(enum refusal refusal)
 {
 	static const char *const names[] = {
@@ -69,6 +71,21 @@ static void init_udp(struct edge_metrics *m, struct tow_metrics *registry)
 			counter(registry, "towonel_edge_udp_dropped_total",
 		                tow_metric_label(label, sizeof(label), "reason", udp_drop_names[i]),
 		                "Datagrams that were not forwarded, by reason.");
+}
+
+void tow__edge_metrics_traffic(const struct edge_metrics *m, struct tow_edge_traffic *out)
+{
+	*out = (struct tow_edge_traffic){
+		.at_ms = tow_wall_ms(),
+		.visitors = (uint64_t)(tow_metric_get(m->active_connections) +
+		                       tow_metric_get(m->udp_sessions)),
+		.visitors_total = (uint64_t)(tow_metric_get(m->connections) +
+		                             tow_metric_get(m->udp_sessions_total)),
+		.bytes_in = (uint64_t)(tow_metric_get(m->bytes_in) +
+		                       tow_metric_get(m->udp_bytes_in)),
+		.bytes_out = (uint64_t)(tow_metric_get(m->bytes_out) +
+		                        tow_metric_get(m->udp_bytes_out)),
+	};
 }
 
 void tow__edge_metrics_init(struct edge_metrics *m, struct tow_metrics *registry)

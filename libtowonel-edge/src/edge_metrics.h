@@ -3,6 +3,7 @@
 #define TOW_EDGE_METRICS_H
 
 #include <towonel/tunnel/metrics.h>
+#include <towonel/wire/route_feed.h>
 #include "udp/limits.h"
 
 /* Why a visitor was not served. */
@@ -99,6 +100,8 @@ struct edge_metrics {
 	struct tow_metric *ports_failed;
 };
 
+/* What the hub is told of it. */
+void tow__edge_metrics_traffic(const struct edge_metrics *m, struct tow_edge_traffic *out);
 void tow__edge_metrics_init(struct edge_metrics *m, struct tow_metrics *registry);
 const char *tow__refusal_name(enum refusal refusal);
 const char *tow__hello_outcome_name(enum hello_outcome outcome);

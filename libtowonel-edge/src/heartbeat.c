@@ -79,6 +79,7 @@ void tow__heartbeat_now(struct heartbeat *beat)
 
 void tow__heartbeat_report(struct heartbeat *beat, const struct tow_edge_report *report)
 {
+	int can_wait = report->minor && beat->report != NULL;
 	struct tow_buf text = { 0 };
 	json_t *json = NULL;
 
@@ -91,6 +92,8 @@ void tow__heartbeat_report(struct heartbeat *beat, const struct tow_edge_report 
 	}
 	json_decref(beat->report);
 	beat->report = json;
+	if (can_wait)
+		return;
 	beat->changed = 1;
 	tow__heartbeat_now(beat);
 }

@@ -29,6 +29,7 @@ struct timing {
 	uint64_t cert_check_ns;
 	uint64_t cache_delay_ns;
 	uint64_t report_interval_ns;
+	uint64_t report_refresh_ns;
 };
 
 void tow__timing_default(struct timing *timing);

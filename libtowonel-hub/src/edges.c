@@ -224,6 +224,7 @@ static void tell(void *user)
 
 int tow__edges_report(struct tow__edges *edges, const struct tow_edge_report *report)
 {
+	int can_wait = report->minor && edges->local.report;
 	struct tow_buf text = { 0 };
 	json_t *json = NULL;
 
@@ -236,7 +237,7 @@ int tow__edges_report(struct tow__edges *edges, const struct tow_edge_report *re
 	edges->local.report = json;
 	edges->local.id = report->node_id;
 	edges->local.seen_ms = tow_wall_ms();
-	if (edges->stopped || !tow__pool_is_shared(edges->hub->pool))
+	if (edges->stopped || can_wait || !tow__pool_is_shared(edges->hub->pool))
 		return 0;
 	edges->tell_again = edges->telling;
 	if (!edges->telling)
@@ -347,6 +348,14 @@ static json_t *id_alone(const struct known *known, int live, int details)
 
 enum details { OF_AGENTS, OF_ALL, OF_OPERATOR };
 
+static int add_traffic(json_t *edge, const struct known *known)
+{
+	json_t *traffic = json_object_get(known->report, "traffic");
+
+	/* an edge of another version may not tell */
+	return traffic ? json_object_set(edge, "traffic", traffic) : 0;
+}
+
 static json_t *for_all(const struct known *known, int live, int details)
 {
 	const char *version = json_string_value(json_object_get(known->report, "version"));
@@ -358,6 +367,8 @@ static json_t *for_all(const struct known *known, int live, int details)
 	    (json_object_set_new(edge, "version", json_string(version ? version : "")) ||
 	     json_object_set_new(edge, "agents", part(known, "agents")) ||
 	     json_object_set_new(edge, "failed_ports", part(known, "failed_ports")) ||
+	     json_object_set_new(edge, "certificates", part(known, "certificates")) ||
+	     add_traffic(edge, known) ||
 	     json_object_set_new(
 		     edge, "last_seen_ms",
 		     tow__json_time(known->name[0] ? known->seen_ms : tow_wall_ms())))) {

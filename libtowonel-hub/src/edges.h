@@ -41,8 +41,8 @@ json_t *tow__edges_for_agents(const struct tow__edges *edges); /* [{node_id, add
 json_t *tow__edges_ids(const struct tow__edges *edges);        /* [node_id] */
 /* Those that agents are to let go of: [node_id]. */
 json_t *tow__edges_revoked_ids(const struct tow__edges *edges);
-/* [{node_id, name, addresses, live}]; with version, agents, failed_ports, last_seen_ms for the
- * operator. */
+/* [{node_id, name, addresses, live}]; with version, agents, failed_ports, certificates, traffic,
+ * last_seen_ms for the operator. */
 json_t *tow__edges_for_all(const struct tow__edges *edges, int details);
 /* The report of an edge as JSON, as it comes in heartbeats. */
 json_t *tow__edges_report_json(const struct tow_edge_report *report);

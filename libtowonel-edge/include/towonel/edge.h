@@ -61,8 +61,8 @@ struct tow_edge_config {
 	const char *api_name;
 	void (*api_visitor)(void *user, int fd, const struct tow_addr *peer,
 	                    struct tow_slice early);
-	/* The edge's state changed (agents came or went, ports failed); called at most once a
-	 * second. May be NULL. */
+	/* The edge's state changed (agents came or went, ports failed), or some seconds have
+	 * passed; called at most once a second. May be NULL. */
 	void (*reported)(void *user, const struct tow_edge_report *report);
 	void *user;
 };

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <towonel/wire/addr.h>
+#include <towonel/wire/hostname.h>
 
 /* What an edge apart from the hub says of itself: agents are told its addresses, the operator the
  * rest. */
@@ -69,6 +70,38 @@ static int is_port(const json_t *item)
 	       port <= UINT16_MAX;
 }
 
+static int is_text(const json_t *item, size_t max)
+{
+	return json_is_string(item) && json_string_length(item) <= max;
+}
+
+static int is_count(const json_t *item)
+{
+	return json_is_integer(item) && json_integer_value(item) >= 0;
+}
+
+static int is_certificate(const json_t *item)
+{
+	return is_text(json_object_get(item, "name"), TOW_HOSTNAME_SIZE - 1) &&
+	       is_text(json_object_get(item, "state"), TOW_EDGE_CERT_STATE_MAX) &&
+	       is_text(json_object_get(item, "last_error"), TOW_EDGE_CERT_ERROR_MAX) &&
+	       is_count(json_object_get(item, "not_after_ms"));
+}
+
+static void check_traffic(struct tow__call *call)
+{
+	static const char *const counts[] = { "at_ms", "visitors", "visitors_total", "bytes_in",
+		                              "bytes_out" };
+	json_t *traffic = json_object_get(call->body, "traffic");
+
+	if (call->fault.kind || !traffic)
+		return;
+	for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+		if (!is_count(json_object_get(traffic, counts[i])))
+			tow__fault_set(&call->fault, TOW__INVALID_REQUEST,
+			               "\"traffic\" has no whole number \"%s\"", counts[i]);
+}
+
 static void check_list(struct tow__call *call, const char *key, size_t max, const char *what,
                        int (*is_good)(const json_t *item))
 {
@@ -95,7 +128,7 @@ static void check_list(struct tow__call *call, const char *key, size_t max, cons
 void tow__api_edge_heartbeat(void *user, struct tow_http_request *request)
 {
 	static const char *const keys[] = { "addresses", "version", "agents", "failed_ports",
-		                            NULL };
+		                            "traffic", "certificates", NULL };
 	struct heartbeat *h = tow__call_new(user, request, sizeof *h);
 	const char *version;
 
@@ -113,6 +146,9 @@ void tow__api_edge_heartbeat(void *user, struct tow_http_request *request)
 	check_list(&h->call, "addresses", TOW_EDGE_ADDRESSES_MAX, "HOST:PORT", is_address);
 	check_list(&h->call, "agents", TOW_EDGE_AGENTS_TOLD_MAX, "agent's id", is_id);
 	check_list(&h->call, "failed_ports", TOW_EDGE_PORTS_TOLD_MAX, "protocol and port", is_port);
+	check_list(&h->call, "certificates", TOW_EDGE_CERTS_TOLD_MAX, "certificate",
+	           is_certificate);
+	check_traffic(&h->call);
 	if (!h->call.fault.kind &&
 	    !tow__auth_signed(h->call.hub, request, TOW_DOMAIN_EDGE_HEARTBEAT, &h->edge,
 	                      &h->call.fault)) {

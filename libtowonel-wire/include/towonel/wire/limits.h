@@ -111,6 +111,7 @@
 #define TOW_PING_LATE_MS           5000  /* others are preferred to an agent that is so late */
 #define TOW_CONTROL_UNSENT_MAX     65536 /* for an agent that asks but does not listen */
 #define TOW_REPORT_INTERVAL_MS     1000  /* at most one report in that time */
+#define TOW_REPORT_REFRESH_MS      5000  /* and one in that time, for the traffic in it */
 
 /* edge: what it tells the hub */
 #define TOW_EDGE_ADDRESSES_MAX   8
@@ -118,6 +119,9 @@
 #define TOW_EDGE_PORTS_TOLD_MAX  4096
 #define TOW_EDGE_VERSION_MAX     64
 #define TOW_EDGE_REASON_MAX      128
+#define TOW_EDGE_CERTS_TOLD_MAX  256 /* those with trouble first */
+#define TOW_EDGE_CERT_STATE_MAX  16
+#define TOW_EDGE_CERT_ERROR_MAX  256
 
 /* edge: certificates from an ACME server */
 #define TOW_ACME_ANSWER_MAX         65536 /* JSON, or a chain of certificates */

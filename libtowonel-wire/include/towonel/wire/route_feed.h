@@ -54,6 +54,22 @@ struct tow_failed_port {
 	int why; /* TOW_EADDRINUSE, TOW_EDENIED, ... */
 };
 
+/* Visitors and their bytes since the edge started, UDP sessions and datagrams among them. */
+struct tow_edge_traffic {
+	uint64_t at_ms;    /* when it was counted, Unix time */
+	uint64_t visitors; /* now */
+	uint64_t visitors_total;
+	uint64_t bytes_in, bytes_out; /* in: from visitors */
+};
+
+/* A certificate of a name whose TLS ends at the edge. */
+struct tow_edge_certificate {
+	const char *name;
+	const char *state;     /* "served", "failed", ... */
+	uint64_t not_after_ms; /* 0: there is none */
+	const char *last_error; /* why there is none, or no new one; "" */
+};
+
 /* An edge's state, for the hub's list of edges and for `towonel status`. All borrowed. */
 struct tow_edge_report {
 	struct tow_id node_id;
@@ -64,12 +80,19 @@ struct tow_edge_report {
 	size_t agent_count;
 	const struct tow_failed_port *failed_ports;
 	size_t failed_port_count;
+	const struct tow_edge_traffic *traffic; /* NULL: not told */
+	const struct tow_edge_certificate *certificates;
+	size_t certificate_count;
+	int minor; /* only traffic and certificates may have changed: it can wait for the next
+	              heartbeat */
 };
 
 /* Appends it as the body of a heartbeat:
  *
  *   {"addresses":["host:port"], "version":"..", "agents":["<id>"],
- *    "failed_ports":[{"protocol":"tcp","port":2222,"reason":"address in use"}]}
+ *    "failed_ports":[{"protocol":"tcp","port":2222,"reason":"address in use"}],
+ *    "traffic":{"at_ms":..,"visitors":1,"visitors_total":9,"bytes_in":..,"bytes_out":..},
+ *    "certificates":[{"name":"a.eu","state":"served","not_after_ms":..,"last_error":""}]}
  *
  * with the first of what is more than the limits. Returns 0, TOW_ENOMEM. */
 int tow_edge_report_write(const struct tow_edge_report *report, struct tow_buf *out);
