@@ -217,6 +217,7 @@ static int start_hub(struct node *node, struct tow_error *err)
 		.reserved_ports = reserved,
 		.reserved_port_count = sizeof reserved / sizeof *reserved,
 		.version = TOW_VERSION,
+		.health_names = tow_addr_is_loopback(&s->hub_health_listen),
 		.certificate = api_certificate,
 		.user = node,
 	};
@@ -245,6 +246,9 @@ static int start_hub(struct node *node, struct tow_error *err)
 		.listen = s->hub_health_listen,
 		.metrics = node->hub_metrics,
 		.not_ready = hub_not_ready,
+		.pages = tow_hub_health_pages,
+		.page_count = TOW_HUB_HEALTH_PAGES,
+		.pages_user = node->hub,
 		.user = node,
 	};
 	return start_health(node, "TOWONEL_HUB_HEALTH_LISTEN_ADDR", health, &node->hub_health, err);
@@ -294,11 +298,14 @@ static void edge_notes(void *user, struct tow_buf *notes)
 		tow_follower_note(node->follower, notes);
 }
 
-static json_t *edge_certificates(void *user)
+static void show_certificates(void *edge, struct tow_http_request *request)
 {
-	struct node *node = user;
-	return tow_edge_certificates(node->edge);
+	tow_http_respond_json(request, 200, tow_edge_certificates(edge));
 }
+
+static const struct tow_http_route edge_pages[] = {
+	{ "GET", "/certificates", .handle = show_certificates },
+};
 
 static void revoked_edge_closed(void *user)
 {
@@ -416,8 +423,9 @@ static int start_edge(struct node *node, struct tow_error *err)
 		.metrics = node->edge_metrics,
 		.not_ready = edge_not_ready,
 		.notes = edge_notes,
-		.page_path = "/certificates",
-		.page = edge_certificates,
+		.pages = edge_pages,
+		.page_count = sizeof edge_pages / sizeof *edge_pages,
+		.pages_user = node->edge,
 		.user = node,
 	};
 	return start_health(node, "TOWONEL_EDGE_HEALTH_LISTEN_ADDR", health, &node->edge_health,

@@ -29,6 +29,7 @@ SOURCES := \
 	src/heard.c \
 	src/hub.c \
 	src/names.c \
+	src/page/page.c \
 	src/rate_limit.c \
 	src/replay.c \
 	src/routes.c \
@@ -53,10 +54,20 @@ SOURCES := \
 	src/store/store.c \
 	src/store/tenants.c \
 	src/subscribers.c \
+	src/summary.c \
 	src/watch.c
 
 include mk/library.mk
 
-# These are compiled into schema.o and openapi.o.
+# These are compiled into schema.o, openapi.o and page.o.
 $(BUILD)/obj/libtowonel-hub/src/store/schema.o: $(wildcard libtowonel-hub/src/store/schema/*.sql)
 $(BUILD)/obj/libtowonel-hub/src/api/openapi.o: libtowonel-hub/src/api/openapi.json
+
+# The status page, in one file, and the policy that lets in what is in it.
+status_page := $(BUILD)/generated/status_page
+hub_includes += -I$(BUILD)/generated
+$(status_page).h: scripts/page $(wildcard libtowonel-hub/src/page/status.*)
+	$(say) PAGE $@
+	@mkdir -p $(@D)
+	$(run)scripts/page libtowonel-hub/src/page/status $(status_page)
+$(BUILD)/obj/libtowonel-hub/src/page/page.o: $(status_page).h

@@ -84,6 +84,7 @@ static int copy_config(struct tow_hub *hub, const struct tow_hub_config *config)
 	tow__auth_init(hub, config->operator_key);
 	snprintf(hub->public_url, sizeof hub->public_url, "%s", config->public_url);
 	snprintf(hub->version, sizeof hub->version, "%s", config->version);
+	hub->health_names = config->health_names;
 	hub->reserved_ports = calloc(config->reserved_port_count + 1, sizeof *hub->reserved_ports);
 	if (!hub->reserved_ports)
 		return TOW_ENOMEM;

@@ -26,6 +26,7 @@ struct tow_hub {
 	uint8_t operator_hash_key[TOW_SECRET_SIZE];
 	char public_url[TOW_URL_MAX];
 	char version[64];
+	int health_names;
 	uint16_t *reserved_ports;
 	struct tow__pool *pool;
 	struct tow__rate_limit *rate_limit;

@@ -37,9 +37,8 @@ static json_t *cut(const char *text, size_t max)
 static json_t *certificate_of(const struct tow_edge_certificate *certificate)
 {
 	return json_pack("{s:s, s:s, s:I, s:o}", "name", certificate->name, "state",
-	                 certificate->state, "not_after_ms",
-	                 (json_int_t)certificate->not_after_ms, "last_error",
-	                 cut(certificate->last_error, TOW_EDGE_CERT_ERROR_MAX));
+	                 certificate->state, "not_after_ms", (json_int_t)certificate->not_after_ms,
+	                 "last_error", cut(certificate->last_error, TOW_EDGE_CERT_ERROR_MAX));
 }
 
 static int write_certificates(json_t *root, const struct tow_edge_report *report)
@@ -47,8 +46,8 @@ static int write_certificates(json_t *root, const struct tow_edge_report *report
 	json_t *list = json_array();
 	int rc = list ? 0 : TOW_ENOMEM;
 
-	for (size_t i = 0;
-	     !rc && i < at_most(report->certificate_count, TOW_EDGE_CERTS_TOLD_MAX); i++)
+	for (size_t i = 0; !rc && i < at_most(report->certificate_count, TOW_EDGE_CERTS_TOLD_MAX);
+	     i++)
 		rc = json_array_append_new(list, certificate_of(&report->certificates[i]));
 	if (rc)
 		json_decref(list);
@@ -75,10 +74,10 @@ int tow_edge_report_write(const struct tow_edge_report *report, struct tow_buf *
 	for (size_t i = 0; !rc && i < at_most(report->failed_port_count, TOW_EDGE_PORTS_TOLD_MAX);
 	     i++) {
 		const struct tow_failed_port *port = &report->failed_ports[i];
-		rc = json_array_append_new(
-			ports, json_pack("{s:s, s:i, s:s}", "protocol",
-		                         tow_protocol_name(port->protocol), "port", (int)port->port,
-		                         "reason", tow_strerror(port->why)));
+		rc = json_array_append_new(ports, json_pack("{s:s, s:i, s:s}", "protocol",
+		                                            tow_protocol_name(port->protocol),
+		                                            "port", (int)port->port, "reason",
+		                                            tow_strerror(port->why)));
 	}
 	if (!rc && report->traffic)
 		rc = json_object_set_new(root, "traffic", traffic_of(report->traffic));

@@ -147,7 +147,7 @@ def be_an_edge(api, tool):
 
 def ask_every_endpoint(api, tool):
     be_an_edge(api, tool)
-    for path in ("/v1/health", "/v1/edges", "/v1/openapi.json"):
+    for path in ("/", "/v1/health", "/v1/edges", "/v1/openapi.json"):
         assert api.as_nobody().get(path).status == 200
     a, b = Member(api, tool, name="alice", expires_in_secs=3600), Member(api, tool)
     assert a.bootstrap().json["tenant_id"] == a.id
@@ -229,7 +229,7 @@ def test_every_endpoint_is_asked_by_our_own_programs(make_node, make_edge, make_
     # each edge tells of its agents when its turn comes
     wait_until(lambda: node.towonel("status").returncode == 0, "everything is up")
     says("Status", "status")
-    for path in ("/v1/health", "/v1/edges"):  # for monitors; ours learn it along with the rest
+    for path in ("/", "/v1/health", "/v1/edges"):  # for browsers and monitors; ours learn it along with the rest
         assert CheckedApi(node, described).get(path).status == 200
     token = {"TOWONEL_INVITE_TOKEN": node.invite("b.example.eu", name="bob")}
     says(None, "entry", "submit", "--op", "upsert_hostname", "--hostname", "b.example.eu", env=token)

@@ -10,6 +10,7 @@
  * never hold up the loop; what was acknowledged to a client is on disk.
  */
 
+#include <towonel/tunnel/http_server.h>
 #include <towonel/tunnel/log.h>
 #include <towonel/tunnel/loop.h>
 #include <towonel/tunnel/metrics.h>
@@ -40,6 +41,9 @@ struct tow_hub_config {
 	const uint16_t *reserved_ports; /* ports that this host needs itself */
 	size_t reserved_port_count;
 	const char *version; /* of the program, for /v1/health */
+	/* What the health listener shows to everybody names tenants and services, too: only where
+	 * strangers cannot ask. */
+	int health_names;
 	/* A certificate for the name that a client asks for ("": none), borrowed until the next
 	 * turn of the loop; NULL: the node's own will do. May be NULL. */
 	struct tow_tls_context *(*certificate)(void *user, const char *server_name);
@@ -73,6 +77,10 @@ void tow_hub_unsubscribe(struct tow_hub_subscription *subscription);
 /* What the edge in the same process says of itself; copied. The hub lists it as long as the hub
  * runs. */
 void tow_hub_edge_report(struct tow_hub *hub, const struct tow_edge_report *report);
+
+/* For the health listener: the status page, and what it asks for there. Their user is the hub. */
+#define TOW_HUB_HEALTH_PAGES 2
+extern const struct tow_http_route tow_hub_health_pages[TOW_HUB_HEALTH_PAGES];
 
 /* Appends one line per reason for not being ready (store, edges). */
 void tow_hub_not_ready(void *hub, struct tow_buf *reasons);

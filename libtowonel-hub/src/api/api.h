@@ -103,7 +103,11 @@ void tow__tenant_add_heard(struct tow_hub *hub, json_t *tenant);
 /* Says that an answer could not be made for want of memory, when json is NULL; then as json. */
 json_t *tow__call_made(struct tow__call *call, json_t *json);
 
+/* Answers 429 when the asker's address asks too often, and returns 1 then. */
+int tow__api_limited(struct tow_hub *hub, struct tow_http_request *request);
+
 /* Handlers, in the order of the table. */
+void tow__api_page(void *user, struct tow_http_request *request);
 void tow__api_health(void *user, struct tow_http_request *request);
 void tow__api_openapi(void *user, struct tow_http_request *request);
 void tow__api_status(void *user, struct tow_http_request *request);

@@ -63,8 +63,7 @@ static int is_port(const json_t *item)
 	json_int_t port = json_integer_value(json_object_get(item, "port"));
 	const json_t *reason = json_object_get(item, "reason");
 
-	if (reason && (!json_is_string(reason) ||
-	               json_string_length(reason) > TOW_EDGE_REASON_MAX))
+	if (reason && (!json_is_string(reason) || json_string_length(reason) > TOW_EDGE_REASON_MAX))
 		return 0;
 	return protocol && (!strcmp(protocol, "tcp") || !strcmp(protocol, "udp")) && port > 0 &&
 	       port <= UINT16_MAX;
@@ -127,8 +126,8 @@ static void check_list(struct tow__call *call, const char *key, size_t max, cons
 
 void tow__api_edge_heartbeat(void *user, struct tow_http_request *request)
 {
-	static const char *const keys[] = { "addresses", "version", "agents", "failed_ports",
-		                            "traffic", "certificates", NULL };
+	static const char *const keys[] = { "addresses", "version",      "agents", "failed_ports",
+		                            "traffic",   "certificates", NULL };
 	struct heartbeat *h = tow__call_new(user, request, sizeof *h);
 	const char *version;
 

@@ -9,6 +9,7 @@
 #define PUBLIC   .flags = TOW__API_PUBLIC
 
 const struct tow_http_route tow__api_routes[] = {
+	{ "GET", "/", PUBLIC, .handle = tow__api_page },
 	{ "GET", "/v1/health", PUBLIC, .handle = tow__api_health },
 	{ "GET", "/v1/openapi.json", PUBLIC, .handle = tow__api_openapi },
 	{ "GET", "/v1/status", OPERATOR, .handle = tow__api_status },
@@ -52,13 +53,29 @@ static int refuse(struct tow_http_request *request, const struct tow__fault *fau
 	return 1;
 }
 
+int tow__api_limited(struct tow_hub *hub, struct tow_http_request *request)
+{
+	uint64_t wait_ms =
+		tow__rate_limit_take(hub->rate_limit, tow_http_peer(request), tow_now_ns());
+	struct tow__fault fault = { TOW__NO_FAULT, "" };
+	char seconds[24];
+
+	if (!wait_ms)
+		return 0;
+	snprintf(seconds, sizeof seconds, "%llu", (unsigned long long)(wait_ms + 999) / 1000);
+	tow_http_set_header(request, "Retry-After", seconds);
+	tow__fault_set(&fault, TOW__RATE_LIMITED,
+	               "too many requests from this address: %d a second are taken",
+	               TOW__RATE_PER_SECOND);
+	return refuse(request, &fault);
+}
+
 int tow__api_before(void *user, struct tow_http_request *request)
 {
 	struct tow_hub *hub = user;
 	const struct tow_http_route *route = tow_http_route_of(request);
 	struct tow__fault fault = { TOW__NO_FAULT, "" };
-	char seconds[24];
-	uint64_t wait_ms, suppressed;
+	uint64_t suppressed;
 
 	if (!tow__auth_operator(hub, request, &fault))
 		return 0;
@@ -71,15 +88,7 @@ int tow__api_before(void *user, struct tow_http_request *request)
 			             tow_f_uint("suppressed", suppressed));
 		return refuse(request, &fault);
 	}
-	wait_ms = tow__rate_limit_take(hub->rate_limit, tow_http_peer(request), tow_now_ns());
-	if (!wait_ms)
-		return 0;
-	snprintf(seconds, sizeof seconds, "%llu", (unsigned long long)(wait_ms + 999) / 1000);
-	tow_http_set_header(request, "Retry-After", seconds);
-	tow__fault_set(&fault, TOW__RATE_LIMITED,
-	               "too many requests from this address: %d a second are taken",
-	               TOW__RATE_PER_SECOND);
-	return refuse(request, &fault);
+	return tow__api_limited(hub, request);
 }
 
 void tow__api_after(void *user, const struct tow_http_request *request, int status)

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include <towonel/tunnel/health.h>
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define ROUTES_MAX 4
+enum { USUAL_COUNT = 3 };
 
 struct tow_health {
 	struct tow_health_config config;
 	struct tow_http_server *server;
-	struct tow_http_route routes[ROUTES_MAX];
+	struct tow_http_route routes[USUAL_COUNT + TOW_HEALTH_PAGES_MAX];
 };
 
 static void on_healthz(void *user, struct tow_http_request *request)
@@ -80,20 +81,16 @@ static void on_metrics(void *user, struct tow_http_request *request)
 static void on_page(void *user, struct tow_http_request *request)
 {
 	struct tow_health *health = user;
-	json_t *body = health->config.page(health->config.user);
+	size_t row = (size_t)(tow_http_route_of(request) - health->routes);
 
-	if (body)
-		tow_http_respond_json(request, 200, body);
-	else
-		tow_http_respond_error(request, 503, "unavailable", "out of memory");
+	health->config.pages[row - USUAL_COUNT].handle(health->config.pages_user, request);
 }
 
-static const struct tow_http_route usual_routes[] = {
+static const struct tow_http_route usual_routes[USUAL_COUNT] = {
 	{ "GET", "/healthz", 0, 0, on_healthz },
 	{ "GET", "/readyz", 0, 0, on_readyz },
 	{ "GET", "/metrics", 0, 0, on_metrics },
 };
-#define USUAL_COUNT (sizeof usual_routes / sizeof usual_routes[0])
 
 int tow_health_new(const struct tow_health_config *config, struct tow_health **out,
                    struct tow_error *err)
@@ -104,7 +101,7 @@ int tow_health_new(const struct tow_health_config *config, struct tow_health **o
 		.log = config->log,
 		.listen = config->listen,
 		.dual_stack = config->dual_stack,
-		.route_count = USUAL_COUNT + (config->page_path != NULL),
+		.route_count = USUAL_COUNT + config->page_count,
 		.user = health,
 	};
 	int rc;
@@ -113,9 +110,11 @@ int tow_health_new(const struct tow_health_config *config, struct tow_health **o
 		return tow_error_set(err, TOW_ENOMEM, "%s", tow_strerror(TOW_ENOMEM));
 	health->config = *config;
 	memcpy(health->routes, usual_routes, sizeof usual_routes);
-	if (config->page_path)
-		health->routes[USUAL_COUNT] =
-			(struct tow_http_route){ "GET", config->page_path, 0, 0, on_page };
+	assert(config->page_count <= TOW_HEALTH_PAGES_MAX);
+	for (size_t i = 0; i < config->page_count; i++) {
+		health->routes[USUAL_COUNT + i] = config->pages[i];
+		health->routes[USUAL_COUNT + i].handle = on_page;
+	}
 	server.routes = health->routes;
 	rc = tow_http_server_new(&server, &health->server, err);
 	if (rc)

@@ -42,6 +42,8 @@ static void on_report(void *user, const struct tow_edge_report *report)
 	struct fixture *f = user;
 
 	f->reports++;
+	f->reported_minor = report->minor;
+	f->reported_traffic = report->traffic != NULL && report->traffic->at_ms > 0;
 	f->reported_agents = report->agent_count;
 	f->reported_failed_ports = report->failed_port_count;
 	if (report->failed_port_count)

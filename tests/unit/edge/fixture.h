@@ -78,6 +78,7 @@ struct fixture {
 	struct tenant alice, bob;
 	struct agent agents[AGENTS_MAX];
 	size_t reports, reported_agents, reported_failed_ports;
+	int reported_minor, reported_traffic;
 	struct tow_failed_port reported_failed_port; /* the first of them */
 	char reported_address[64];
 };

@@ -237,6 +237,11 @@ static void what_is_no_heartbeat_is_refused(void **state)
 		"\"0123456789012345678901234567890123456789012345678901234567890123456789\"}",
 		"{\"agents\":[\"abc\"]}",
 		"{\"failed_ports\":[2222]}",
+		"{\"traffic\":{}}",
+		"{\"traffic\":{\"at_ms\":1,\"visitors\":1,\"visitors_total\":1,\"bytes_in\":-1,\"bytes_out\":1}}",
+		"{\"certificates\":[{\"name\":\"a.eu\",\"state\":\"served\",\"not_after_ms\":1}]}",
+		"{\"certificates\":[{\"name\":\"a.eu\",\"state\":\"a-very-long-state\",\"not_after_ms\":1,"
+		"\"last_error\":\"\"}]}",
 		"{\"failed_ports\":[{\"protocol\":\"tcp\",\"port\":0}]}",
 		"{\"failed_ports\":[{\"protocol\":\"sctp\",\"port\":1}]}",
 		"{\"failed_ports\":[{\"protocol\":\"tcp\",\"port\":1,\"reason\":7}]}",

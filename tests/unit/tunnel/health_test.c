@@ -31,6 +31,16 @@ static void *run(void *user)
 	return NULL;
 }
 
+static int pages_user;
+
+static void show(void *user, struct tow_http_request *request)
+{
+	assert_ptr_equal(user, &pages_user);
+	tow_http_respond(request, 200, "text/plain", tow_slice_of("more"));
+}
+
+static const struct tow_http_route pages[] = { { "GET", "/more", .handle = show } };
+
 static const char *ask(const struct tow_health *health, const char *path)
 {
 	struct fixture f = { .addr = *tow_health_addr(health) };
@@ -47,6 +57,9 @@ static void health_readiness_and_metrics_are_told(void **state)
 	struct tow_metrics *metrics = tow_metrics_new();
 	struct tow_health_config config = { .loop = loop,
 		                            .metrics = metrics,
+		                            .pages = pages,
+		                            .page_count = 1,
+		                            .pages_user = &pages_user,
 		                            .user = (void *)&ready };
 	struct tow_health *health;
 	struct tow_error err;
@@ -66,6 +79,7 @@ static void health_readiness_and_metrics_are_told(void **state)
 	answer = ask(health, "/healthz");
 	assert_non_null(strstr(answer, "HTTP/1.1 200 "));
 	assert_non_null(strstr(answer, "\r\n\r\n{\"status\":\"ok\"}"));
+	assert_non_null(strstr(ask(health, "/more"), "\r\n\r\nmore"));
 	answer = ask(health, "/readyz");
 	assert_non_null(strstr(answer, "HTTP/1.1 503 "));
 	assert_non_null(strstr(answer, "\r\n\r\n{\"status\":\"not_ready\",\"reasons\":["

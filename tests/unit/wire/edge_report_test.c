@@ -71,11 +71,44 @@ static void what_is_too_much_is_cut(void **state)
 	free(ports);
 }
 
+static void traffic_and_certificates_are_told(void **state)
+{
+	static char error[2 * TOW_EDGE_CERT_ERROR_MAX];
+	static struct tow_edge_certificate certificates[TOW_EDGE_CERTS_TOLD_MAX + 1];
+	const struct tow_edge_traffic traffic = { 1700000000000, 2, 30, 400, 5000 };
+	const struct tow_edge_report report = { .traffic = &traffic,
+		                                .certificates = certificates,
+		                                .certificate_count = TOW_EDGE_CERTS_TOLD_MAX + 1 };
+	json_t *json, *list, *told;
+
+	(void)state;
+	error[0] = 'x';
+	for (size_t i = 1; i + 2 < sizeof error; i += 2)
+		memcpy(error + i, "\xc3\xa4", 2);
+	for (size_t i = 0; i <= TOW_EDGE_CERTS_TOLD_MAX; i++)
+		certificates[i] = (struct tow_edge_certificate){ "a.eu", "failed", 0, error + i % 2 * 2 };
+	certificates[2].last_error = "none";
+	json = write(&report);
+	list = json_object_get(json, "certificates");
+	assert_int_equal(json_array_size(list), TOW_EDGE_CERTS_TOLD_MAX);
+	told = json_object_get(json_array_get(list, 0), "last_error");
+	assert_int_equal(json_string_length(told), TOW_EDGE_CERT_ERROR_MAX - 1); /* no half character */
+	told = json_object_get(json_array_get(list, 1), "last_error");
+	assert_string_equal(json_string_value(told), ""); /* no text at all */
+	told = json_object_get(json_array_get(list, 2), "last_error");
+	assert_string_equal(json_string_value(told), "none");
+	told = json_object_get(json, "traffic");
+	assert_int_equal(json_integer_value(json_object_get(told, "at_ms")), 1700000000000);
+	assert_int_equal(json_integer_value(json_object_get(told, "bytes_out")), 5000);
+	json_decref(json);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_empty_report_has_empty_lists),
 		cmocka_unit_test(what_is_too_much_is_cut),
+		cmocka_unit_test(traffic_and_certificates_are_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,8 +4,8 @@
 
 /*
  * The health listener of a program part: GET /healthz (the loop answers), /readyz (200 and what
- * is worth a note, or 503 and the reasons, as JSON), /metrics (Prometheus text), and one more page
- * if the part has one.
+ * is worth a note, or 503 and the reasons, as JSON), /metrics (Prometheus text), and what more the
+ * part has to show.
  */
 
 #include <towonel/tunnel/http_server.h>
@@ -17,6 +17,8 @@ extern "C" {
 
 struct tow_health;
 
+#define TOW_HEALTH_PAGES_MAX 4
+
 struct tow_health_config {
 	struct tow_loop *loop;
 	struct tow_log *log;
@@ -27,9 +29,11 @@ struct tow_health_config {
 	void (*not_ready)(void *user, struct tow_buf *reasons);
 	/* Appends one line for each thing that is worth knowing though it is ready. May be NULL. */
 	void (*notes)(void *user, struct tow_buf *notes);
-	/* What GET page_path shows; the JSON is taken. page_path NULL: nothing more. */
-	const char *page_path; /* static */
-	json_t *(*page)(void *user);
+	/* What more there is to see, TOW_HEALTH_PAGES_MAX at most: rows whose handlers are given
+	 * pages_user. */
+	const struct tow_http_route *pages; /* static */
+	size_t page_count;
+	void *pages_user;
 	void *user;
 };
 

@@ -65,8 +65,8 @@ struct tow_edge_traffic {
 /* A certificate of a name whose TLS ends at the edge. */
 struct tow_edge_certificate {
 	const char *name;
-	const char *state;     /* "served", "failed", ... */
-	uint64_t not_after_ms; /* 0: there is none */
+	const char *state;      /* "served", "failed", ... */
+	uint64_t not_after_ms;  /* 0: there is none */
 	const char *last_error; /* why there is none, or no new one; "" */
 };
 
