@@ -14,11 +14,6 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include <towonel/edge.h>
-#include <towonel/edge/follower.h>
-#include <towonel/hub.h>
-#include <towonel/tunnel/health.h>
-#include <towonel/tunnel/inherited.h>
 #include <towonel/tunnel/key_file.h>
 #include <towonel/tunnel/tcp.h>
 
@@ -26,16 +21,10 @@
 #include "node/activation.h"
 #include "node/background.h"
 #include "node/first_run.h"
-#include "node/outside.h"
-#include "node/predecessor.h"
-#include "node/remote_hub.h"
-#include "node/settings.h"
-#include "node/successor.h"
+#include "node/node.h"
 #include "notify.h"
 
-#define PROGRAM      "towonel-node"
-#define HUB_GRACE_NS (3 * TOW_NSEC_PER_SEC)
-#define FORGET_INHERITED_NS (30 * TOW_NSEC_PER_SEC)
+#define PROGRAM "towonel-node"
 
 extern char **environ;
 
@@ -69,39 +58,6 @@ static void help(void)
 }
 
 /* --- the node --- */
-
-struct node {
-	struct settings settings;
-	struct tow_loop *loop;
-	struct tow_log *log;
-	struct tow_node_key key;
-	uint8_t invite_hash_key[TOW_SECRET_SIZE];
-	char operator_key[TOW_BASE64URL_SIZE(TOW_SECRET_SIZE)];
-	struct outside outside;
-
-	struct tow_metrics *hub_metrics, *edge_metrics;
-	struct remote_hub remote;
-	int is_new; /* the operator's key was made just now */
-	int status;          /* to exit with */
-	struct tow_hub *hub; /* NULL: the edge has a follower */
-	int hub_closing;     /* for a successor */
-	int end_waits;       /* for that */
-	struct tow_follower *follower;
-	struct tow_hub_subscription *subscription;
-	struct tow_edge *edge;
-	struct tow_health *hub_health, *edge_health;
-	struct tow_inherited *activated; /* by the service manager */
-	struct tow_inherited *inherited; /* with a predecessor */
-	struct tow_timer forget_inherited;
-	struct predecessor *predecessor; /* NULL: there is none */
-	struct successor *successor;
-	int relieved; /* by it */
-	int waiter; /* told when the predecessor is relieved; -1: nobody */
-	int signal_fd;
-	struct tow_io *signal_io;
-	int signals; /* how many have come */
-	struct tow_timer watchdog;
-};
 
 static int open_keys(struct node *node, struct tow_error *err)
 {
@@ -189,7 +145,7 @@ static int find_outside(struct node *node, struct tow_error *err)
 	return outside_find(&settings, node->log, &node->outside, err);
 }
 
-static int start_hub(struct node *node, struct tow_error *err)
+int node_start_hub(struct node *node, struct tow_error *err)
 {
 	struct settings *s = &node->settings;
 	char file[4096];
@@ -254,7 +210,7 @@ static int start_hub(struct node *node, struct tow_error *err)
 	return start_health(node, "TOWONEL_HUB_HEALTH_LISTEN_ADDR", health, &node->hub_health, err);
 }
 
-static void api_visitor(void *user, int fd, const struct tow_addr *peer, struct tow_slice early)
+void node_api_visitor(void *user, int fd, const struct tow_addr *peer, struct tow_slice early)
 {
 	struct node *node = user;
 	if (node->hub && !node->hub_closing)
@@ -374,7 +330,7 @@ static int start_edge(struct node *node, struct tow_error *err)
 		.version = TOW_VERSION,
 		.api_name = node->hub && node->outside.public_name[0] ? node->outside.public_name
 		                                                      : NULL,
-		.api_visitor = node->hub ? api_visitor : NULL,
+		.api_visitor = node->hub ? node_api_visitor : NULL,
 		.reported = edge_reported,
 		.user = node,
 	};
@@ -434,7 +390,7 @@ static int start_edge(struct node *node, struct tow_error *err)
 
 /* --- the end --- */
 
-static void hub_closed(void *user)
+void node_hub_closed(void *user)
 {
 	struct node *node = user;
 	node->hub = NULL;
@@ -442,7 +398,7 @@ static void hub_closed(void *user)
 	tow_loop_stop(node->loop);
 }
 
-static void close_hub(struct node *node)
+void node_close_hub(struct node *node)
 {
 	tow_health_free(node->hub_health);
 	node->hub_health = NULL;
@@ -450,21 +406,22 @@ static void close_hub(struct node *node)
 	if (node->hub_closing)
 		return;
 	if (node->hub)
-		tow_hub_close(node->hub, node->signals > 1 ? 0 : HUB_GRACE_NS, hub_closed, node);
+		tow_hub_close(node->hub, node->signals > 1 ? 0 : HUB_GRACE_NS, node_hub_closed,
+		              node);
 	else
-		hub_closed(node);
+		node_hub_closed(node);
 }
 
-static void edge_closed(void *user)
+void node_edge_closed(void *user)
 {
 	struct node *node = user;
 	node->edge = NULL;
 	tow_health_free(node->edge_health);
 	node->edge_health = NULL;
-	close_hub(node);
+	node_close_hub(node);
 }
 
-static void stop_following(struct node *node)
+void node_stop_following(struct node *node)
 {
 	if (node->subscription)
 		tow_hub_unsubscribe(node->subscription);
@@ -481,166 +438,18 @@ static void stop(struct node *node)
 	if (node->signals == 2) {
 		tow_log_warn(node->log, "stopping at once");
 		if (node->edge)
-			tow_edge_close(node->edge, 0, edge_closed, node);
+			tow_edge_close(node->edge, 0, node_edge_closed, node);
 		return; /* a hub that is closing already takes HUB_GRACE_NS at most */
 	}
 	tow_log_info(node->log, "draining");
 	if (!node->relieved)
 		notify("STOPPING=1");
-	successor_free(node->successor);
-	node->successor = NULL;
-	stop_following(node);
+	handover_end(node);
+	node_stop_following(node);
 	if (node->edge)
-		tow_edge_close(node->edge, grace, edge_closed, node);
+		tow_edge_close(node->edge, grace, node_edge_closed, node);
 	else
-		close_hub(node);
-}
-
-/* --- a process that takes over --- */
-
-static void hub_given_up(void *user)
-{
-	struct node *node = user;
-	node->hub = NULL;
-	node->hub_closing = 0;
-	if (node->end_waits)
-		hub_closed(node);
-	else if (node->successor)
-		successor_hub_closed(node->successor);
-}
-
-static void give_up_hub(void *user)
-{
-	struct node *node = user;
-	if (!node->hub) {
-		successor_hub_closed(node->successor);
-		return;
-	}
-	if (node->subscription)
-		tow_hub_unsubscribe(node->subscription);
-	node->subscription = NULL;
-	node->hub_closing = 1;
-	tow_hub_close(node->hub, HUB_GRACE_NS, hub_given_up, node);
-}
-
-static size_t yield_tunnels(void *user)
-{
-	struct node *node = user;
-	if (!node->edge)
-		return 0;
-	tow_edge_yield(node->edge);
-	return tow_edge_agents(node->edge);
-}
-
-static void give_way(void *user, int pid)
-{
-	struct node *node = user;
-	uint64_t secs = node->settings.takeover_drain_secs;
-	char state[64];
-	snprintf(state, sizeof state, "MAINPID=%d", pid);
-	notify(state);
-	tow_log_info(node->log, "another process has taken over; this one ends with its visitors",
-	             tow_f_int("pid", pid));
-	node->relieved = 1;
-	tow_timer_stop(&node->watchdog);
-	stop_following(node);
-	tow_health_free(node->edge_health);
-	node->edge_health = NULL;
-	tow_health_free(node->hub_health);
-	node->hub_health = NULL;
-	if (node->edge)
-		tow_edge_close(node->edge, secs ? secs * TOW_NSEC_PER_SEC : TOW_NEVER, edge_closed,
-		               node);
-	else
-		close_hub(node);
-}
-
-static void successor_failed(void *user, int hub_was_closed)
-{
-	struct node *node = user;
-	struct tow_error err = { 0 };
-	if (node->edge)
-		tow_edge_resume(node->edge);
-	if (!hub_was_closed || !node->settings.hub_enabled)
-		return;
-	if (start_hub(node, &err) != 0)
-		tow_log_error(node->log, "the hub cannot be opened again", tow_f_err(&err));
-	else if (node->edge && tow_hub_subscribe(node->hub, tow_edge_apply, node->edge,
-	                                         &node->subscription) != 0)
-		tow_log_error(node->log, "out of memory: the edge does not follow the hub");
-}
-
-static void await_successor(struct node *node)
-{
-	const struct successor_config config = {
-		.loop = node->loop,
-		.log = node->log,
-		.data_dir = node->settings.data_dir,
-		.close_hub = give_up_hub,
-		.yield = yield_tunnels,
-		.commit = give_way,
-		.failed = successor_failed,
-		.adopt = api_visitor,
-		.user = node,
-	};
-	node->successor = successor_new(&config);
-}
-
-/* --- one that this one takes over from --- */
-
-static int meet_predecessor(struct node *node, struct tow_error *err)
-{
-	node->inherited = tow_inherited_new();
-	if (!node->inherited)
-		return tow_error_set(err, TOW_ENOMEM, "%s", tow_strerror(TOW_ENOMEM));
-	int rc = predecessor_find(node->settings.data_dir, node->inherited, &node->predecessor,
-	                          err);
-	if (rc != 0)
-		return rc;
-	tow_loop_set_inherited(node->loop, node->inherited);
-	tow_loop_hold(node->loop);
-	return predecessor_stop_hub(node->predecessor, err);
-}
-
-static size_t agents_here(void *user)
-{
-	struct node *node = user;
-	return node->edge ? tow_edge_agents(node->edge) : SIZE_MAX;
-}
-
-/* Of ports whose services have gone meanwhile. */
-static void forget_inherited(void *user)
-{
-	struct node *node = user;
-	tow_loop_set_inherited(node->loop, NULL);
-	tow_inherited_free(node->inherited);
-	node->inherited = NULL;
-}
-
-static void relieved(void *user)
-{
-	struct node *node = user;
-	tow_loop_release(node->loop);
-	tow_log_info(node->log, "this process has taken over",
-	             tow_f_int("from_pid", predecessor_pid(node->predecessor)));
-	tow_timer_start_in(&node->forget_inherited, FORGET_INHERITED_NS);
-	await_successor(node);
-	notify("READY=1");
-	background_ready(node->waiter, predecessor_pid(node->predecessor));
-}
-
-static void relieve_predecessor(struct node *node)
-{
-	const struct predecessor_relief relief = {
-		.loop = node->loop,
-		.log = node->log,
-		.agents = agents_here,
-		.adopt = api_visitor,
-		.done = relieved,
-		.user = node,
-	};
-	tow_timer_init(&node->forget_inherited, node->loop, forget_inherited, node);
-	predecessor_relieve(node->predecessor, &relief);
+		node_close_hub(node);
 }
 
 static void signalled(void *user, int events)
@@ -718,9 +527,9 @@ static int start(struct node *node, struct tow_error *err)
 	if (rc == 0)
 		rc = find_outside(node, err);
 	if (rc == 0 && node->waiter >= 0)
-		rc = meet_predecessor(node, err);
+		rc = handover_begin(node, err);
 	if (rc == 0)
-		rc = s->hub_enabled ? start_hub(node, err) : 0;
+		rc = s->hub_enabled ? node_start_hub(node, err) : 0;
 	if (rc == 0 && s->edge_enabled)
 		rc = start_edge(node, err);
 	if (rc == 0)
@@ -730,12 +539,7 @@ static int start(struct node *node, struct tow_error *err)
 
 static void node_deinit(struct node *node)
 {
-	successor_free(node->successor);
-	predecessor_free(node->predecessor);
-	if (node->inherited) {
-		tow_timer_stop(&node->forget_inherited);
-		forget_inherited(node);
-	}
+	handover_deinit(node);
 	if (node->signal_io)
 		tow_io_free(node->signal_io);
 	if (node->signal_fd >= 0)
@@ -785,9 +589,9 @@ int main(int argc, char **argv)
 	}
 	start_watchdog(&node);
 	if (node.predecessor) {
-		relieve_predecessor(&node);
+		handover_finish(&node);
 	} else {
-		await_successor(&node);
+		handover_await(&node);
 		notify("READY=1");
 	}
 	tow_loop_run(node.loop);

@@ -248,6 +248,8 @@ void predecessor_free(struct predecessor *p)
 {
 	if (!p)
 		return;
+	if (p->relief.loop)
+		tow_timer_stop(&p->timer);
 	if (p->io)
 		tow_io_free(p->io);
 	close(p->fd);

@@ -64,7 +64,7 @@ def test_a_visitor_through_each_edge(make_pair):
     assert metric(edge.edge_metrics(), "towonel_edge_hub_connected") == 1
     assert re.search(r'towonel_edge_heartbeats_total\{outcome="ok"\} [1-9]', edge.edge_metrics())
     # Nothing but the token: no key file, no database.
-    assert all(name.startswith("routes.json") for name in os.listdir(edge.data_dir))
+    assert all(name.startswith(("routes.json", "node.sock")) for name in os.listdir(edge.data_dir))
     assert edge.env["TOWONEL_EDGE_INVITE_TOKEN"].split(".")[-1] not in edge.process.log()
 
 

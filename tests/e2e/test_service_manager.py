@@ -59,6 +59,19 @@ def test_a_node(make_node, manager):
     assert node.process.wait() == 0
 
 
+def test_a_process_that_takes_over_is_the_main_one(make_node, manager):
+    node = make_node(NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="200000")
+    manager.hear("READY=1")
+    # what reloads a service is told neither
+    assert node.take_over(NOTIFY_SOCKET=None, WATCHDOG_USEC=None) == 0
+    heard = manager.hear(f"MAINPID={node.process.pid}") + manager.hear("READY=1")
+    assert "STOPPING=1" not in heard
+    manager.hear("WATCHDOG=1")
+    assert node.befores[0].wait() == 0
+    node.process.stop()
+    assert "STOPPING=1" in manager.hear_more()
+
+
 def test_an_agent(make_node, make_agent, manager, tmp_path):
     services = tmp_path / "services.json"
     services.write_text('[{"hostname":"%s","origin":"127.0.0.1:9"}]' % NAME)

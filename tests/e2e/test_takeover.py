@@ -115,15 +115,16 @@ def test_everything_at_once(make_node, make_agent, make_udp_origin, make_raw_ori
     assert agents(node) == 2
 
 
-def kill_in_the_middle(node):
-    """Kills a process that takes over while it waits for the last agent."""
+@contextlib.contextmanager
+def in_the_middle(node):
+    """The id of a process that takes over and waits for the last agent; it is not to live to do it."""
     text, ups = "another process wants to take over", node.process.log().count("edge is up")
     with open(node.process.log_path, "ab") as log:
         command = subprocess.Popen([f"{BUILD}/towonel-node", "--takeover"], stdin=subprocess.DEVNULL, stdout=log,
                                    stderr=log, env={"PATH": os.environ["PATH"], **node.env})
     wait_until(lambda: node.process.log().count("edge is up") > ups, "it has the sockets", interval=0.001)
     time.sleep(0.3)
-    os.kill(int(re.findall(text + r" pid=(\d+)", node.process.log())[-1]), signal.SIGKILL)
+    yield int(re.findall(text + r" pid=(\d+)", node.process.log())[-1])
     assert command.wait(PATIENCE) == 1
 
 
@@ -140,7 +141,8 @@ def test_one_that_fails_changes_nothing(make_node, make_agent, origin):
         assert node.hub_ready()[0] == 200
         other.process.signal(signal.SIGSTOP)  # its tunnel is waited for
         for _ in range(2):
-            kill_in_the_middle(node)
+            with in_the_middle(node) as pid:
+                os.kill(pid, signal.SIGKILL)
             assert visit(node.edge_port, NAME) == "one"
         other.process.signal(signal.SIGCONT)
         count(visitor, 30)
@@ -150,6 +152,32 @@ def test_one_that_fails_changes_nothing(make_node, make_agent, origin):
     assert process.running() and node.process is process
     assert node.take_over() == 0
     assert visit(node.edge_port, NAME) == visit(node.edge_port, "other.bob.example.eu") == "one"
+
+
+def test_one_that_is_stopped_before_it_has_taken_over(make_node, make_agent, origin):
+    node = make_node()
+    make_agent(node.invite(NAME), [origin.service(NAME)]).process.signal(signal.SIGSTOP)
+    with in_the_middle(node) as pid:
+        os.kill(pid, signal.SIGTERM)
+    node.process.wait_log("the process that was to take over has failed")
+    assert node.hub_ready()[0] == 200 and "draining" not in node.edge_ready()[1]
+
+
+def test_an_edge_alone(make_node, make_edge, make_agent, origin):
+    node = make_node(TOWONEL_EDGE_ENABLED="false")
+    edge = make_edge(node.invite_edge("fra"))
+    make_agent(node.invite(NAME), [origin.service(NAME)], wait=False)
+    wait_until(lambda: agents(edge) == 1, "the agent is there")
+    with Load(lambda: visit(edge.edge_port, NAME)) as load, Visitor(edge.edge_port, NAME) as visitor:
+        visitor.send("drip 10")
+        assert edge.take_over() == 0
+        assert node.take_over() == 0  # a hub alone has nobody to wait for
+        count(visitor, 10)
+        wait_until(lambda: len(load.answers) > 20, "visitors come")
+    assert load.failures == []
+    assert edge.befores[0].wait(10) == node.befores[0].wait(10) == 0
+    wait_until(lambda: metric(edge.edge_metrics(), "towonel_edge_hub_connected") == 1, "the edge follows the hub")
+    node.invite("app.carol.example.eu", name="carol")
 
 
 def test_only_the_owner_may_take_over(make_node, origin):

@@ -63,10 +63,11 @@ class Node:
     def take_over(self, **env):
         """Has another process take over from the one that runs. The exit status of the command; after a success
         process is the new one, and befores has those that it relieved."""
+        env = {name: value for name, value in {**self.env, **env}.items() if value is not None}
         with open(self.process.log_path, "ab") as log:
             done = subprocess.run([f"{BUILD}/towonel-node", "--takeover"], stdin=subprocess.DEVNULL,
                                   stdout=subprocess.PIPE, stderr=log, timeout=2 * PATIENCE,
-                                  env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", **self.env, **env})
+                                  env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", **env})
         if done.returncode == 0:
             found = re.fullmatch(rb"towonel-node: process (\d+) has taken over from process (\d+)\n", done.stdout)
             assert int(found[2]) == self.process.pid
