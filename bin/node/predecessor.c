@@ -92,6 +92,12 @@ int predecessor_find(const char *data_dir, struct tow_inherited *set, struct pre
 	}
 	getsockopt(p->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len);
 	p->pid = (int)peer.pid;
+	if (peer.uid != geteuid()) { /* what this one wrote, the next could not read */
+		predecessor_free(p);
+		return tow_error_set(err, TOW_EDENIED,
+		                     "the node in %s runs as another user: take over as that one",
+		                     data_dir);
+	}
 	rc = ask(p, "lend");
 	if (rc == 0)
 		rc = take_sockets(p, set);

@@ -59,28 +59,24 @@ static void take_back_kept(struct successor *s)
 	forget_kept(s);
 }
 
-static int send_kept(struct successor *s)
+static void send_kept(struct successor *s)
 {
 	char peer[TOW_ADDR_TEXT_SIZE];
-	int rc = 0;
 	for (size_t i = 0; i < s->kept_count; i++) {
-		struct tow_slice early = tow_buf_peek(&s->kept[i].early);
+		struct kept *kept = &s->kept[i];
+		struct tow_slice early = tow_buf_peek(&kept->early);
 		char *text = malloc(TOW_BASE64URL_SIZE(early.len));
 		if (text)
-			tow_base64url_encode(early.base, early.len, text);
-		rc = text && rc == 0
-		             ? parley_send(s->fd,
-		                           json_pack("{s:s,s:s}", "visitor",
-		                                     tow_addr_format(&s->kept[i].peer, peer),
-		                                     "early", text),
-		                           &s->kept[i].fd, 1)
-		             : TOW_ENOMEM;
-		tow_loop_disown(s->config.loop, s->kept[i].fd);
-		close(s->kept[i].fd);
+			parley_send(s->fd,
+			            json_pack("{s:s,s:s}", "visitor",
+			                      tow_addr_format(&kept->peer, peer), "early",
+			                      tow_base64url_encode(early.base, early.len, text)),
+			            &kept->fd, 1);
 		free(text);
+		tow_loop_disown(s->config.loop, kept->fd);
+		close(kept->fd);
 	}
 	forget_kept(s);
-	return rc;
 }
 
 void successor_keep(struct successor *s, int fd, const struct tow_addr *peer,
@@ -195,7 +191,7 @@ static int lend(struct successor *s, const json_t *message)
 
 static int commit(struct successor *s)
 {
-	int rc = send_kept(s);
+	send_kept(s);
 	s->state = GONE;
 	/* it listens at the same path from now on */
 	tow_io_free(s->listener_io);
@@ -205,8 +201,7 @@ static int commit(struct successor *s)
 	tow_inherited_free(s->mine);
 	s->mine = NULL;
 	s->config.commit(s->config.user, s->pid);
-	int told = parley_send(s->fd, json_pack("{s:b}", "done", 1), NULL, 0);
-	return rc != 0 ? rc : told;
+	return parley_send(s->fd, json_pack("{s:b}", "done", 1), NULL, 0);
 }
 
 static int obey(struct successor *s, const json_t *message)
@@ -261,10 +256,11 @@ static void on_visit(void *user, int events)
 		tow_log_warn(s->config.log, "somebody else's process wanted to take over");
 	if (rc != 0)
 		return;
-	if (s->state != ABSENT || s->fd >= 0) { /* one at a time */
+	if (s->state != ABSENT) { /* one at a time */
 		close(fd);
 		return;
 	}
+	hang_up(s); /* on one who has said nothing */
 	s->fd = fd;
 	s->pid = pid;
 	s->io = tow_io_new(s->config.loop, fd, on_message, s);

@@ -433,6 +433,7 @@ int tow_udp_socket_new(struct tow_loop *loop, const struct tow_udp_config *confi
 	socket->loop = loop;
 	socket->events = *events;
 	socket->user = user;
+	socket->urgent = config->urgent;
 	if (config->connect.family)
 		status = connect_to(socket, &config->connect, err);
 	else
@@ -454,7 +455,7 @@ int tow_udp_socket_new(struct tow_loop *loop, const struct tow_udp_config *confi
 		return tow_error_set(err, TOW_EIO, "cannot watch a UDP socket");
 	}
 	if (!socket->connected) {
-		socket->held = loop->held && !config->urgent;
+		socket->held = loop->held && !socket->urgent;
 		socket->bound = (struct tow__bound){ lend, release, socket, NULL, NULL };
 		tow__bound_enter(loop, &socket->bound);
 	}
@@ -530,5 +531,6 @@ int tow_udp_pass(struct tow_udp_socket *socket, const struct tow_udp_packet *pac
 	if (socket->before && !packet->passed &&
 	    tow__udp_channel_send(socket->before, packet) != TOW_ECLOSED)
 		return 1;
-	return socket->after && tow__udp_channel_send(socket->after, packet) != TOW_ECLOSED;
+	return socket->after && (socket->yielded || socket->urgent) &&
+	       tow__udp_channel_send(socket->after, packet) != TOW_ECLOSED;
 }

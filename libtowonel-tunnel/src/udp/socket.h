@@ -38,6 +38,7 @@ struct tow_udp_socket {
 	/* shared with other processes: the one that had it before, the one that reads it now */
 	struct tow__udp_channel *before, *after;
 	int yielded; /* this one does not read it */
+	int urgent;  /* the other one does, from the first moment */
 	int held;    /* nor yet */
 	struct tow__bound bound;
 };
