@@ -104,7 +104,7 @@ def test_one_edge_dies_and_the_other_serves(make_pair):
     edge.start()
     serves(edge, 60)
     assert node.edges()["fra"]["live"]
-    serves(node)
+    assert visit(node.edge_port, NAME) == "origin"
 
 
 def test_a_revoked_edge_is_cut_off(make_pair):

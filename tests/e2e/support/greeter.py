@@ -2,9 +2,9 @@
 """An origin that speaks first, as SSH and mail servers do, and its visitor."""
 
 import socket
-import threading
 
 from .process import PATIENCE
+from .listener import Listener
 from .raw_origin import ProxyHeader
 
 
@@ -13,17 +13,8 @@ class Greeter:
 
     def __init__(self, greeting, proxy=False, port=0):
         self._greeting, self._proxy = greeting, proxy
-        self._listener = socket.create_server(("127.0.0.1", port))
-        self.address = "127.0.0.1:%d" % self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                sock, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+        self._listener = Listener(self._serve, port)
+        self.address = self._listener.address
 
     def _serve(self, sock):
         with sock:

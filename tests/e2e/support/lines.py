@@ -5,9 +5,9 @@ import contextlib
 import socket
 import ssl
 import struct
-import threading
 import time
 
+from .listener import Listener
 from .process import PATIENCE
 
 UNRECOGNIZED_NAME = 112
@@ -37,22 +37,12 @@ class Origin:
 
     def __init__(self, tag, port=0):
         self.tag = tag
-        self._listener = socket.create_server(("127.0.0.1", port), backlog=256)
-        self.port = self._listener.getsockname()[1]
-        self.address = f"127.0.0.1:{self.port}"
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._listener = Listener(self._serve, port)
+        self.port, self.address = self._listener.port, self._listener.address
 
     def service(self, hostname, **more):
         """As TOWONEL_AGENT_SERVICES has it."""
         return {"hostname": hostname, "origin": self.address, "proxy_protocol": "none", **more}
-
-    def _accept(self):
-        while True:
-            try:
-                sock, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
     def _serve(self, sock):
         with sock, contextlib.suppress(OSError, struct.error), sock.makefile("rwb") as file:

@@ -5,9 +5,9 @@ import queue
 import socket
 import ssl
 import struct
-import threading
 import time
 
+from .listener import Listener
 from .process import PATIENCE
 from .visitors import read_exactly, set_reset
 
@@ -50,25 +50,14 @@ class RawOrigin:
         self._serve, self._proxy, self._tls, self._patience = serve, proxy, tls, patience
         self._hello = hello
         self._results = queue.Queue()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self._listener = Listener(self._visit)
+        self.port, self.address = self._listener.port, self._listener.address
         if send_buffer:
-            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
-        self.port = self._listener.getsockname()[1]
-        self.accepted = 0
-        threading.Thread(target=self._accept, daemon=True).start()
+            self._listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
 
     @property
-    def address(self):
-        return f"127.0.0.1:{self.port}"
-
-    def _accept(self):
-        while True:
-            try:
-                sock, _ = self._listener.accept()
-            except OSError:
-                return
-            self.accepted += 1
-            threading.Thread(target=self._visit, args=(sock,), daemon=True).start()
+    def accepted(self):
+        return self._listener.accepted
 
     def _visit(self, sock):
         try:
