@@ -325,8 +325,6 @@ static int start_edge(struct node *node, struct tow_error *err)
 		.public_address_count = 1,
 		.routes_cache_path = cache,
 		.cert_dir = s->cert_dir ? s->cert_dir : certs,
-		.connections_max = s->connections_max,
-		.connections_per_address = s->connections_per_address,
 		.version = TOW_VERSION,
 		.api_name = node->hub && node->outside.public_name[0] ? node->outside.public_name
 		                                                      : NULL,
@@ -349,6 +347,7 @@ static int start_edge(struct node *node, struct tow_error *err)
 		config.public_addresses = (const char *const *)s->public_addresses.items;
 		config.public_address_count = s->public_addresses.count;
 	}
+	settings_limit(s, &config);
 	config.listen_dual_stack = settings_widen(&config.listen, "TOWONEL_EDGE_LISTEN_ADDR");
 	config.tunnel_dual_stack =
 		settings_widen(&config.tunnel_listen, "TOWONEL_EDGE_TUNNEL_LISTEN_ADDR");

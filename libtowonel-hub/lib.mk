@@ -30,10 +30,10 @@ SOURCES := \
 	src/hub.c \
 	src/names.c \
 	src/page/page.c \
-	src/rate_limit.c \
 	src/replay.c \
 	src/routes.c \
 	src/standing.c \
+	src/store/access.c \
 	src/store/agents.c \
 	src/store/audit.c \
 	src/store/db.c \

@@ -42,6 +42,7 @@ SOURCES := \
 	src/runtime/log.c \
 	src/runtime/metrics.c \
 	src/runtime/network_watch.c \
+	src/runtime/rate_limit.c \
 	src/runtime/settings.c \
 	src/tcp/dial.c \
 	src/tcp/listener.c \

@@ -6,6 +6,8 @@ SYSTEM := libsodium jansson
 BUILT := wolfssl
 TEXT := Bytes and meanings of towonel: identities, tokens, entries, parsers
 SOURCES := \
+	src/access.c \
+	src/access_json.c \
 	src/addr.c \
 	src/buf.c \
 	src/client_hello.c \

@@ -12,16 +12,17 @@
 
 /* --- submit --- */
 
-/* The options by letter: hostname, mode, agent-id, name, listen-port, ports, idle-timeout. */
-#define OPTION_LETTERS "hmanpci"
+/* The options by letter: hostname, mode, agent-id, name, listen-port, ports, idle-timeout,
+ * allow-from, deny-from. */
+#define OPTION_LETTERS "hmanpcild"
 static const struct {
 	enum tow_entry_op op;
 	const char *needs, *takes;
 } ops[] = {
-	{ TOW_ENTRY_UPSERT_HOSTNAME, "h", "m" },      { TOW_ENTRY_DELETE_HOSTNAME, "h", "" },
-	{ TOW_ENTRY_SET_HOSTNAME_TLS, "hm", "" },     { TOW_ENTRY_REVOKE_AGENT, "a", "" },
-	{ TOW_ENTRY_UPSERT_TCP_SERVICE, "np", "c" },  { TOW_ENTRY_DELETE_TCP_SERVICE, "n", "" },
-	{ TOW_ENTRY_UPSERT_UDP_SERVICE, "np", "ci" }, { TOW_ENTRY_DELETE_UDP_SERVICE, "n", "" },
+	{ TOW_ENTRY_UPSERT_HOSTNAME, "h", "mld" },      { TOW_ENTRY_DELETE_HOSTNAME, "h", "" },
+	{ TOW_ENTRY_SET_HOSTNAME_TLS, "hm", "" },       { TOW_ENTRY_REVOKE_AGENT, "a", "" },
+	{ TOW_ENTRY_UPSERT_TCP_SERVICE, "np", "cld" },  { TOW_ENTRY_DELETE_TCP_SERVICE, "n", "" },
+	{ TOW_ENTRY_UPSERT_UDP_SERVICE, "np", "cild" }, { TOW_ENTRY_DELETE_UDP_SERVICE, "n", "" },
 };
 #define OP_COUNT (sizeof ops / sizeof *ops)
 
@@ -40,6 +41,8 @@ static const struct option submit_options[] = {
 	{ "listen-port", required_argument, NULL, 'p' },
 	{ "ports", required_argument, NULL, 'c' },
 	{ "idle-timeout", required_argument, NULL, 'i' },
+	{ "allow-from", required_argument, NULL, 'l' },
+	{ "deny-from", required_argument, NULL, 'd' },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -104,6 +107,22 @@ static int read_ports(struct cli *cli, struct tow_entry *entry)
 	return 0;
 }
 
+static int read_access(struct cli *cli, struct tow_entry *entry)
+{
+	const char *allow = cli->given['l'], *deny = cli->given['d'];
+	struct tow_error err;
+	if (allow && !*allow)
+		return cli_usage_error(cli, "--allow-from has nobody: leave it out to allow "
+		                            "everybody");
+	if (allow &&
+	    tow_access_parse(&entry->access, TOW_ACCESS_ALLOW, tow_slice_of(allow), &err) != 0)
+		return cli_usage_error(cli, "--allow-from: %s", err.text);
+	if (deny &&
+	    tow_access_parse(&entry->access, TOW_ACCESS_DENY, tow_slice_of(deny), &err) != 0)
+		return cli_usage_error(cli, "--deny-from: %s", err.text);
+	return 0;
+}
+
 static int read_values(struct cli *cli, struct tow_entry *entry)
 {
 	const char *hostname = cli->given['h'], *mode = cli->given['m'], *agent = cli->given['a'],
@@ -122,7 +141,8 @@ static int read_values(struct cli *cli, struct tow_entry *entry)
 		return cli_usage_error(cli, "--name: %s", err.text);
 	if (name)
 		snprintf(entry->name, sizeof entry->name, "%s", name);
-	return read_ports(cli, entry);
+	int status = read_ports(cli, entry);
+	return status ? status : read_access(cli, entry);
 }
 
 static int run_submit(struct cli *cli)
@@ -151,19 +171,26 @@ const struct command entry_submit = {
 	.verb = "submit",
 	.arguments = "--op OP [--hostname H] [--mode passthrough|terminate] [--agent-id HEX] "
 		     "[--name S]\n                            [--listen-port P] [--ports N] "
-		     "[--idle-timeout TIME]",
+		     "[--idle-timeout TIME]\n                            [--allow-from LIST] "
+		     "[--deny-from LIST]",
 	.summary = "sign a change of the tenant's configuration and submit it",
 	.details =
 		"  --op OP            with the options that it takes:\n"
-		"                       upsert_hostname     --hostname [--mode]\n"
+		"                       upsert_hostname     --hostname [--mode] [--allow-from] "
+		"[--deny-from]\n"
 		"                       delete_hostname     --hostname\n"
 		"                       set_hostname_tls    --hostname --mode\n"
 		"                       revoke_agent        --agent-id\n"
-		"                       upsert_tcp_service  --name --listen-port [--ports]\n"
+		"                       upsert_tcp_service  --name --listen-port [--ports] "
+		"[--allow-from] [--deny-from]\n"
 		"                       delete_tcp_service  --name\n"
 		"                       upsert_udp_service  --name --listen-port [--ports] "
 		"[--idle-timeout]\n"
+		"                                           [--allow-from] [--deny-from]\n"
 		"                       delete_udp_service  --name\n"
+		"  --allow-from LIST  only visitors of these networks and addresses, with commas "
+		"between them\n"
+		"  --deny-from LIST   none of these, whatever is allowed\n"
 		"\n"
 		"An agent that starts or reloads sets hostnames and services as its own settings "
 		"say.\n",

@@ -176,9 +176,25 @@ static void print_agents(const json_t *tenants)
 /* Services that are up are listed as long as that is a glance. */
 #define GLANCE_MAX 50
 
+/* "any", "2 networks", "any but 1", "2 networks but 1" */
+static char *format_access(const json_t *service, char out[64])
+{
+	size_t allowed = json_array_size(json_object_get(service, "allow_from"));
+	size_t denied = json_array_size(json_object_get(service, "deny_from"));
+	char but[32] = "";
+	if (denied)
+		snprintf(but, sizeof but, " but %zu", denied);
+	if (allowed)
+		snprintf(out, 64, "%zu network%s%s", allowed, allowed > 1 ? "s" : "", but);
+	else
+		snprintf(out, 64, "any%s", but);
+	return out;
+}
+
 static void print_services(const json_t *tenants, int all)
 {
-	static const char *const headings[] = { "SERVICE", "TENANT", "STATE", "AGENTS", "WHY" };
+	static const char *const headings[] = { "SERVICE", "TENANT", "STATE",
+		                                "AGENTS",  "FROM",   "WHY" };
 	struct table *table = table_new(headings, sizeof headings / sizeof *headings);
 	size_t index, k, count = 0, shown = 0;
 	json_t *tenant, *service;
@@ -188,15 +204,16 @@ static void print_services(const json_t *tenants, int all)
 	{
 		json_array_foreach(json_object_get(tenant, "services"), k, service)
 		{
-			char agents[24];
+			char agents[24], from[64];
 			if (is_up(service) && count > GLANCE_MAX && !all)
 				continue;
 			snprintf(agents, sizeof agents, "%zu",
 			         json_array_size(json_object_get(service, "agents")));
-			const char *cells[] = { cli_text(service, "service"),
-				                cli_text(tenant, "name"),
-				                cli_text(service, "state"), agents,
-				                cli_text(service, "why") };
+			const char *cells[] = {
+				cli_text(service, "service"), cli_text(tenant, "name"),
+				cli_text(service, "state"),   agents,
+				format_access(service, from), cli_text(service, "why")
+			};
 			table_add(table, cells);
 			shown++;
 		}
@@ -260,7 +277,9 @@ const struct command status_all = {
 		"service is up,\n"
 		"or: no agent (that is there serves it), no tunnel (from its agent to any edge), "
 		"port failed\n"
-		"(on an edge), refused (by the hub).\n"
+		"(on an edge), refused (by the hub). FROM is how many networks its visitors may "
+		"come from; --json\n"
+		"has them.\n"
 		"\n"
 		"Exit status 0: the hub, its store, every edge and every service are up; 1: not "
 		"all "

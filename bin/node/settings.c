@@ -174,13 +174,54 @@ const struct tow_setting settings_table[] = {
 	  AT(connections_max),
 	  .default_text = "0",
 	  .max = UINT32_MAX,
-	  .help = "visitors at once; 0 for no limit" },
+	  .help = "visitors at once; 0: as many as there are descriptors for" },
 	{ .name = "TOWONEL_EDGE_CONNECTIONS_PER_ADDRESS",
 	  .type = TOW_SETTING_UINT,
 	  AT(connections_per_address),
-	  .default_text = "0",
+	  .default_text = "4096",
 	  .max = UINT32_MAX,
-	  .help = "visitors at once from one address; 0 for no limit" },
+	  .help = "visitors at once from one address (IPv6: a /64); 0 for no limit" },
+	{ .name = "TOWONEL_EDGE_CONNECTION_RATE",
+	  .type = TOW_SETTING_UINT,
+	  AT(connection_rate),
+	  .default_text = "500",
+	  .max = 1000000,
+	  .help = "visitors a second from one address; 0 for no limit" },
+	{ .name = "TOWONEL_EDGE_CONNECTION_BURST",
+	  .type = TOW_SETTING_UINT,
+	  AT(connection_burst),
+	  .default_text = "2000",
+	  .min = 1,
+	  .max = 1000000,
+	  .help = "visitors that may come from it at once after a quiet while" },
+	{ .name = "TOWONEL_EDGE_UDP_SESSIONS_MAX",
+	  .type = TOW_SETTING_UINT,
+	  AT(udp_sessions_max),
+	  .default_text = "65536",
+	  .min = 1,
+	  .max = UINT32_MAX,
+	  .help = "UDP sessions at once" },
+	{ .name = "TOWONEL_EDGE_UDP_SESSIONS_PER_PORT",
+	  .type = TOW_SETTING_UINT,
+	  AT(udp_sessions_per_port),
+	  .default_text = "16384",
+	  .min = 1,
+	  .max = UINT32_MAX,
+	  .help = "UDP sessions at once on one port" },
+	{ .name = "TOWONEL_EDGE_UDP_SESSIONS_PER_ADDRESS",
+	  .type = TOW_SETTING_UINT,
+	  AT(udp_sessions_per_address),
+	  .default_text = "4096",
+	  .min = 1,
+	  .max = UINT32_MAX,
+	  .help = "UDP sessions at once from one address (IPv6: a /64)" },
+	{ .name = "TOWONEL_EDGE_AGENT_HANDSHAKE_RATE",
+	  .type = TOW_SETTING_UINT,
+	  AT(handshakes_per_second),
+	  .default_text = "200",
+	  .min = 1,
+	  .max = 1000000,
+	  .help = "QUIC handshakes of agents a second" },
 };
 const size_t settings_count = sizeof settings_table / sizeof *settings_table;
 
@@ -199,4 +240,16 @@ int settings_widen(struct tow_addr *addr, const char *variable)
 	if (has)
 		addr->family = 6;
 	return has;
+}
+
+void settings_limit(const struct settings *s, struct tow_edge_config *config)
+{
+	config->connections_max = s->connections_max;
+	config->connections_per_address = s->connections_per_address;
+	config->connection_rate = (unsigned)s->connection_rate;
+	config->connection_burst = (unsigned)s->connection_burst;
+	config->udp_sessions_max = s->udp_sessions_max;
+	config->udp_sessions_per_port = s->udp_sessions_per_port;
+	config->udp_sessions_per_address = s->udp_sessions_per_address;
+	config->handshakes_per_second = (unsigned)s->handshakes_per_second;
 }

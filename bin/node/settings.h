@@ -4,6 +4,7 @@
 
 /* What the node reads from its environment. */
 
+#include <towonel/edge.h>
 #include <towonel/tunnel/settings.h>
 
 #include "acme_settings.h"
@@ -32,7 +33,9 @@ struct settings {
 	char *cert_dir; /* NULL: the default */
 	struct acme_settings acme;
 	struct tow_addr http_listen;
-	uint64_t connections_max, connections_per_address;
+	uint64_t connections_max, connections_per_address, connection_rate, connection_burst;
+	uint64_t udp_sessions_max, udp_sessions_per_port, udp_sessions_per_address;
+	uint64_t handshakes_per_second;
 };
 
 extern const struct tow_setting settings_table[];
@@ -41,5 +44,7 @@ extern const size_t settings_count;
 /* What 0.0.0.0 means when nobody chose it: every address of the host, IPv6 ones too where there are
  * any. Returns 1 when it is to be both. */
 int settings_widen(struct tow_addr *addr, const char *variable);
+/* The limits of what visitors and agents may take. */
+void settings_limit(const struct settings *settings, struct tow_edge_config *config);
 
 #endif

@@ -55,14 +55,20 @@ int tow__hub_state_fold(struct hub_state *state, const struct tow_entry *entry)
 		.listen_port = entry->listen_port,
 		.port_count = entry->port_count,
 		.idle_timeout_secs = entry->idle_timeout_secs,
+		.access = entry->access,
 	};
+	const struct hub_item *known;
 	memcpy(item.name, entry->name, sizeof item.name);
 	if (entry->sequence > state->latest_sequence)
 		state->latest_sequence = entry->sequence;
 
 	switch (entry->op) {
-	case TOW_ENTRY_UPSERT_HOSTNAME:
-	case TOW_ENTRY_SET_HOSTNAME_TLS: item.kind = TOW_SERVICE_HTTPS; return put(state, &item);
+	case TOW_ENTRY_SET_HOSTNAME_TLS: /* says nothing of who may come */
+		known = find(state, TOW_SERVICE_HTTPS, entry->name);
+		if (known)
+			item.access = known->access;
+		/* fall through */
+	case TOW_ENTRY_UPSERT_HOSTNAME: item.kind = TOW_SERVICE_HTTPS; return put(state, &item);
 	case TOW_ENTRY_UPSERT_TCP_SERVICE: item.kind = TOW_SERVICE_TCP; return put(state, &item);
 	case TOW_ENTRY_UPSERT_UDP_SERVICE: item.kind = TOW_SERVICE_UDP; return put(state, &item);
 	case TOW_ENTRY_DELETE_HOSTNAME: drop(state, TOW_SERVICE_HTTPS, entry->name); return 0;
@@ -93,6 +99,8 @@ static const struct tow_service *find_wanted(const struct tow_service_list *want
 
 static int same(const struct tow_service *service, const struct hub_item *item)
 {
+	if (tow_access_compare(&service->access, &item->access))
+		return 0;
 	if (service->kind == TOW_SERVICE_HTTPS)
 		return service->tls_mode == item->tls_mode && service->http_mode == item->http_mode;
 	return service->listen_port == item->listen_port &&
@@ -148,6 +156,7 @@ static int append_upsert(struct operations *operations, const struct tow_service
 		.listen_port = service->listen_port,
 		.port_count = service->port_count,
 		.idle_timeout_secs = service->idle_timeout_secs,
+		.access = service->access,
 	};
 	memcpy(entry.name, service->name, TOW_HOSTNAME_SIZE);
 	return tow__operations_append(operations, &entry);

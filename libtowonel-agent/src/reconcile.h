@@ -19,6 +19,7 @@ struct hub_item {
 	uint16_t listen_port;       /* tcp, udp */
 	uint16_t port_count;        /* tcp, udp */
 	uint16_t idle_timeout_secs; /* udp */
+	struct tow_access access;
 };
 
 /* All-zero is valid and empty. */

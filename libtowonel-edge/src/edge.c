@@ -10,9 +10,11 @@
 
 #include <towonel/edge.h>
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include "agent_session.h"
 #include "edge_private.h"
 #include "routes/cache.h"
@@ -261,6 +263,7 @@ static void free_edge(struct tow_edge *e)
 	tow__cert_store_free(w->certs);
 	tow_route_table_free(w->table);
 	tow__source_limit_deinit(&w->sources);
+	tow_rate_limit_free(w->rates);
 	tow__udp_limits_deinit(&w->udp);
 	for (size_t i = 0; i < e->address_count; i++)
 		free(e->addresses[i]);
@@ -349,6 +352,7 @@ static int open_listeners(struct tow_edge *e, const struct tow_edge_config *conf
 		.alpn = TOW_TUNNEL_ALPN,
 		.udp = { .bind = config->tunnel_listen, .dual_stack = config->tunnel_dual_stack },
 		.max_streams = TOW_STREAMS_BY_AGENT,
+		.handshakes_per_second = config->handshakes_per_second,
 		.accepted = tow__agent_session_accept,
 		.user = w,
 	};
@@ -364,6 +368,16 @@ static int open_listeners(struct tow_edge *e, const struct tow_edge_config *conf
 	tow_tcp_listener_defer(w->listener);
 	e->addr = *tow_tcp_listener_addr(w->listener);
 	return 0;
+}
+
+/* All but what the process needs to go on: the hub's clients, health checks, files. */
+static int descriptors_for_visitors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > INT_MAX)
+		return INT_MAX;
+	return (int)limit.rlim_cur - TOW_DESCRIPTORS_KEPT;
 }
 
 int tow__edge_new_timed(const struct tow_edge_config *config, const struct timing *timing,
@@ -393,14 +407,19 @@ int tow__edge_new_timed(const struct tow_edge_config *config, const struct timin
 	e->user = config->user;
 	tow__edge_metrics_init(&w->metrics, config->metrics);
 	tow__source_limit_init(&w->sources, config->connections_per_address);
-	tow__udp_limits_init(&w->udp);
+	tow__udp_limits_init(&w->udp, config->udp_sessions_max, config->udp_sessions_per_port,
+	                     config->udp_sessions_per_address);
+	w->fd_max = descriptors_for_visitors();
 	tow__ports_init(&w->ports, w, &config->listen, config->listen_dual_stack);
 	tow_timer_init(&e->report_timer, w->loop, on_report_timer, e);
 	tow_timer_init(&e->close_timer, w->loop, on_close_timer, e);
 	e->version = strdup(config->version != NULL ? config->version : "");
 	w->software = e->version;
 	w->table = tow_route_table_new();
-	if (e->version == NULL || w->table == NULL) {
+	if (config->connection_rate > 0)
+		w->rates = tow_rate_limit_new(config->connection_rate, config->connection_burst);
+	if (e->version == NULL || w->table == NULL ||
+	    (config->connection_rate > 0 && w->rates == NULL)) {
 		tow_error_set(err, rc, "out of memory");
 		goto out;
 	}

@@ -10,6 +10,7 @@
 #define REFUSAL_TABLE(X)                                                                           \
 	X(REFUSED_NO_SNI, "no_sni")                                                                \
 	X(REFUSED_UNKNOWN_NAME, "unknown_name")                                                    \
+	X(REFUSED_DENIED, "denied")               /* by the service's lists of addresses */        \
 	X(REFUSED_NO_AGENT, "no_agent")           /* none with a tunnel serves the name */         \
 	X(REFUSED_ORIGIN, "origin")               /* every agent tried said no */                  \
 	X(REFUSED_AGENT_TIMEOUT, "agent_timeout") /* the last one tried said nothing */            \
@@ -20,6 +21,8 @@
 	X(REFUSED_GONE, "gone") /* left before it was served */                                    \
 	X(REFUSED_LIMIT, "limit")                                                                  \
 	X(REFUSED_ADDRESS_LIMIT, "address_limit")                                                  \
+	X(REFUSED_RATE, "rate")               /* too many from its address in too short a time */  \
+	X(REFUSED_DESCRIPTORS, "descriptors") /* the process may open few more files */            \
 	X(REFUSED_NO_CERTIFICATE, "no_certificate")                                                \
 	X(REFUSED_HANDSHAKE, "handshake") /* TLS with the edge failed, or took too long */         \
 	X(REFUSED_REQUEST, "request")     /* none that can be forwarded */                         \

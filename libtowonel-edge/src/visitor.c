@@ -319,6 +319,23 @@ static enum state hand_to_api(struct visitor *v)
 	return CLOSING;
 }
 
+enum state tow__visitor_deny(struct visitor *v)
+{
+	struct worker *w = v->worker;
+	uint64_t suppressed;
+
+	if (tow_log_gate_open(&w->denied_gate, tow_loop_now_ns(w->loop), &suppressed))
+		tow_log_warn(w->log, "a service's lists keep a visitor out",
+		             tow_f_addr("from", &v->peer),
+		             tow_f_str("name", v->opening->dial.authority),
+		             tow_f_uint("more", suppressed));
+	if (v->tls != NULL)
+		return tow__visitor_refuse_inside(v, REFUSED_DENIED, 403);
+	return tow__visitor_refuse(v, REFUSED_DENIED,
+	                           v->service_port != 0 ? ANSWER_RESET : ANSWER_TLS,
+	                           TOW_ALERT_ACCESS_DENIED);
+}
+
 static enum state do_route(struct visitor *v)
 {
 	struct worker *w = v->worker;
@@ -333,6 +350,8 @@ static enum state do_route(struct visitor *v)
 			return tow__visitor_refuse_all(v, REFUSED_UNKNOWN_NAME);
 		snprintf(d->authority, sizeof(d->authority), "tcp:%s", port->service);
 		d->tenant = port->tenant_id;
+		if (!tow_access_permits(port->access, &v->peer))
+			return tow__visitor_deny(v);
 	} else {
 		if (o->hello.server_name[0] == '\0')
 			return tow__visitor_refuse(v, REFUSED_NO_SNI, ANSWER_TLS,
@@ -346,8 +365,11 @@ static enum state do_route(struct visitor *v)
 			                           TOW_ALERT_UNRECOGNIZED_NAME);
 		d->tenant = route->tenant_id;
 		o->http_mode = route->http_mode;
+		o->denied = !tow_access_permits(route->access, &v->peer);
 		if (route->tls_mode == TOW_TLS_TERMINATE)
 			return tow__visitor_terminate(v);
+		if (o->denied)
+			return tow__visitor_deny(v);
 	}
 	if (tow__visitor_write_header(v) != 0)
 		return tow__visitor_refuse_all(v, REFUSED_INTERNAL);
@@ -489,11 +511,18 @@ static void do_closing(struct visitor *v)
 		w->deserted(w->user);
 }
 
-/* Returns 0, or why not. */
-static int take_in(struct worker *w, const struct tow_addr *peer, enum refusal *why)
+/* Descriptors are given out from the lowest on, so a visitor's tells how many there are: the last
+ * ones are for the hub, health and files. Returns 0, or why not. */
+static int take_in(struct worker *w, int fd, const struct tow_addr *peer, enum refusal *why)
 {
 	int rc;
 
+	*why = REFUSED_RATE;
+	if (w->rates != NULL && tow_rate_limit_take(w->rates, peer, tow_loop_now_ns(w->loop)) != 0)
+		return TOW_ELIMIT;
+	*why = REFUSED_DESCRIPTORS;
+	if (fd >= w->fd_max)
+		return TOW_ELIMIT;
 	*why = REFUSED_LIMIT;
 	if (w->visitors_max != 0 && w->visitor_count >= w->visitors_max)
 		return TOW_ELIMIT;
@@ -522,7 +551,7 @@ void tow__visitor_accept(struct worker *w, int fd, const struct tow_addr *peer,
 	enum refusal why;
 
 	tow_metric_inc(w->metrics.connections);
-	if (take_in(w, peer, &why) != 0) {
+	if (take_in(w, fd, peer, &why) != 0) {
 		turn_away(w, fd, peer, why);
 		return;
 	}

@@ -46,6 +46,7 @@ struct opening {
 	/* where TLS ends here */
 	enum tow_http_mode http_mode;
 	int challenge; /* an acme-tls/1 handshake, and nothing after it */
+	int denied;    /* by the service's lists: is told so once there is a request */
 	int waited;
 	struct cert_wait wait;
 	struct tow_tls_context *context; /* the store has called: to be used before anything else */
@@ -91,6 +92,7 @@ int tow__visitor_receive(struct visitor *v, size_t cap, struct tow_slice *fresh)
 /* Puts the PROXY header right before what was read. Returns 0, or a failure. */
 int tow__visitor_write_header(struct visitor *v);
 enum state tow__visitor_no_agent(struct visitor *v); /* none is left */
+enum state tow__visitor_deny(struct visitor *v);     /* the service's lists keep it out */
 
 /* --- visitor_tls.c --- */
 

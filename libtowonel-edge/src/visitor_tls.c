@@ -43,7 +43,7 @@ enum state tow__visitor_terminate(struct visitor *v)
 		                           TOW_ALERT_HANDSHAKE_FAILURE);
 	o->challenge = tow__visitor_is_challenge(v);
 	/* No certificate is asked for on behalf of a service that nobody offers. */
-	if (!o->challenge && !tow__dial_possible(&o->dial))
+	if (!o->challenge && !o->denied && !tow__dial_possible(&o->dial))
 		return tow__visitor_no_agent(v);
 	return CERT;
 }
@@ -61,9 +61,10 @@ static enum state start_handshake(struct visitor *v, struct tow_tls_context *con
 {
 	struct opening *o = v->opening;
 	struct tow_slice hello = tow_buf_peek(&o->dial.bytes);
-	const char *alpn = o->challenge                   ? "acme-tls/1"
-	                   : o->http_mode == TOW_HTTP_H2C ? "h2,http/1.1"
-	                                                  : "http/1.1,http/1.0";
+	int speaks_h2 = o->http_mode == TOW_HTTP_H2C && !o->denied;
+	const char *alpn = o->challenge ? "acme-tls/1"
+	                   : speaks_h2  ? "h2,http/1.1"
+	                                : "http/1.1,http/1.0";
 
 	hello = tow_slice_make(hello.base + TOW__HEADER_ROOM, hello.len - TOW__HEADER_ROOM);
 	if (v->worker->handshakes >= TOW_TLS_HANDSHAKES_MAX)
@@ -92,6 +93,10 @@ enum state tow__visitor_cert(struct visitor *v)
 	if (o->challenge) {
 		context = tow__cert_store_challenge(v->worker->certs, o->dial.authority);
 		rc = context != NULL ? 0 : TOW_ENOTFOUND;
+	} else if (o->denied) {
+		if (tow__cert_store_get(v->worker->certs, o->dial.authority, NULL, &context) != 0)
+			return tow__visitor_deny(v);
+		rc = 0;
 	} else {
 		o->wait.done = on_cert;
 		o->wait.user = v;
@@ -181,6 +186,8 @@ enum state tow__visitor_request(struct visitor *v)
 	do {
 		rc = tow__visitor_receive(v, TOW_HELLO_READ_SIZE, &fresh);
 	} while (rc == 0 && fresh.len == 0);
+	if ((rc == 0 || rc == TOW_MORE) && fresh.len > 0 && v->opening->denied)
+		return tow__visitor_deny(v);
 	if ((rc == 0 || rc == TOW_MORE) && fresh.len > 0)
 		return DIAL; /* readable still: there may be more inside */
 	v->readable = 0;

@@ -13,6 +13,7 @@
 
 #include <towonel/edge.h>
 #include <towonel/tunnel/quic.h>
+#include <towonel/tunnel/rate_limit.h>
 #include <towonel/tunnel/tcp.h>
 #include "agents.h"
 #include "edge_metrics.h"
@@ -46,19 +47,22 @@ struct worker {
 	struct tow_quic_endpoint *endpoint;
 	struct agents agents;
 	struct own_api api;
-	struct cert_store *certs; /* NULL: no TLS ends here; the edge's */
-	size_t handshakes;        /* under way */
+	struct cert_store *certs;                       /* NULL: no TLS ends here; the edge's */
+	size_t handshakes;                              /* under way */
 	uint64_t handshake_turn_ns, handshake_spent_ns; /* what they took of which turn */
 
 	struct visitor *visitors;
 	size_t visitor_count;
 	size_t visitors_max; /* 0: no limit */
 	struct source_limit sources;
+	struct tow_rate_limit *rates; /* of visitors by source; NULL: no limit */
+	int fd_max;                   /* those from here on are for other things than visitors */
 	struct udp_limits udp;
 	int draining;
 	int yielded; /* another process takes over */
 	int hurried; /* draining, and not for as long as it takes */
-	struct tow_log_gate limit_gate, no_agent_gate, origin_gate, agent_gate, udp_gate;
+	struct tow_log_gate limit_gate, no_agent_gate, origin_gate, denied_gate;
+	struct tow_log_gate agent_gate, udp_gate;
 
 	/* What the edge wants to know. */
 	void (*changed)(void *user);  /* agents came or went, ports were bound or not */

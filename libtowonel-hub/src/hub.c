@@ -33,7 +33,7 @@ static void hub_free(struct tow_hub *hub)
 	tow__edges_free(hub->edges);
 	tow__routes_free(hub->routes);
 	tow__watch_free(hub);
-	tow__rate_limit_free(hub->rate_limit);
+	tow_rate_limit_free(hub->rate_limit);
 	tow__replay_free(hub->replay);
 	tow__heard_free(hub->heard);
 	tow_tls_context_free(hub->tls);
@@ -123,7 +123,7 @@ static int open_store(struct tow_hub *hub, const struct tow_hub_config *config,
 
 static int make_parts(struct tow_hub *hub)
 {
-	hub->rate_limit = tow__rate_limit_new();
+	hub->rate_limit = tow_rate_limit_new(TOW_REQUESTS_PER_SECOND, TOW_REQUESTS_BURST);
 	hub->replay = tow__replay_new();
 	hub->heard = tow__heard_new();
 	hub->routes = tow__routes_new(hub->loop, hub->log, hub->pool);

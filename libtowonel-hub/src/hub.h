@@ -6,10 +6,10 @@
 
 #include <towonel/hub.h>
 #include <towonel/tunnel/http_server.h>
+#include <towonel/tunnel/rate_limit.h>
 
 #include "edges.h"
 #include "heard.h"
-#include "rate_limit.h"
 #include "replay.h"
 #include "routes.h"
 #include "store/pool.h"
@@ -29,7 +29,7 @@ struct tow_hub {
 	int health_names;
 	uint16_t *reserved_ports;
 	struct tow__pool *pool;
-	struct tow__rate_limit *rate_limit;
+	struct tow_rate_limit *rate_limit;
 	struct tow__replay *replay;
 	struct tow__routes *routes;
 	struct tow__heard *heard;

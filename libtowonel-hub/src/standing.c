@@ -134,6 +134,7 @@ struct view {
 	const struct tow__edges_said *said;
 	json_t *agents;   /* their standing, in the tenant's order */
 	json_t *serves;   /* likewise what each of them serves: {authority: true} */
+	json_t *access;   /* {authority: what has its lists of who may come} */
 	json_t *services; /* the answer */
 };
 
@@ -147,11 +148,21 @@ static json_t *set_of(const json_t *strings)
 	return set;
 }
 
+static json_t *list_of(const struct view *v, const char *service, const char *key)
+{
+	json_t *list = get(get(v->access, service), key);
+
+	return list ? json_incref(list) : json_array();
+}
+
 static void add(struct view *v, const char *service, const char *state, const char *why,
                 json_t *agents)
 {
-	json_array_append_new(v->services, json_pack("{s:s, s:s, s:s, s:o}", "service", service,
-	                                             "state", state, "why", why, "agents", agents));
+	json_array_append_new(v->services,
+	                      json_pack("{s:s, s:s, s:s, s:o, s:o, s:o}", "service", service,
+	                                "state", state, "why", why, "agents", agents, "allow_from",
+	                                list_of(v, service, "allow_from"), "deny_from",
+	                                list_of(v, service, "deny_from")));
 }
 
 /* A service that is the tenant's: who serves it? authority is as agents call it. */
@@ -209,6 +220,7 @@ static void add_ports(struct view *v)
 		snprintf(why, sizeof why, "%s%s%.250s", before, *before && *reason ? "; " : "",
 		         reason);
 		json_object_set_new(services, name, json_string(why));
+		json_object_set(v->access, name, port);
 	}
 	json_object_foreach(services, authority, failed)
 		add_claimed(v, authority, json_string_value(failed));
@@ -240,7 +252,7 @@ static void add_refused(struct view *v)
 json_t *tow__tenant_standing(const json_t *tenant, const struct tow__edges_said *said,
                              uint64_t now_ms)
 {
-	struct view v = { tenant, said, json_array(), json_array(), json_array() };
+	struct view v = { tenant, said, json_array(), json_array(), json_object(), json_array() };
 	json_t *item;
 	size_t index;
 
@@ -249,11 +261,14 @@ json_t *tow__tenant_standing(const json_t *tenant, const struct tow__edges_said 
 		json_array_append_new(v.agents, agent_standing(item, said, now_ms));
 		json_array_append_new(v.serves, set_of(get(item, "services")));
 	}
+	json_array_foreach(get(tenant, "hostname_access"), index, item)
+		json_object_set(v.access, text_of(item, "hostname"), item);
 	json_array_foreach(get(tenant, "hostnames"), index, item)
 		add_claimed(&v, json_string_value(item), "");
 	add_ports(&v);
 	add_refused(&v);
 	json_decref(v.serves);
+	json_decref(v.access);
 	return json_pack("{s:s, s:s, s:o, s:o}", "tenant_id", text_of(tenant, "tenant_id"), "name",
 	                 text_of(tenant, "name"), "agents", v.agents, "services", v.services);
 }

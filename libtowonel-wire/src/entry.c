@@ -13,6 +13,7 @@
 
 #include <towonel/wire/entry.h>
 
+#include "access_json.h"
 #include "json.h"
 
 #include <stdlib.h>
@@ -34,6 +35,7 @@ enum {
 	HAS_PORTS = 1 << 8,
 	HAS_IDLE_TIMEOUT = 1 << 9,
 	HAS_HTTP_MODE = 1 << 10,
+	HAS_ACCESS = 1 << 11,
 };
 
 static const struct {
@@ -41,7 +43,7 @@ static const struct {
 	unsigned members;
 } ops[] = {
 	[TOW_ENTRY_UPSERT_HOSTNAME] = { "upsert_hostname",
-	                                HAS_HOSTNAME | HAS_TLS_MODE | HAS_HTTP_MODE },
+	                                HAS_HOSTNAME | HAS_TLS_MODE | HAS_HTTP_MODE | HAS_ACCESS },
 	[TOW_ENTRY_DELETE_HOSTNAME] = { "delete_hostname", HAS_HOSTNAME },
 	[TOW_ENTRY_SET_HOSTNAME_TLS] = { "set_hostname_tls",
 	                                 HAS_HOSTNAME | HAS_TLS_MODE | HAS_HTTP_MODE },
@@ -49,10 +51,10 @@ static const struct {
 	                                                     HAS_SERVICES_HASH | HAS_EXPIRES_AT },
 	[TOW_ENTRY_REVOKE_AGENT] = { "revoke_agent", HAS_AGENT_ID },
 	[TOW_ENTRY_UPSERT_TCP_SERVICE] = { "upsert_tcp_service",
-	                                   HAS_NAME | HAS_LISTEN_PORT | HAS_PORTS },
+	                                   HAS_NAME | HAS_LISTEN_PORT | HAS_PORTS | HAS_ACCESS },
 	[TOW_ENTRY_DELETE_TCP_SERVICE] = { "delete_tcp_service", HAS_NAME },
 	[TOW_ENTRY_UPSERT_UDP_SERVICE] = { "upsert_udp_service", HAS_NAME | HAS_LISTEN_PORT |
-	                                                                 HAS_PORTS |
+	                                                                 HAS_PORTS | HAS_ACCESS |
 	                                                                 HAS_IDLE_TIMEOUT },
 	[TOW_ENTRY_DELETE_UDP_SERVICE] = { "delete_udp_service", HAS_NAME },
 	[TOW_ENTRY_LEAVE] = { "leave", 0 },
@@ -175,8 +177,7 @@ static int read_http_mode(const json_t *object, const char *key, struct tow_entr
 		return 0;
 	r = tow__json_text(object, key, &text, err);
 	if (!r && tow_http_mode_parse((const char *)text.base, &out->http_mode))
-		r = tow_error_set(err, TOW_EPARSE,
-		                  "\"%s\" must be \"%s\", \"%s\" or \"%s\"", key,
+		r = tow_error_set(err, TOW_EPARSE, "\"%s\" must be \"%s\", \"%s\" or \"%s\"", key,
 		                  tow_http_mode_name(TOW_HTTP_FORWARDED),
 		                  tow_http_mode_name(TOW_HTTP_PLAIN),
 		                  tow_http_mode_name(TOW_HTTP_H2C));
@@ -248,6 +249,40 @@ static int read_idle_timeout(const json_t *object, const char *key, struct tow_e
 	return r;
 }
 
+static int has_allowed(const struct tow_entry *entry)
+{
+	return entry->access.counts[TOW_ACCESS_ALLOW] > 0;
+}
+
+static json_t *write_allowed(const struct tow_entry *entry)
+{
+	return tow__access_write(&entry->access, TOW_ACCESS_ALLOW);
+}
+
+static int read_allowed(const json_t *object, const char *key, struct tow_entry *out,
+                        struct tow_error *err)
+{
+	(void)key;
+	return tow__access_read(object, TOW_ACCESS_ALLOW, &out->access, err);
+}
+
+static int has_denied(const struct tow_entry *entry)
+{
+	return entry->access.counts[TOW_ACCESS_DENY] > 0;
+}
+
+static json_t *write_denied(const struct tow_entry *entry)
+{
+	return tow__access_write(&entry->access, TOW_ACCESS_DENY);
+}
+
+static int read_denied(const json_t *object, const char *key, struct tow_entry *out,
+                       struct tow_error *err)
+{
+	(void)key;
+	return tow__access_read(object, TOW_ACCESS_DENY, &out->access, err);
+}
+
 static json_t *write_agent_id(const struct tow_entry *entry)
 {
 	return write_hash(entry->agent_id.bytes);
@@ -306,6 +341,8 @@ static const struct {
 	{ HAS_HTTP_MODE, "http", write_http_mode, read_http_mode, has_http_mode },
 	{ HAS_LISTEN_PORT, "listen_port", write_listen_port, read_listen_port, NULL },
 	{ HAS_PORTS, "ports", write_ports, read_ports, has_ports },
+	{ HAS_ACCESS, "allow_from", write_allowed, read_allowed, has_allowed },
+	{ HAS_ACCESS, "deny_from", write_denied, read_denied, has_denied },
 	{ HAS_IDLE_TIMEOUT, "idle_timeout_secs", write_idle_timeout, read_idle_timeout,
 	  has_idle_timeout },
 	{ HAS_AGENT_ID, "agent_id", write_agent_id, read_agent_id, NULL },

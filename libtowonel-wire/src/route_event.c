@@ -6,6 +6,7 @@
 
 #include <towonel/wire/cursor.h>
 
+#include "access_json.h"
 #include "json.h"
 
 static int read_id(const json_t *object, const char *name, struct tow_id *out,
@@ -47,6 +48,20 @@ static int read_tenant(const json_t *item, void *out, struct tow_error *err)
 	return rc;
 }
 
+/* *out is NULL before, and stays so for everybody. */
+static int read_access(const json_t *item, struct tow_access **out, struct tow_error *err)
+{
+	struct tow_access access = { { 0, 0 }, { { 0 } } };
+	int rc = tow__access_read(item, TOW_ACCESS_ALLOW, &access, err);
+
+	if (rc == 0)
+		rc = tow__access_read(item, TOW_ACCESS_DENY, &access, err);
+	if (rc != 0 || tow_access_is_open(&access))
+		return rc;
+	*out = tow_access_copy(&access);
+	return *out ? 0 : tow_error_set(err, TOW_ENOMEM, "out of memory");
+}
+
 static int read_hostname(const json_t *item, void *out, struct tow_error *err)
 {
 	struct tow_route_hostname *hostname = out;
@@ -61,6 +76,8 @@ static int read_hostname(const json_t *item, void *out, struct tow_error *err)
 		rc = tow__json_text(item, "tls_mode", &mode, err);
 	if (rc == 0 && tow_tls_mode_parse((const char *)mode.base, &hostname->tls_mode) != 0)
 		rc = tow_error_set(err, TOW_EPARSE, "tls_mode is not known");
+	if (rc == 0)
+		rc = read_access(item, &hostname->access, err);
 	if (rc != 0 || json_object_get(item, "http") == NULL)
 		return rc;
 	rc = tow__json_text(item, "http", &mode, err);
@@ -93,7 +110,7 @@ static int read_port(const json_t *item, void *out, struct tow_error *err)
 		rc = tow__json_uint_or(item, "idle_timeout_secs", 1, TOW_IDLE_TIMEOUT_MAX_S,
 		                       TOW_IDLE_TIMEOUT_S, &idle, err);
 	port->idle_timeout_secs = (uint16_t)idle;
-	return rc;
+	return rc != 0 ? rc : read_access(item, &port->access, err);
 }
 
 static int read_revocation(const json_t *item, void *out, struct tow_error *err)
@@ -257,6 +274,13 @@ int tow__route_event_parse(struct tow_slice json, struct tow__route_event *out,
 
 void tow__route_event_deinit(struct tow__route_event *event)
 {
+	struct tow_route_hostname *hostnames = event->hostnames.items;
+	struct tow_route_port *ports = event->ports.items;
+
+	for (size_t i = 0; i < event->hostnames.count; i++)
+		free(hostnames[i].access);
+	for (size_t i = 0; i < event->ports.count; i++)
+		free(ports[i].access);
 	free(event->tenants.items);
 	free(event->hostnames.items);
 	free(event->ports.items);

@@ -25,8 +25,8 @@ struct tow__route_event {
 	uint64_t from; /* of a delta */
 	uint64_t version;
 	struct tow__route_list tenants;           /* struct tow_route_tenant */
-	struct tow__route_list hostnames;         /* struct tow_route_hostname */
-	struct tow__route_list ports;             /* struct tow_route_port */
+	struct tow__route_list hostnames;         /* struct tow_route_hostname, each with its */
+	struct tow__route_list ports;             /* struct tow_route_port, access its own */
 	struct tow__route_list revoked;           /* struct tow__route_revocation */
 	struct tow__route_list removed_tenants;   /* struct tow_id */
 	struct tow__route_list removed_hostnames; /* struct tow_route_hostname, the pattern alone */

@@ -11,6 +11,8 @@
 
 #include <jansson.h>
 
+#include "access_json.h"
+
 enum section {
 	TENANTS,
 	HOSTNAMES,
@@ -66,6 +68,21 @@ static void write_item(struct tow_route_writer *w, enum section section, json_t 
 	json_decref(item);
 }
 
+/* Who may come, into an item that may be NULL. Returns the item; NULL, and it is gone, when out of
+ * memory. */
+static json_t *add_access(json_t *item, const struct tow_access *access)
+{
+	for (int list = TOW_ACCESS_ALLOW; item && access && list <= TOW_ACCESS_DENY; list++) {
+		if (access->counts[list] &&
+		    json_object_set_new(item, tow__access_keys[list],
+		                        tow__access_write(access, (enum tow_access_list)list))) {
+			json_decref(item);
+			item = NULL;
+		}
+	}
+	return item;
+}
+
 void tow_route_write_tenant(struct tow_route_writer *w, const struct tow_route_tenant *tenant)
 {
 	char id[TOW_ID_TEXT_SIZE], key[TOW_BASE64URL_SIZE(TOW_MLDSA_PUBLIC_SIZE)];
@@ -84,8 +101,10 @@ void tow_route_write_hostname(struct tow_route_writer *w, const struct tow_route
 	if (hostname->http_mode != TOW_HTTP_FORWARDED)
 		http = tow_http_mode_name(hostname->http_mode);
 	write_item(w, HOSTNAMES,
-	           json_pack("{s:s,s:s,s:s,s:s*}", "hostname", hostname->pattern, "tenant_id", id,
-	                     "tls_mode", tow_tls_mode_name(hostname->tls_mode), "http", http));
+	           add_access(json_pack("{s:s,s:s,s:s,s:s*}", "hostname", hostname->pattern,
+	                                "tenant_id", id, "tls_mode",
+	                                tow_tls_mode_name(hostname->tls_mode), "http", http),
+	                      hostname->access));
 }
 
 void tow_route_write_port(struct tow_route_writer *w, const struct tow_route_port *port)
@@ -103,7 +122,7 @@ void tow_route_write_port(struct tow_route_writer *w, const struct tow_route_por
 		json_decref(item);
 		item = NULL;
 	}
-	write_item(w, PORTS, item);
+	write_item(w, PORTS, add_access(item, port->access));
 }
 
 void tow_route_write_revoked_agent(struct tow_route_writer *w, const struct tow_id *tenant,

@@ -209,6 +209,7 @@ static int prepare_hostname(struct apply *a, const struct tow_route_hostname *ro
 	if (!hostname)
 		return TOW_ENOMEM;
 	hostname->route = *route;
+	hostname->route.access = NULL; /* comes with the rest, once nothing can fail */
 	HASH_ADD_KEYPTR_BYHASHVALUE(hh, a->tables->hostnames, hostname->route.pattern, len,
 	                            hash_of(a->table, route->pattern, len), hostname);
 	if (!hostname->hh.tbl) {
@@ -320,7 +321,14 @@ static void touch(struct apply *a, struct owner *owner)
 	LL_PREPEND2(a->touched, owner, touched_next);
 }
 
-static void bring_hostname(struct apply *a, const struct tow_route_hostname *route)
+static void take_access(struct tow_access **to, struct tow_access **from)
+{
+	free(*to);
+	*to = *from;
+	*from = NULL;
+}
+
+static void bring_hostname(struct apply *a, struct tow_route_hostname *route)
 {
 	struct hostname *hostname = find_hostname(a->table, a->tables, route->pattern);
 	struct owner *owner = find_owner(a->table, a->tables, &route->tenant_id);
@@ -332,12 +340,13 @@ static void bring_hostname(struct apply *a, const struct tow_route_hostname *rou
 	hostname->route.tenant_id = route->tenant_id;
 	hostname->route.tls_mode = route->tls_mode;
 	hostname->route.http_mode = route->http_mode;
+	take_access(&hostname->route.access, &route->access);
 	hostname->owner = owner;
 	hostname->stamp = a->stamp;
 	DL_PREPEND(owner->hostnames, hostname);
 }
 
-static void bring_port(struct apply *a, const struct tow_route_port *route)
+static void bring_port(struct apply *a, struct tow_route_port *route)
 {
 	struct port *port = find_port(a->table, a->tables, route->protocol, route->port);
 	struct owner *owner = find_owner(a->table, a->tables, &route->tenant_id);
@@ -346,7 +355,9 @@ static void bring_port(struct apply *a, const struct tow_route_port *route)
 		DL_DELETE(port->owner->ports, port);
 		touch(a, port->owner);
 	}
+	free(port->route.access);
 	port->route = *route;
+	route->access = NULL; /* the node's now */
 	port->owner = owner;
 	port->stamp = a->stamp;
 	DL_PREPEND(owner->ports, port);
@@ -365,6 +376,18 @@ static void bring_revocation(struct apply *a, const struct tow__route_revocation
 	revocation->stamp = a->stamp;
 }
 
+static void free_hostname(struct hostname *hostname)
+{
+	free(hostname->route.access);
+	free(hostname);
+}
+
+static void free_port(struct port *port)
+{
+	free(port->route.access);
+	free(port);
+}
+
 static void remove_hostname(struct apply *a, struct hostname *hostname)
 {
 	if (hostname->stamp == a->stamp)
@@ -372,7 +395,7 @@ static void remove_hostname(struct apply *a, struct hostname *hostname)
 	DL_DELETE(hostname->owner->hostnames, hostname);
 	touch(a, hostname->owner);
 	HASH_DELETE(hh, a->tables->hostnames, hostname);
-	free(hostname);
+	free_hostname(hostname);
 }
 
 /* The node is kept until the observer has been told. */
@@ -418,8 +441,8 @@ static int owner_is_dead(const struct owner *owner)
 static void commit(struct apply *a, const struct tow__route_event *event)
 {
 	const struct tow_route_tenant *tenants = event->tenants.items;
-	const struct tow_route_hostname *hostnames = event->hostnames.items;
-	const struct tow_route_port *ports = event->ports.items;
+	struct tow_route_hostname *hostnames = event->hostnames.items;
+	struct tow_route_port *ports = event->ports.items;
 	const struct tow__route_revocation *revoked = event->revoked.items;
 	const struct tow_id *removed_tenants = event->removed_tenants.items;
 	const struct tow_route_hostname *removed_hostnames = event->removed_hostnames.items;
@@ -490,7 +513,7 @@ static void bury(struct apply *a, const struct tow_route_observer *observer, voi
 	LL_FOREACH_SAFE2(a->removed_ports, port, next_port, fresh_next) {
 		if (observer->port_removed)
 			observer->port_removed(user, port->route.protocol, port->route.port);
-		free(port);
+		free_port(port);
 	}
 	LL_FOREACH_SAFE2(a->touched, owner, next_owner, touched_next) {
 		if (owner->removed && observer->tenant_removed)
@@ -514,11 +537,11 @@ static void tables_deinit(struct tables *t)
 	}
 	HASH_ITER(hh, t->hostnames, hostname, next_hostname) {
 		HASH_DELETE(hh, t->hostnames, hostname);
-		free(hostname);
+		free_hostname(hostname);
 	}
 	HASH_ITER(hh, t->ports, port, next_port) {
 		HASH_DELETE(hh, t->ports, port);
-		free(port);
+		free_port(port);
 	}
 	HASH_ITER(hh, t->revoked, revocation, next_revocation) {
 		HASH_DELETE(hh, t->revoked, revocation);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <towonel/wire/service.h>
 
+#include "access_json.h"
 #include "host_port.h"
 #include "json.h"
 #include "utf8.h"
@@ -107,8 +108,10 @@ static int read_inproc(struct tow_slice text, struct tow_service *service, struc
 	size_t len = text.len - strlen(INPROC);
 
 	if (!len || len > TOW_SERVICE_NAME_MAX)
-		return tow_error_set(err, TOW_EPARSE, "\"origin\": after inproc: comes a name of "
-		                                      "1 to %d bytes", TOW_SERVICE_NAME_MAX);
+		return tow_error_set(err, TOW_EPARSE,
+		                     "\"origin\": after inproc: comes a name of "
+		                     "1 to %d bytes",
+		                     TOW_SERVICE_NAME_MAX);
 	for (size_t i = strlen(INPROC); i < text.len; i++)
 		if (text.base[i] <= ' ' || text.base[i] > '~')
 			return tow_error_set(err, TOW_EPARSE,
@@ -255,12 +258,20 @@ static int read_origin_server_name(const json_t *object, struct tow_service *ser
 	return 0;
 }
 
+static int read_access(const json_t *object, struct tow_service *service, struct tow_error *err)
+{
+	int r = tow__access_read(object, TOW_ACCESS_ALLOW, &service->access, err);
+
+	return r ? r : tow__access_read(object, TOW_ACCESS_DENY, &service->access, err);
+}
+
 static int read_https(const json_t *object, struct tow_service *service, struct tow_error *err)
 {
 	static const char *const keys[] = { "hostname",        "origin",
 		                            "tls_mode",        "origin_server_name",
 		                            "origin_protocol", "forwarded_headers",
-		                            "proxy_protocol" };
+		                            "proxy_protocol",  "allow_from",
+		                            "deny_from" };
 	struct tow_slice text;
 	int r = tow__json_check_keys(object, keys, COUNT_OF(keys), err);
 
@@ -278,7 +289,7 @@ static int read_https(const json_t *object, struct tow_service *service, struct 
 		r = read_http_mode(object, service, err);
 	if (!r)
 		r = read_proxy_protocol(object, service, err);
-	return r;
+	return r ? r : read_access(object, service, err);
 }
 
 /* The public ports and the origin's: both ranges have to end at a port. */
@@ -307,8 +318,9 @@ static int read_ports(const json_t *object, struct tow_service *service, struct 
 static int read_port_service(const json_t *object, struct tow_service *service,
                              struct tow_error *err)
 {
-	static const char *const keys[] = { "name",  "origin",         "listen_port",
-		                            "ports", "proxy_protocol", "idle_timeout_secs" };
+	static const char *const keys[] = { "name",      "origin",           "listen_port",
+		                            "ports",     "proxy_protocol",   "allow_from",
+		                            "deny_from", "idle_timeout_secs" };
 	size_t key_count = COUNT_OF(keys) - (service->kind != TOW_SERVICE_UDP);
 	struct tow_slice text;
 	uint64_t idle = 0;
@@ -326,6 +338,8 @@ static int read_port_service(const json_t *object, struct tow_service *service,
 		r = read_ports(object, service, err);
 	if (!r)
 		r = read_proxy_protocol(object, service, err);
+	if (!r)
+		r = read_access(object, service, err);
 	if (!r && service->kind == TOW_SERVICE_UDP)
 		r = tow__json_uint_or(object, "idle_timeout_secs", 1, TOW_IDLE_TIMEOUT_MAX_S,
 		                      TOW_IDLE_TIMEOUT_S, &idle, err);
@@ -480,6 +494,8 @@ static int compare(const struct tow_service *a, const struct tow_service *b)
 		r = (int)a->proxy_protocol - (int)b->proxy_protocol;
 	if (!r)
 		r = (int)a->idle_timeout_secs - (int)b->idle_timeout_secs;
+	if (!r)
+		r = tow_access_compare(&a->access, &b->access);
 	return r;
 }
 
@@ -498,6 +514,17 @@ static void hash_text(crypto_generichash_blake2b_state *state, const char *text)
 	crypto_generichash_blake2b_update(state, (const uint8_t *)text, len);
 }
 
+static void hash_prefixes(crypto_generichash_blake2b_state *state, const struct tow_access *access,
+                          enum tow_access_list list)
+{
+	size_t count;
+	const struct tow_prefix *prefixes = tow_access_prefixes(access, list, &count);
+
+	hash_uint(state, (unsigned)count);
+	crypto_generichash_blake2b_update(state, (const uint8_t *)prefixes,
+	                                  count * sizeof *prefixes);
+}
+
 static void hash_service(crypto_generichash_blake2b_state *state, const struct tow_service *s)
 {
 	hash_uint(state, s->kind);
@@ -511,6 +538,8 @@ static void hash_service(crypto_generichash_blake2b_state *state, const struct t
 	hash_uint(state, s->listen_port);
 	hash_uint(state, s->port_count);
 	hash_uint(state, s->idle_timeout_secs);
+	hash_prefixes(state, &s->access, TOW_ACCESS_ALLOW);
+	hash_prefixes(state, &s->access, TOW_ACCESS_DENY);
 }
 
 /* Takes the services in order by looking for the next one each time: it needs no memory, so it

@@ -42,6 +42,7 @@ static void sign_and_verify(struct tow_entry *entry)
 	assert(again.http_mode == entry->http_mode);
 	assert(again.port_count == entry->port_count);
 	assert(again.idle_timeout_secs == entry->idle_timeout_secs);
+	assert(!memcmp(&again.access, &entry->access, sizeof again.access));
 	assert(!entry->port_count || entry->listen_port + entry->port_count - 1 <= UINT16_MAX);
 	assert(tow_id_equal(&again.agent_id, &entry->agent_id));
 	assert(again.generation == entry->generation);

@@ -54,6 +54,12 @@ struct tow_edge_config {
 	int http_optional;              /* go on without it when it cannot be had */
 	size_t connections_max;         /* visitors in all; 0: no limit but descriptors */
 	size_t connections_per_address; /* 0: no limit */
+	/* Visitors that may come in a second from one address, and after a quiet while so many at
+	 * once; 0: no limit. */
+	unsigned connection_rate, connection_burst;
+	/* UDP sessions in all, on a port, from an address; 0: as in limits.h. */
+	size_t udp_sessions_max, udp_sessions_per_port, udp_sessions_per_address;
+	unsigned handshakes_per_second; /* of agents, that may begin; 0: as in limits.h */
 	const char *version;
 	/* Takes clients of the hub in this node who come to the visitors' port: they ask for
 	 * api_name (NULL: it has no name), or by the key's name (tow_id_key_name). fd is given

@@ -10,6 +10,7 @@ static const struct {
 } refusals[] = {
 	{ 500, "Internal Server Error", "Something is wrong here, not with your request.\n" },
 	{ 400, "Bad Request", "This request cannot be read in one way only.\n" },
+	{ 403, "Forbidden", "This service is not for visitors from where you are.\n" },
 	{ 405, "Method Not Allowed", "This method is not for here.\n" },
 	{ 408, "Request Timeout", "The request took too long to arrive.\n" },
 	{ 421, "Misdirected Request", "This connection is for another name.\n" },

@@ -61,7 +61,8 @@ struct cert_wait {
 /* A server context for an exact name that is routed. Borrowed until the next turn of the loop: make
  * a session of it at once. Returns 0; TOW_BLOCKED: the issuer works on it, wait->done follows;
  * TOW_ENOTFOUND: there is none, and nobody to ask; TOW_EUNAVAILABLE: the issuer has failed, and is
- * not asked again for a while; TOW_ELIMIT: too many names or waits; TOW_ENOMEM. */
+ * not asked again for a while; TOW_ELIMIT: too many names or waits; TOW_ENOMEM. With wait
+ * NULL nobody is asked: TOW_ENOTFOUND when there is none now. */
 int tow__cert_store_get(struct cert_store *store, const char *name, struct cert_wait *wait,
                         struct tow_tls_context **out);
 void tow__cert_wait_cancel(struct cert_wait *wait); /* nothing when not waiting */

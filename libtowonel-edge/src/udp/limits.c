@@ -16,15 +16,17 @@ const char *tow__udp_refusal_name(enum udp_refusal refusal)
 	return names[refusal];
 }
 
-void tow__udp_limits_init(struct udp_limits *limits)
+void tow__udp_limits_init(struct udp_limits *limits, size_t max, size_t per_listener,
+                          size_t per_address)
 {
 	*limits = (struct udp_limits){
-		.max = TOW_UDP_SESSIONS_MAX,
-		.per_listener = TOW_UDP_SESSIONS_PER_LISTENER,
+		.max = max ? max : TOW_UDP_SESSIONS_MAX,
+		.per_listener = per_listener ? per_listener : TOW_UDP_SESSIONS_PER_LISTENER,
 		.per_second = TOW_UDP_SESSIONS_PER_SECOND,
 		.burst = TOW_UDP_SESSIONS_BURST,
 	};
-	tow__source_limit_init(&limits->sources, TOW_UDP_SESSIONS_PER_ADDRESS);
+	tow__source_limit_init(&limits->sources,
+	                       per_address ? per_address : TOW_UDP_SESSIONS_PER_ADDRESS);
 }
 
 void tow__udp_limits_deinit(struct udp_limits *limits)

@@ -6,7 +6,8 @@
  * Who may begin a UDP session. A datagram's source is as its sender likes, so a session is cheap to
  * ask for and not so cheap to have: there may be so many in all, on one listener, from one address
  * (an IPv6 /64 counts as one), and so many may begin in a second. Past a limit new ones are
- * refused; those that are there go on.
+ * refused, and those that are there go on; but where a listener or the edge is full, a session that
+ * was never answered makes room, the oldest first: whoever makes sources up never sees an answer.
  */
 
 #include "../source_limit.h"
@@ -15,8 +16,10 @@
 	X(UDP_REFUSED_LIMIT, "limit")                                                              \
 	X(UDP_REFUSED_LISTENER_LIMIT, "listener_limit")                                            \
 	X(UDP_REFUSED_ADDRESS_LIMIT, "address_limit")                                              \
+	X(UDP_REFUSED_UNANSWERED, "unanswered") /* it made room for another one */                 \
 	X(UDP_REFUSED_RATE, "rate")                                                                \
 	X(UDP_REFUSED_NO_ROUTE, "no_route")                                                        \
+	X(UDP_REFUSED_DENIED, "denied")               /* by the service's lists of addresses */    \
 	X(UDP_REFUSED_NO_AGENT, "no_agent")           /* none with a tunnel has the service */     \
 	X(UDP_REFUSED_ORIGIN, "origin")               /* every agent tried said no */              \
 	X(UDP_REFUSED_AGENT_TIMEOUT, "agent_timeout") /* the last one tried said nothing */        \
@@ -37,7 +40,9 @@ struct udp_limits {
 	uint64_t full_at_ns; /* when as many may begin as a burst is */
 };
 
-void tow__udp_limits_init(struct udp_limits *limits);
+/* Of 0 is as in limits.h. */
+void tow__udp_limits_init(struct udp_limits *limits, size_t max, size_t per_listener,
+                          size_t per_address);
 void tow__udp_limits_deinit(struct udp_limits *limits);
 /* Counts one more, on a listener that has on_listener. Returns 0; TOW_ELIMIT and *why. */
 int tow__udp_limits_enter(struct udp_limits *limits, const struct tow_addr *from,

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 #include <towonel/wire/proxy_header.h>
 #include <towonel/wire/udp_frame.h>
 #include "../agent_session.h"
@@ -92,6 +93,8 @@ void tow__udp_session_end(struct udp_session *s, uint64_t code)
 		tow__agent_session_release(s->agent);
 	tow_timer_stop(&s->timer);
 	HASH_DEL(listener->sessions, s);
+	if (!s->answered)
+		DL_DELETE(listener->unanswered, s);
 	if (listener->last == s)
 		listener->last = NULL;
 	tow__udp_limits_leave(&w->udp, &s->remote);
@@ -134,6 +137,10 @@ static void to_visitor(void *user, struct tow_slice payload)
 	struct worker *w = worker_of(s);
 
 	s->active_ns = tow_loop_now_ns(w->loop);
+	if (!s->answered) {
+		DL_DELETE(s->listener->unanswered, s);
+		s->answered = 1;
+	}
 	tow_metric_inc(w->metrics.udp_datagrams_out);
 	tow_metric_add(w->metrics.udp_bytes_out, (int64_t)payload.len);
 	tow_udp_queue(s->listener->socket, &s->remote, &s->local, payload);
@@ -296,13 +303,14 @@ void tow__udp_session_receive(struct udp_session *s, struct tow_slice payload)
 		tow__udp_session_end(s, TOW_TUNNEL_INTERNAL);
 }
 
-/* The port has come to lead elsewhere. */
+/* The port has come to lead elsewhere, or is no longer for this visitor. */
 static int is_moved(const struct udp_session *s)
 {
 	const struct tow_route_port *route =
 		tow_route_lookup_port(worker_of(s)->table, TOW_PROTOCOL_UDP, s->listener->port);
 
-	return route != NULL && (!tow_id_equal(&route->tenant_id, &s->agent->tenant) ||
+	return route != NULL && (!tow_access_permits(route->access, &s->remote) ||
+	                         !tow_id_equal(&route->tenant_id, &s->agent->tenant) ||
 	                         strcmp(route->service, s->service) != 0);
 }
 
@@ -358,6 +366,7 @@ static struct udp_session *session_new(struct udp_listener *listener,
 		return NULL;
 	}
 	s->listener = listener;
+	DL_APPEND(listener->unanswered, s);
 	s->remote = packet->remote;
 	s->local = packet->local;
 	s->active_ns = tow_loop_now_ns(w->loop);
@@ -373,6 +382,23 @@ static struct udp_session *session_new(struct udp_listener *listener,
 	return s;
 }
 
+/* Returns 0; TOW_ELIMIT and *why. */
+static int enter_limits(struct udp_listener *listener, const struct tow_addr *from,
+                        enum udp_refusal *why)
+{
+	struct worker *w = listener->worker;
+	uint64_t now = tow_loop_now_ns(w->loop);
+	struct udp_session *idle = listener->unanswered;
+	int rc = tow__udp_limits_enter(&w->udp, from, HASH_COUNT(listener->sessions), now, why);
+
+	if (rc == 0 || idle == NULL ||
+	    (*why != UDP_REFUSED_LISTENER_LIMIT && *why != UDP_REFUSED_LIMIT))
+		return rc;
+	tow_metric_inc(w->metrics.udp_refused[UDP_REFUSED_UNANSWERED]);
+	tow__udp_session_end(idle, TOW_TUNNEL_IDLE);
+	return tow__udp_limits_enter(&w->udp, from, HASH_COUNT(listener->sessions), now, why);
+}
+
 void tow__udp_session_begin(struct udp_listener *listener, const uint8_t key[UDP_KEY_SIZE],
                             const struct tow_udp_packet *packet)
 {
@@ -383,9 +409,9 @@ void tow__udp_session_begin(struct udp_listener *listener, const uint8_t key[UDP
 	struct udp_session *s = NULL;
 	struct dial *d;
 
-	if (route != NULL &&
-	    tow__udp_limits_enter(&w->udp, &packet->remote, HASH_COUNT(listener->sessions),
-	                          tow_loop_now_ns(w->loop), &why) == 0) {
+	if (route != NULL && !tow_access_permits(route->access, &packet->remote))
+		why = UDP_REFUSED_DENIED;
+	else if (route != NULL && enter_limits(listener, &packet->remote, &why) == 0) {
 		s = session_new(listener, key, packet);
 		if (s == NULL) {
 			tow__udp_limits_leave(&w->udp, &packet->remote);

@@ -95,6 +95,7 @@ int tow__digits_parse(const char *text, uint64_t min, uint64_t max, uint64_t *ou
 json_t *tow__json_names(const struct tow__names *names);
 json_t *tow__json_time(uint64_t ms); /* null for 0 */
 json_t *tow__json_id(const struct tow_id *id);
+json_t *tow__json_access(const struct tow_access *access, enum tow_access_list list);
 json_t *tow__json_port(const struct tow__port *port);
 json_t *tow__json_health(const struct tow_hub *hub);
 json_t *tow__json_tenant(const struct tow__tenant *tenant);

@@ -357,6 +357,22 @@ json_t *tow__json_names(const struct tow__names *names)
 	return list;
 }
 
+json_t *tow__json_access(const struct tow_access *access, enum tow_access_list list)
+{
+	size_t count;
+	const struct tow_prefix *prefixes = tow_access_prefixes(access, list, &count);
+	char text[TOW_PREFIX_TEXT_SIZE];
+	json_t *array = json_array();
+
+	for (size_t i = 0; array && i < count; i++)
+		if (json_array_append_new(array,
+		                          json_string(tow_prefix_format(&prefixes[i], text)))) {
+			json_decref(array);
+			return NULL;
+		}
+	return array;
+}
+
 json_t *tow__json_time(uint64_t ms)
 {
 	return ms ? json_integer((json_int_t)ms) : json_null();

@@ -37,12 +37,14 @@ static void refuse_protocol(struct tow__call *call)
 
 json_t *tow__json_port(const struct tow__port *port)
 {
-	return json_pack("{s:i, s:s, s:o, s:s?, s:b, s:s?, s:I}", "port", port->number, "protocol",
-	                 tow_protocol_name(port->protocol), "tenant_id",
+	return json_pack("{s:i, s:s, s:o, s:s?, s:o, s:o, s:b, s:s?, s:I}", "port", port->number,
+	                 "protocol", tow_protocol_name(port->protocol), "tenant_id",
 	                 tow__json_id(&port->tenant_id), "service",
-	                 port->service[0] ? port->service : NULL, "reserved", port->reserved,
-	                 "label", port->label[0] ? port->label : NULL, "claimed_at_ms",
-	                 (json_int_t)port->claimed_ms);
+	                 port->service[0] ? port->service : NULL, "allow_from",
+	                 tow__json_access(&port->access, TOW_ACCESS_ALLOW), "deny_from",
+	                 tow__json_access(&port->access, TOW_ACCESS_DENY), "reserved",
+	                 port->reserved, "label", port->label[0] ? port->label : NULL,
+	                 "claimed_at_ms", (json_int_t)port->claimed_ms);
 }
 
 /* --- lists --- */

@@ -56,7 +56,7 @@ static int refuse(struct tow_http_request *request, const struct tow__fault *fau
 int tow__api_limited(struct tow_hub *hub, struct tow_http_request *request)
 {
 	uint64_t wait_ms =
-		tow__rate_limit_take(hub->rate_limit, tow_http_peer(request), tow_now_ns());
+		tow_rate_limit_take(hub->rate_limit, tow_http_peer(request), tow_now_ns());
 	struct tow__fault fault = { TOW__NO_FAULT, "" };
 	char seconds[24];
 
@@ -66,7 +66,7 @@ int tow__api_limited(struct tow_hub *hub, struct tow_http_request *request)
 	tow_http_set_header(request, "Retry-After", seconds);
 	tow__fault_set(&fault, TOW__RATE_LIMITED,
 	               "too many requests from this address: %d a second are taken",
-	               TOW__RATE_PER_SECOND);
+	               TOW_REQUESTS_PER_SECOND);
 	return refuse(request, &fault);
 }
 

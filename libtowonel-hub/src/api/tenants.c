@@ -64,13 +64,28 @@ static json_t *ports_of(const struct tow__tenant *tenant)
 	return list;
 }
 
+static json_t *access_of(const struct tow__tenant *tenant)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < tenant->access_count; i++) {
+		const struct tow__hostname_access *a = &tenant->access[i];
+		json_array_append_new(
+			list, json_pack("{s:s, s:o, s:o}", "hostname", a->pattern, "allow_from",
+		                        tow__json_access(&a->access, TOW_ACCESS_ALLOW), "deny_from",
+		                        tow__json_access(&a->access, TOW_ACCESS_DENY)));
+	}
+	return list;
+}
+
 json_t *tow__json_tenant(const struct tow__tenant *tenant)
 {
-	return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:I}", "tenant_id",
+	return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:I}", "tenant_id",
 	                 tow__json_id(&tenant->id), "name", tenant->name, "allowed_hostnames",
 	                 tow__json_names(&tenant->patterns), "hostnames",
-	                 tow__json_names(&tenant->hostnames), "agents", agents_of(tenant), "ports",
-	                 ports_of(tenant), "created_at_ms", (json_int_t)tenant->created_ms);
+	                 tow__json_names(&tenant->hostnames), "hostname_access", access_of(tenant),
+	                 "agents", agents_of(tenant), "ports", ports_of(tenant), "created_at_ms",
+	                 (json_int_t)tenant->created_ms);
 }
 
 static int add_to_list(void *user, const struct tow__tenant *tenant)

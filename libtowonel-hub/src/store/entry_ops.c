@@ -24,17 +24,18 @@ static int covered(struct tow__taking *s, const struct tow_entry *e)
 }
 
 /* 1: the hostname is in use; by whom and how. */
-static int hostname_now(struct tow__taking *s, const char *name, struct tow_route_hostname *now)
+static int hostname_now(struct tow__taking *s, const char *name, struct tow_route_hostname *now,
+                        struct tow_access *access)
 {
 	struct tow__db_rows rows = tow__db_query(
 		s->store->db,
-		"SELECT tenant_id, tls_mode, http_mode FROM hostnames WHERE pattern = $1",
+		"SELECT tenant_id, tls_mode, http_mode, access FROM hostnames WHERE pattern = $1",
 		TOW__ARGS(tow__db_text(name)));
 	int found = tow__db_next(&rows);
 
 	if (found) {
 		tow__db_get_exactly(&rows, 0, now->tenant_id.bytes, sizeof now->tenant_id.bytes);
-		tow__store_read_modes(&rows, 1, now);
+		tow__store_read_modes(&rows, 1, now, access);
 	}
 	tow__db_end(&rows);
 	return found;
@@ -43,6 +44,7 @@ static int hostname_now(struct tow__taking *s, const char *name, struct tow_rout
 static void check_hostname(struct tow__taking *s, const struct tow_entry *e)
 {
 	struct tow_route_hostname now;
+	struct tow_access access;
 	int used;
 
 	if (!covered(s, e)) {
@@ -50,7 +52,7 @@ static void check_hostname(struct tow__taking *s, const struct tow_entry *e)
 		               "\"%s\" is outside the hostnames that the invite allows", e->name);
 		return;
 	}
-	used = hostname_now(s, e->name, &now);
+	used = hostname_now(s, e->name, &now, &access);
 	if (used && !tow_id_equal(&now.tenant_id, &e->tenant_id))
 		tow__fault_set(s->fault, TOW__HOSTNAME_CONFLICT,
 		               "\"%s\" is in use by another tenant", e->name);
@@ -67,20 +69,26 @@ static void check_hostname(struct tow__taking *s, const struct tow_entry *e)
 static void apply_hostname(struct tow__taking *s, const struct tow_entry *e)
 {
 	struct tow_route_hostname now;
-	char zone[TOW_HOSTNAME_SIZE];
-	int used = hostname_now(s, e->name, &now);
+	struct tow_access before;
+	char zone[TOW_HOSTNAME_SIZE], text[TOW__ACCESS_TEXT_SIZE];
+	int used = hostname_now(s, e->name, &now, &before);
+	const struct tow_access *access =
+		e->op == TOW_ENTRY_SET_HOSTNAME_TLS ? &before : &e->access;
 
-	if (used && now.tls_mode == e->tls_mode && now.http_mode == e->http_mode)
+	if (used && now.tls_mode == e->tls_mode && now.http_mode == e->http_mode &&
+	    !tow_access_compare(access, &before))
 		return;
 	tow__store_zone(e->name, zone);
 	tow__db_run(s->store->db,
 	            "INSERT INTO hostnames "
-	            "(pattern, zone, tenant_id, tls_mode, http_mode, changed_ms) "
-	            "VALUES ($1, $2, $3, $4, $5, $6) "
+	            "(pattern, zone, tenant_id, tls_mode, http_mode, access, changed_ms) "
+	            "VALUES ($1, $2, $3, $4, $5, $6, $7) "
 	            "ON CONFLICT (pattern) DO UPDATE SET tls_mode = excluded.tls_mode, "
-	            "http_mode = excluded.http_mode, changed_ms = excluded.changed_ms",
+	            "http_mode = excluded.http_mode, access = excluded.access, "
+	            "changed_ms = excluded.changed_ms",
 	            TOW__ARGS(tow__db_text(e->name), tow__db_text(zone), tow__db_id(&e->tenant_id),
 	                      tow__db_int(e->tls_mode), tow__db_int(e->http_mode),
+	                      tow__db_text(tow__access_text(access, text)),
 	                      tow__db_int(s->now_ms)));
 	if (!used)
 		tow__db_run(s->store->db,

@@ -22,18 +22,20 @@ static uint16_t last_port(const struct tow_entry *e)
 }
 
 /* Does the service have exactly this already? */
-static int is_so(struct tow__taking *s, const struct tow_entry *e)
+static int is_so(struct tow__taking *s, const struct tow_entry *e, const char *access)
 {
 	struct tow__db_rows rows = tow__db_query(
 		s->store->db,
-		"SELECT count(*), min(port), max(port), min(idle_timeout_secs) FROM ports "
+		"SELECT count(*), min(port), max(port), min(idle_timeout_secs), min(access) "
+		"FROM ports "
 		"WHERE protocol = $1 AND tenant_id = $2 AND service = $3",
 		TOW__ARGS(tow__db_int(protocol_of(e->op)), tow__db_id(&e->tenant_id),
 	                  tow__db_text(e->name)));
 	int so = tow__db_next(&rows) && tow__db_get_int(&rows, 0) == e->port_count &&
 	         tow__db_get_int(&rows, 1) == e->listen_port &&
 	         tow__db_get_int(&rows, 2) == last_port(e) &&
-	         tow__db_get_int(&rows, 3) == e->idle_timeout_secs;
+	         tow__db_get_int(&rows, 3) == e->idle_timeout_secs &&
+	         tow_slice_equal(tow__db_get_bytes(&rows, 4), tow_slice_of(access));
 
 	tow__db_end(&rows);
 	return so;
@@ -103,20 +105,23 @@ static void let_go(struct tow__taking *s, const struct tow_entry *e, uint16_t fi
 	                  tow__db_int(tow__store_next_version(s->store))));
 	tow__db_run(db, "DELETE FROM ports WHERE reserved = 0 AND " LEFT, left,
 	            sizeof left / sizeof *left);
-	tow__db_run(db, "UPDATE ports SET service = '', idle_timeout_secs = 0 WHERE " LEFT, left,
-	            sizeof left / sizeof *left);
+	tow__db_run(db,
+	            "UPDATE ports SET service = '', idle_timeout_secs = 0, access = '' WHERE " LEFT,
+	            left, sizeof left / sizeof *left);
 }
 
 void tow__port_claim_apply(struct tow__taking *s, const struct tow_entry *e)
 {
 	struct tow__db *db = s->store->db;
+	char text[TOW__ACCESS_TEXT_SIZE];
 	const struct tow__db_value first = tow__db_int(e->listen_port),
 				   last = tow__db_int(last_port(e)),
 				   protocol = tow__db_int(protocol_of(e->op)),
 				   idle = tow__db_int(e->idle_timeout_secs),
+				   access = tow__db_text(tow__access_text(&e->access, text)),
 				   service = tow__db_text(e->name);
 
-	if (is_so(s, e))
+	if (is_so(s, e, text))
 		return;
 	let_go(s, e, e->listen_port, last_port(e));
 	tow__db_run(
@@ -124,20 +129,21 @@ void tow__port_claim_apply(struct tow__taking *s, const struct tow_entry *e)
 		CLAIMED
 		"INSERT INTO changes (version, protocol, port) SELECT $3, $4, port FROM claimed "
 		"WHERE NOT EXISTS (SELECT 1 FROM ports p WHERE p.protocol = $4 "
-		"AND p.port = claimed.port AND p.service = $5 AND p.idle_timeout_secs = $6)",
+		"AND p.port = claimed.port AND p.service = $5 AND p.idle_timeout_secs = $6 "
+		"AND p.access = $7)",
 		TOW__ARGS(first, last, tow__db_int(tow__store_next_version(s->store)), protocol,
-	                  service, idle));
+	                  service, idle, access));
 	/* that none of them is another tenant's has been checked; the key sees to it */
 	if (tow__db_run(db,
 	                CLAIMED
 	                "INSERT INTO ports (protocol, port, tenant_id, service, idle_timeout_secs, "
-	                "reserved, label, claimed_ms) "
-	                "SELECT $3, port, $4, $5, $6, 0, '', $7 FROM claimed WHERE true "
+	                "access, reserved, label, claimed_ms) "
+	                "SELECT $3, port, $4, $5, $6, $7, 0, '', $8 FROM claimed WHERE true "
 	                "ON CONFLICT (protocol, port) DO UPDATE SET service = excluded.service, "
-	                "idle_timeout_secs = excluded.idle_timeout_secs "
+	                "idle_timeout_secs = excluded.idle_timeout_secs, access = excluded.access "
 	                "WHERE ports.tenant_id = excluded.tenant_id",
 	                TOW__ARGS(first, last, protocol, tow__db_id(&e->tenant_id), service, idle,
-	                          tow__db_int(s->now_ms))) != e->port_count)
+	                          access, tow__db_int(s->now_ms))) != e->port_count)
 		tow__fault_set(s->fault, TOW__PORT_IN_USE, "a port of \"%s\" has just been taken",
 		               e->name);
 }

@@ -10,9 +10,10 @@ void tow__port_read(const struct tow__db_rows *rows, struct tow__port *out)
 	out->number = (uint16_t)tow__db_get_int(rows, 1);
 	tow__db_get_exactly(rows, 2, out->tenant_id.bytes, sizeof out->tenant_id.bytes);
 	tow__db_get_text(rows, 3, out->service, sizeof out->service);
-	out->reserved = tow__db_get_int(rows, 4) != 0;
-	tow__db_get_text(rows, 5, out->label, sizeof out->label);
-	out->claimed_ms = tow__db_get_int(rows, 6);
+	tow__access_get(rows, 4, &out->access);
+	out->reserved = tow__db_get_int(rows, 5) != 0;
+	tow__db_get_text(rows, 6, out->label, sizeof out->label);
+	out->claimed_ms = tow__db_get_int(rows, 7);
 }
 
 int tow__ports_allowed(const struct tow__store *store, enum tow_protocol protocol, uint16_t first,

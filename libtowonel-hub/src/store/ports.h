@@ -16,7 +16,7 @@ void tow__port_claim_apply(struct tow__taking *s, const struct tow_entry *e);
 void tow__port_claim_drop(struct tow__taking *s, const struct tow_entry *e);
 
 /* A row. */
-#define TOW__PORT_COLUMNS "protocol, port, tenant_id, service, reserved, label, claimed_ms"
+#define TOW__PORT_COLUMNS "protocol, port, tenant_id, service, access, reserved, label, claimed_ms"
 void tow__port_read(const struct tow__db_rows *rows, struct tow__port *out);
 
 /* Sets the fault that says whose it is. */

@@ -4,6 +4,7 @@
 
 /* What the files of the store share. */
 
+#include "store/access.h"
 #include "store/db.h"
 #include "store/store.h"
 
@@ -51,8 +52,10 @@ void tow__store_read_patterns(struct tow__store *store, const struct tow_id *ten
                               struct tow__names *out);
 /* Releases all it has, kills its invite. 1: it was there. */
 int tow__store_drop_tenant(struct tow__store *store, const struct tow_id *tenant, uint64_t now_ms);
-/* Columns tls_mode and http_mode, which come one after the other. */
-void tow__store_read_modes(struct tow__db_rows *rows, int column, struct tow_route_hostname *out);
+/* Columns tls_mode, http_mode and access, which come one after the other; out->access is
+ * access, or NULL for everybody. */
+void tow__store_read_modes(struct tow__db_rows *rows, int column, struct tow_route_hostname *out,
+                           struct tow_access *access);
 /* The wildcard that would match the pattern; "" when there is none. */
 void tow__store_zone(const char *pattern, char out[TOW_HOSTNAME_SIZE]);
 

@@ -33,12 +33,15 @@ static void tenants(struct tow__store *store, uint64_t from, struct tow_route_wr
 	}
 }
 
-void tow__store_read_modes(struct tow__db_rows *rows, int column, struct tow_route_hostname *out)
+void tow__store_read_modes(struct tow__db_rows *rows, int column, struct tow_route_hostname *out,
+                           struct tow_access *access)
 {
 	uint64_t http = tow__db_get_int(rows, column + 1);
 
 	out->tls_mode = tow__db_get_int(rows, column) ? TOW_TLS_TERMINATE : TOW_TLS_PASSTHROUGH;
 	out->http_mode = http <= TOW_HTTP_H2C ? (enum tow_http_mode)http : TOW_HTTP_FORWARDED;
+	tow__access_get(rows, column + 2, access);
+	out->access = tow_access_is_open(access) ? NULL : access;
 }
 
 static void hostnames(struct tow__store *store, uint64_t from, struct tow_route_writer *w)
@@ -46,15 +49,16 @@ static void hostnames(struct tow__store *store, uint64_t from, struct tow_route_
 	struct tow__db_rows rows =
 		from ? tow__db_query(store->db,
 	                             "SELECT DISTINCT c.pattern, h.tenant_id, h.tls_mode, "
-	                             "h.http_mode" SINCE
+	                             "h.http_mode, h.access" SINCE
 	                             "hostnames h ON h.pattern = c.pattern WHERE c.version > $1 "
 	                             "AND c.pattern IS NOT NULL",
 	                             TOW__ARGS(tow__db_int(from)))
 		     : tow__db_query(store->db,
-	                             "SELECT pattern, tenant_id, tls_mode, http_mode "
+	                             "SELECT pattern, tenant_id, tls_mode, http_mode, access "
 	                             "FROM hostnames",
 	                             TOW__NO_ARGS);
 	struct tow_route_hostname hostname;
+	struct tow_access access;
 
 	while (tow__db_next(&rows)) {
 		tow__db_get_text(&rows, 0, hostname.pattern, sizeof hostname.pattern);
@@ -64,7 +68,7 @@ static void hostnames(struct tow__store *store, uint64_t from, struct tow_route_
 		}
 		tow__db_get_exactly(&rows, 1, hostname.tenant_id.bytes,
 		                    sizeof hostname.tenant_id.bytes);
-		tow__store_read_modes(&rows, 2, &hostname);
+		tow__store_read_modes(&rows, 2, &hostname, &access);
 		tow_route_write_hostname(w, &hostname);
 	}
 }
@@ -75,15 +79,16 @@ static void ports(struct tow__store *store, uint64_t from, struct tow_route_writ
 		from ? tow__db_query(
 			       store->db,
 			       "SELECT DISTINCT c.protocol, c.port, p.tenant_id, p.service, "
-			       "p.idle_timeout_secs" SINCE
+			       "p.idle_timeout_secs, p.access" SINCE
 			       "ports p ON p.protocol = c.protocol AND p.port = c.port "
 			       "AND p.service <> '' WHERE c.version > $1 AND c.port IS NOT NULL",
 			       TOW__ARGS(tow__db_int(from)))
 		     : tow__db_query(store->db,
 	                             "SELECT protocol, port, tenant_id, service, "
-	                             "idle_timeout_secs FROM ports WHERE service <> ''",
+	                             "idle_timeout_secs, access FROM ports WHERE service <> ''",
 	                             TOW__NO_ARGS);
 	struct tow_route_port port;
+	struct tow_access access;
 
 	while (tow__db_next(&rows)) {
 		port.protocol = tow__db_get_int(&rows, 0) ? TOW_PROTOCOL_UDP : TOW_PROTOCOL_TCP;
@@ -95,6 +100,8 @@ static void ports(struct tow__store *store, uint64_t from, struct tow_route_writ
 		tow__db_get_exactly(&rows, 2, port.tenant_id.bytes, sizeof port.tenant_id.bytes);
 		tow__db_get_text(&rows, 3, port.service, sizeof port.service);
 		port.idle_timeout_secs = (uint16_t)tow__db_get_int(&rows, 4);
+		tow__access_get(&rows, 5, &access);
+		port.access = tow_access_is_open(&access) ? NULL : &access;
 		tow_route_write_port(w, &port);
 	}
 }

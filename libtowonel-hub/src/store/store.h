@@ -145,9 +145,16 @@ struct tow__port {
 	uint16_t number;
 	struct tow_id tenant_id;
 	char service[TOW_SERVICE_NAME_MAX + 1]; /* "": none has it now */
+	struct tow_access access;               /* of the service */
 	int reserved;
 	char label[TOW_PORT_LABEL_MAX + 1]; /* of the reservation */
 	uint64_t claimed_ms;                /* since when it is the tenant's */
+};
+
+/* Who may come to a hostname. */
+struct tow__hostname_access {
+	char pattern[TOW_HOSTNAME_SIZE];
+	struct tow_access access;
 };
 
 struct tow__tenant {
@@ -156,6 +163,8 @@ struct tow__tenant {
 	uint64_t created_ms;
 	struct tow__names patterns;  /* may use */
 	struct tow__names hostnames; /* uses */
+	struct tow__hostname_access *access; /* of those that are not for everybody */
+	size_t access_count;
 	struct tow__agent *agents;   /* neither revoked nor expired */
 	size_t agent_count;
 	struct tow__port *ports;

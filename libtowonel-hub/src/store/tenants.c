@@ -70,6 +70,7 @@ static void deinit(struct tow__tenant *tenant)
 	for (size_t i = 0; i < tenant->agent_count; i++)
 		free(tenant->agents[i].report);
 	free(tenant->agents);
+	free(tenant->access);
 	free(tenant->ports);
 }
 
@@ -144,15 +145,27 @@ static void read_ports(struct tow__store *store, struct tow__tenant *tenant)
 
 static void read_hostnames(struct tow__store *store, struct tow__tenant *tenant)
 {
+	struct tow__db *db = store->db;
 	struct tow__db_rows rows;
 
 	for (rows = tow__db_query(
-		     store->db,
-		     "SELECT pattern FROM hostnames WHERE tenant_id = $1 ORDER BY pattern",
+		     db,
+		     "SELECT pattern, access FROM hostnames WHERE tenant_id = $1 ORDER BY pattern",
 		     TOW__ARGS(tow__db_id(&tenant->id)));
-	     tow__db_next(&rows);)
+	     tow__db_next(&rows);) {
+		struct tow__hostname_access *list;
 		if (tow__names_add(&tenant->hostnames, tow__db_get_bytes(&rows, 0)))
-			tow__db_fail(store->db, TOW_ENOMEM, "out of memory");
+			tow__db_fail(db, TOW_ENOMEM, "out of memory");
+		if (!tow__db_get_bytes(&rows, 1).len)
+			continue;
+		list = grow(db, tenant->access, tenant->access_count, sizeof *list);
+		if (!list)
+			continue;
+		tenant->access = list;
+		list += tenant->access_count++;
+		tow__db_get_text(&rows, 0, list->pattern, sizeof list->pattern);
+		tow__access_get(&rows, 1, &list->access);
+	}
 }
 
 int tow__store_tenant_list(struct tow__store *store, const struct tow__page *page, uint64_t now_ms,

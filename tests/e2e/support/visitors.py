@@ -123,13 +123,14 @@ def pattern_digest(size):
 class TlsVisitor:
     """A TLS client over a socket; send_hello(sock, bytes) sends its ClientHello."""
 
-    def __init__(self, port, name, cacert, send_hello=socket.socket.sendall, alpn=None, host="127.0.0.1"):
+    def __init__(self, port, name, cacert, send_hello=socket.socket.sendall, alpn=None, host="127.0.0.1",
+                 source=None):
         context = ssl.create_default_context(cafile=cacert)
         if alpn:
             context.set_alpn_protocols(alpn)
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._in, self._out, server_hostname=name)
-        self.sock = dial(port, host)
+        self.sock = dial(port, host, source)
         try:
             with contextlib.suppress(ssl.SSLWantReadError):
                 self._tls.do_handshake()

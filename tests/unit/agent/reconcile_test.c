@@ -45,6 +45,16 @@ struct row {
 #define A_TERMINATE                                                                                \
 	"{\"hostname\":\"a.example.eu\",\"origin\":\"127.0.0.1:1\",\"tls_mode\":{\"mode\":"        \
 	"\"terminate\"}}"
+#define A_DENY(prefix)                                                                             \
+	"{\"hostname\":\"a.example.eu\",\"origin\":\"127.0.0.1:1\",\"deny_from\":[\"" prefix "\"]}"
+#define DENIED                                                                                     \
+	{                                                                                          \
+		.counts = { 0, 1 }, .prefixes = { { 4, { 192, 0, 2, 7 }, 32 } }                    \
+	}
+#define UP_DENY(n, list)                                                                           \
+	{                                                                                          \
+		.op = TOW_ENTRY_UPSERT_HOSTNAME, .name = n, .access = list, .sequence = 1          \
+	}
 #define SSH(port) "{\"name\":\"ssh\",\"origin\":\"127.0.0.1:22\",\"listen_port\":" port "}"
 #define RANGE(name, port, count)                                                                   \
 	"{\"name\":\"" name "\",\"origin\":\"127.0.0.1:22\",\"listen_port\":" port                 \
@@ -96,6 +106,25 @@ static const struct row rows[] = {
 	      .tls_mode = TOW_TLS_TERMINATE,
 	      .sequence = 2 } },
 	  "" },
+	{ "another list of who may come",
+	  "[" A_DENY("192.0.2.7") "]",
+	  "",
+	  "",
+	  { UP("a.example.eu") },
+	  "upsert_hostname a.example.eu;" },
+	{ "lists as they are, and a TLS mode that was set apart",
+	  "[" A_DENY("192.0.2.7") "]",
+	  "",
+	  "",
+	  { UP_DENY("a.example.eu", DENIED),
+	    { .op = TOW_ENTRY_SET_HOSTNAME_TLS, .name = "a.example.eu", .sequence = 2 } },
+	  "" },
+	{ "no list any more",
+	  "[" A "]",
+	  "",
+	  "",
+	  { UP_DENY("a.example.eu", DENIED) },
+	  "upsert_hostname a.example.eu;" },
 	{ "ports swap: both are let go first",
 	  "",
 	  "[" SSH("2") "," GIT("1") "]",

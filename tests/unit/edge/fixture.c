@@ -197,6 +197,38 @@ void add_udp_port(struct tow_route_writer *w, const struct tenant *t, uint16_t p
 	tow_route_write_port(w, &route);
 }
 
+static struct tow_access *denying(struct tow_access *access, const char *denied)
+{
+	memset(access, 0, sizeof(*access));
+	assert_int_equal(tow_access_parse(access, TOW_ACCESS_DENY, tow_slice_of(denied), NULL), 0);
+	return access;
+}
+
+void add_hostname_denied(struct tow_route_writer *w, const struct tenant *t, const char *pattern,
+                         const char *denied)
+{
+	struct tow_access access;
+	struct tow_route_hostname hostname = { .tenant_id = t->id,
+		                               .access = denying(&access, denied) };
+
+	snprintf(hostname.pattern, sizeof(hostname.pattern), "%s", pattern);
+	tow_route_write_hostname(w, &hostname);
+}
+
+void add_port_denied(struct tow_route_writer *w, const struct tenant *t, enum tow_protocol protocol,
+                     uint16_t port, const char *service, const char *denied)
+{
+	struct tow_access access;
+	struct tow_route_port route = { .protocol = protocol,
+		                        .port = port,
+		                        .tenant_id = t->id,
+		                        .idle_timeout_secs = 60,
+		                        .access = denying(&access, denied) };
+
+	snprintf(route.service, sizeof(route.service), "%s", service);
+	tow_route_write_port(w, &route);
+}
+
 int apply(struct fixture *f, struct tow_route_writer *w)
 {
 	struct tow_route_event event = { .kind = TOW_ROUTE_SNAPSHOT };

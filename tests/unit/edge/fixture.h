@@ -114,6 +114,11 @@ void add_port(struct tow_route_writer *w, const struct tenant *t, uint16_t port,
               const char *service);
 void add_udp_port(struct tow_route_writer *w, const struct tenant *t, uint16_t port,
                   const char *service, uint16_t idle_timeout_secs);
+/* The same with a list of who may not come: "192.0.2.0/24,::1". */
+void add_hostname_denied(struct tow_route_writer *w, const struct tenant *t, const char *pattern,
+                         const char *denied);
+void add_port_denied(struct tow_route_writer *w, const struct tenant *t, enum tow_protocol protocol,
+                     uint16_t port, const char *service, const char *denied);
 int apply(struct fixture *f, struct tow_route_writer *w); /* frees w */
 /* alice with app.alice.test and *.wild.alice.test, bob with app.bob.test: version 1 */
 void apply_usual(struct fixture *f);

@@ -99,7 +99,7 @@ static void the_usual_ones_let_a_thousand_begin_at_once(void **state)
 	struct udp_limits limits;
 
 	(void)state;
-	tow__udp_limits_init(&limits);
+	tow__udp_limits_init(&limits, 0, 0, 0);
 	for (size_t i = 0; i < TOW_UDP_SESSIONS_BURST; i++)
 		assert_int_equal(enter(&limits, "192.0.2.1", i, TOW_NSEC_PER_SEC), -1);
 	assert_int_equal(enter(&limits, "192.0.2.1", 0, TOW_NSEC_PER_SEC), UDP_REFUSED_RATE);

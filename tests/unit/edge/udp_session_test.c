@@ -410,6 +410,57 @@ static void closing_waits_for_sessions(void **state)
 	close(other);
 }
 
+/* A full port drops who was never answered, the oldest first, and nobody else. */
+static void who_was_never_answered_makes_room(void **state)
+{
+	struct fixture *f = *state;
+	struct agent *a;
+	int fds[4];
+
+	f->config.udp_sessions_per_port = 3;
+	start(f, 60);
+	a = up(f, 0, HABIT_ECHO);
+	fds[0] = come();
+	say(fds[0], "answered", 8);
+	expect(f, fds[0], "answered", 8);
+	a->habit = HABIT_SILENT;
+	for (int i = 1; i < 4; i++) {
+		fds[i] = come();
+		say(fds[i], "hello", 5);
+		await(f, a->stream_count == (size_t)i + 1);
+	}
+	assert_int_equal(session_refused(f, "unanswered"), 1);
+	assert_int_equal(session_refused(f, "listener_limit"), 0);
+	assert_int_equal(sessions(f), 3);
+	await(f, a->streams->next->next->was_reset || !a->streams->next->next->stream);
+	a->habit = HABIT_ECHO;
+	say(fds[0], "still", 5);
+	expect(f, fds[0], "still", 5);
+	for (int i = 0; i < 4; i++)
+		close(fds[i]);
+}
+
+static void a_full_port_refuses_when_all_are_answered(void **state)
+{
+	struct fixture *f = *state;
+	int first, second;
+
+	f->config.udp_sessions_per_port = 1;
+	start(f, 60);
+	up(f, 0, HABIT_ECHO);
+	first = come();
+	say(first, "one", 3);
+	expect(f, first, "one", 3);
+	second = come();
+	say(second, "two", 3);
+	await(f, session_refused(f, "listener_limit") == 1);
+	assert_int_equal(session_refused(f, "unanswered"), 0);
+	say(first, "one", 3);
+	expect(f, first, "one", 3);
+	close(first);
+	close(second);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -424,6 +475,8 @@ int main(void)
 		TEST(half_a_frame),
 		TEST(a_port_takes_its_sessions_along),
 		TEST(a_port_leads_elsewhere),
+		TEST(who_was_never_answered_makes_room),
+		TEST(a_full_port_refuses_when_all_are_answered),
 		TEST(a_port_in_use_is_tried_again),
 		TEST(closing_waits_for_sessions),
 	};

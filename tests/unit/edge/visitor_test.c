@@ -4,9 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <towonel/wire/client_hello.h>
+#include <towonel/wire/limits.h>
 
 static void expect_echo(struct fixture *f, int fd, const void *bytes, size_t len)
 {
@@ -581,6 +583,54 @@ static void limits_hold(void **state)
 	close(a);
 }
 
+static void who_comes_too_often_is_turned_away(void **state)
+{
+	struct fixture *f = *state;
+	int fds[3];
+
+	f->config.connection_rate = 1;
+	f->config.connection_burst = 2;
+	start_with_agent(f);
+	for (int i = 0; i < 3; i++) {
+		fds[i] = visit(f);
+		visit_says_hello(fds[i], "app.alice.test");
+	}
+	await(f, refused(f, "rate") == 1);
+	assert_int_equal(metric(f, "towonel_edge_connections_total", NULL), 3);
+	expect_end(f, fds[2]);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* The process keeps some descriptors for other things than visitors. */
+static void the_last_descriptors_are_not_for_visitors(void **state)
+{
+	struct fixture *f = *state;
+	struct rlimit before, small;
+	int fds[40], taken, refused_one, highest = dup(0);
+
+	close(highest);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	small = before;
+	small.rlim_cur = (rlim_t)highest + TOW_DESCRIPTORS_KEPT + 40;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &small), 0);
+	fixture_start(f);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	taken = visit(f);
+	await(f, metric(f, "towonel_edge_active_connections", NULL) == 1);
+	for (int i = 0; i < 40; i++)
+		fds[i] = dup(0);
+	refused_one = visit(f);
+	expect_end(f, refused_one);
+	assert_int_equal(refused(f, "descriptors"), 1);
+	for (int i = 0; i < 40; i++)
+		close(fds[i]);
+	refused_one = visit(f);
+	await(f, metric(f, "towonel_edge_active_connections", NULL) == 2);
+	close(refused_one);
+	close(taken);
+}
+
 static void idle_visitors_end(void **state)
 {
 	struct fixture *f = *state;
@@ -622,6 +672,8 @@ int main(void)
 		EDGE_TEST(an_agent_that_leaves_takes_its_visitors_along),
 		EDGE_TEST(an_agent_leaves_while_dialled),
 		EDGE_TEST(limits_hold),
+		EDGE_TEST(who_comes_too_often_is_turned_away),
+		EDGE_TEST(the_last_descriptors_are_not_for_visitors),
 		EDGE_TEST(idle_visitors_end),
 	};
 

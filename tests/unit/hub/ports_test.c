@@ -168,6 +168,12 @@ static void a_range_is_claimed_grown_shrunk_and_moved(void **state)
 	e = UDPS(&t, "game", 7000, 2);
 	e.idle_timeout_secs = 300;
 	change(f, &t, e, "+7000+7001");
+	/* and so are other lists of who may come */
+	assert_int_equal(tow_access_parse(&e.access, TOW_ACCESS_DENY, tow_slice_of("::/0"), NULL), 0);
+	e.sequence = ++t.sequence;
+	change(f, &t, e, "+7000+7001");
+	e.sequence = ++t.sequence;
+	change(f, &t, e, "");
 	change(f, &t, entry_of(&t, TOW_ENTRY_DELETE_TCP_SERVICE, "game"), "-7001-7000");
 	expect_ports(f, "udp/7000-7001=game ");
 	change(f, &t, entry_of(&t, TOW_ENTRY_DELETE_TCP_SERVICE, "game"), "");

@@ -66,6 +66,7 @@ static void same_tables(struct tow_route_table *a, struct tow_route_table *b,
 				assert_string_equal(x->pattern, y->pattern);
 				assert_int_equal(x->tls_mode, y->tls_mode);
 				assert_int_equal(x->http_mode, y->http_mode);
+				assert_int_equal(tow_access_compare(x->access, y->access), 0);
 				assert_true(tow_id_equal(&x->tenant_id, &y->tenant_id));
 			}
 		}
@@ -79,9 +80,19 @@ static void same_tables(struct tow_route_table *a, struct tow_route_table *b,
 			if (x) {
 				assert_string_equal(x->service, y->service);
 				assert_int_equal(x->idle_timeout_secs, y->idle_timeout_secs);
+				assert_int_equal(tow_access_compare(x->access, y->access), 0);
 				assert_true(tow_id_equal(&x->tenant_id, &y->tenant_id));
 			}
 		}
+}
+
+static void random_access(struct tow_access *access)
+{
+	static const char *const lists[] = { "", "192.0.2.0/24", "192.0.2.7,2001:db8::/32" };
+
+	for (int list = 0; list < 2; list++)
+		assert_int_equal(tow_access_parse(access, list ? TOW_ACCESS_DENY : TOW_ACCESS_ALLOW,
+		                                  tow_slice_of(lists[random() % 3]), NULL), 0);
 }
 
 static struct tow_entry random_entry(struct tenant *t, int index)
@@ -108,6 +119,8 @@ static struct tow_entry random_entry(struct tenant *t, int index)
 			snprintf(e.name, sizeof e.name, "*.t%d.eu", index);
 		if (op == TOW_ENTRY_DELETE_HOSTNAME)
 			e.tls_mode = TOW_TLS_PASSTHROUGH;
+		if (op == TOW_ENTRY_UPSERT_HOSTNAME)
+			random_access(&e.access);
 		if (e.tls_mode == TOW_TLS_TERMINATE)
 			e.http_mode = (enum tow_http_mode)(random() % 3);
 		break;
@@ -122,6 +135,7 @@ static struct tow_entry random_entry(struct tenant *t, int index)
 	case TOW_ENTRY_UPSERT_UDP_SERVICE:
 		e.listen_port = (uint16_t)(3000 + random() % 8);
 		e.port_count = (uint16_t)(1 + random() % 3);
+		random_access(&e.access);
 		if (op == TOW_ENTRY_UPSERT_UDP_SERVICE)
 			e.idle_timeout_secs = (uint16_t)(60 + random() % 2);
 		/* fall through */
@@ -211,6 +225,42 @@ static void a_delta_costs_what_changed(void **state)
 	tow_route_table_free(table);
 }
 
+static void lists_are_kept_until_an_upsert_says_otherwise(void **state)
+{
+	struct fixture *f = *state;
+	struct tow_route_table *table = tow_route_table_new();
+	struct tenant t;
+	struct tow_entry e;
+	struct tow_addr in, out;
+
+	assert_int_equal(tow_addr_parse_host(tow_slice_of("192.0.2.1"), &in), 0);
+	assert_int_equal(tow_addr_parse_host(tow_slice_of("192.0.2.7"), &out), 0);
+	tenant_make_ok(f, &t, "t", "*.t.eu");
+	e = entry_of(&t, TOW_ENTRY_UPSERT_HOSTNAME, "a.t.eu");
+	assert_int_equal(tow_access_parse(&e.access, TOW_ACCESS_DENY, tow_slice_of("192.0.2.7"), NULL), 0);
+	submit_ok(f, &t, e);
+	follow(f, table, NULL);
+	assert_true(tow_access_permits(tow_route_lookup(table, "a.t.eu")->access, &in));
+	assert_false(tow_access_permits(tow_route_lookup(table, "a.t.eu")->access, &out));
+	/* the same again is no change */
+	e.sequence = ++t.sequence;
+	submit_ok(f, &t, e);
+	assert_int_equal(follow(f, table, NULL), -1);
+	e = entry_of(&t, TOW_ENTRY_SET_HOSTNAME_TLS, "a.t.eu");
+	e.tls_mode = TOW_TLS_TERMINATE;
+	submit_ok(f, &t, e);
+	assert_int_equal(follow(f, table, NULL), TOW_ROUTE_DELTA);
+	assert_int_equal(tow_route_lookup(table, "a.t.eu")->tls_mode, TOW_TLS_TERMINATE);
+	assert_false(tow_access_permits(tow_route_lookup(table, "a.t.eu")->access, &out));
+	e = entry_of(&t, TOW_ENTRY_UPSERT_HOSTNAME, "a.t.eu");
+	e.tls_mode = TOW_TLS_TERMINATE;
+	submit_ok(f, &t, e);
+	assert_int_equal(follow(f, table, NULL), TOW_ROUTE_DELTA);
+	assert_null(tow_route_lookup(table, "a.t.eu")->access);
+	tenant_deinit(&t);
+	tow_route_table_free(table);
+}
+
 static void who_is_too_far_behind_gets_a_snapshot(void **state)
 {
 	struct fixture *f = *state;
@@ -253,6 +303,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 		T(deltas_lead_to_what_a_snapshot_says),
 		T(a_delta_costs_what_changed),
+		T(lists_are_kept_until_an_upsert_says_otherwise),
 		T(who_is_too_far_behind_gets_a_snapshot),
 	};
 	return run_on_drivers(tests, sizeof tests / sizeof *tests, NULL, 0);

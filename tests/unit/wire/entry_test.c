@@ -67,6 +67,10 @@ static struct tow_entry example(enum tow_entry_op op)
 	}
 	if (op == TOW_ENTRY_UPSERT_UDP_SERVICE)
 		e.idle_timeout_secs = 3600;
+	if (is_port || op == TOW_ENTRY_UPSERT_HOSTNAME) {
+		tow_access_parse(&e.access, TOW_ACCESS_ALLOW, tow_slice_of("2001:db8::/32,192.0.2.0/24"), NULL);
+		tow_access_parse(&e.access, TOW_ACCESS_DENY, tow_slice_of("192.0.2.7"), NULL);
+	}
 	if (op == TOW_ENTRY_UPSERT_AGENT || op == TOW_ENTRY_REVOKE_AGENT)
 		memset(&e.agent_id, 0xa1, sizeof e.agent_id);
 	if (op == TOW_ENTRY_UPSERT_AGENT) {
@@ -134,6 +138,7 @@ static void what_is_as_usual_is_left_out(void **state)
 
 		entry.port_count = usual ? 1 : 0;
 		entry.idle_timeout_secs = usual ? TOW_IDLE_TIMEOUT_S : 0;
+		memset(&entry.access, 0, sizeof entry.access);
 		jws = sign(&entry);
 		start = strstr((const char *)tow_buf_peek(&jws).base, "\"payload\":\"") + 11;
 		assert_non_null(tow_buf_reserve(&payload, 4096));
@@ -144,6 +149,7 @@ static void what_is_as_usual_is_left_out(void **state)
 		assert_non_null(strstr((const char *)payload.base, "\"listen_port\":2222"));
 		assert_null(strstr((const char *)payload.base, "\"ports\""));
 		assert_null(strstr((const char *)payload.base, "\"idle_timeout_secs\""));
+		assert_null(strstr((const char *)payload.base, "_from"));
 		assert_int_equal(tow_entry_peek(tow_buf_peek(&jws), &peeked, NULL), 0);
 		assert_int_equal(peeked.port_count, 1);
 		assert_int_equal(peeked.idle_timeout_secs, TOW_IDLE_TIMEOUT_S);
@@ -319,6 +325,15 @@ static void payloads_are_read_strictly(void **state)
 		  TOW_EPARSE, "\"http\" must be" },
 		{ HEAD "\"op\":\"upsert_hostname\",\"hostname\":\"a.b\",\"tls_mode\":\"passthrough\",\"http\":\"h2c\"}",
 		  TOW_EPARSE, "\"http\" needs \"tls_mode\"" },
+		{ HEAD "\"op\":\"upsert_hostname\",\"hostname\":\"a.b\",\"tls_mode\":\"passthrough\","
+		  "\"allow_from\":[]}",
+		  TOW_EPARSE, "\"allow_from\" has nobody" },
+		{ HEAD "\"op\":\"upsert_hostname\",\"hostname\":\"a.b\",\"tls_mode\":\"passthrough\","
+		  "\"deny_from\":[\"x\"]}",
+		  TOW_EPARSE, "\"deny_from\": \"x\" is neither" },
+		{ HEAD "\"op\":\"set_hostname_tls\",\"hostname\":\"a.b\",\"tls_mode\":\"passthrough\","
+		  "\"deny_from\":[]}",
+		  TOW_EPARSE, "unknown key \"deny_from\"" },
 		{ HEAD "\"op\":\"delete_hostname\",\"hostname\":\"a\"}", TOW_EPARSE, "two labels" },
 		{ HEAD "\"op\":\"delete_hostname\",\"hostnane\":\"a.b\"}", TOW_EPARSE,
 		  "did you mean \"hostname\"?" },

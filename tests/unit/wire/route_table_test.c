@@ -76,6 +76,21 @@ static enum tow_http_mode http_mode_of(const struct model *m, int hostname)
 	return m->mode[hostname] == TOW_TLS_TERMINATE ? (enum tow_http_mode)(hostname % 3) : TOW_HTTP_FORWARDED;
 }
 
+/* Goes with what else there is to say of a route, so that it changes and goes with it. */
+static struct tow_access *access_of(int which)
+{
+	static struct tow_access lists[3];
+	struct tow_access *access = &lists[which % 3];
+
+	memset(access, 0, sizeof(*access));
+	if (which % 3 == 0)
+		return NULL;
+	assert_int_equal(tow_access_parse(access, TOW_ACCESS_DENY, tow_slice_of("192.0.2.7,2001:db8::7"), NULL), 0);
+	if (which % 3 == 2)
+		assert_int_equal(tow_access_parse(access, TOW_ACCESS_ALLOW, tow_slice_of("192.0.2.0/24"), NULL), 0);
+	return access;
+}
+
 static void write_tenant(struct tow_route_writer *w, int tenant)
 {
 	struct tow_route_tenant route = { .id = id_of(tenant) };
@@ -88,7 +103,8 @@ static void write_hostname(struct tow_route_writer *w, const struct model *m, in
 {
 	struct tow_route_hostname route = { .tenant_id = id_of(m->hostname_owner[hostname]),
 		                            .tls_mode = m->mode[hostname],
-		                            .http_mode = http_mode_of(m, hostname) };
+		                            .http_mode = http_mode_of(m, hostname),
+		                            .access = access_of(m->hostname_owner[hostname]) };
 
 	snprintf(route.pattern, sizeof(route.pattern), "%s", patterns[hostname]);
 	tow_route_write_hostname(w, &route);
@@ -99,7 +115,8 @@ static void write_port(struct tow_route_writer *w, const struct model *m, int po
 	struct tow_route_port route = { .protocol = protocol_of(port),
 		                        .port = number_of(port),
 		                        .tenant_id = id_of(m->port_owner[port]),
-		                        .idle_timeout_secs = idle_timeout_of(m, port) };
+		                        .idle_timeout_secs = idle_timeout_of(m, port),
+		                        .access = access_of(m->service[port]) };
 
 	snprintf(route.service, sizeof(route.service), "s%d", m->service[port]);
 	tow_route_write_port(w, &route);
@@ -313,6 +330,8 @@ static void check_table(const struct tow_route_table *table, const struct model 
 		if (h < HOSTNAMES && m->hostname_owner[h] >= 0) {
 			assert_int_equal(found->tls_mode, m->mode[h]);
 			assert_int_equal(found->http_mode, http_mode_of(m, h));
+			assert_int_equal(found->access == NULL, owner % 3 == 0);
+			assert_int_equal(tow_access_compare(found->access, access_of(owner)), 0);
 		}
 	}
 	assert_int_equal(tow_route_table_hostname_count(table), hostnames);
@@ -327,6 +346,7 @@ static void check_table(const struct tow_route_table *table, const struct model 
 			assert_true(tow_id_equal(&found->tenant_id, &id));
 			assert_int_equal(found->service[1] - '0', m->service[p]);
 			assert_int_equal(found->idle_timeout_secs, idle_timeout_of(m, p));
+			assert_int_equal(tow_access_compare(found->access, access_of(m->service[p])), 0);
 			ports++;
 		}
 	}

@@ -139,6 +139,30 @@ static void how_http_is_served_is_told(void **state)
 	}
 }
 
+static void who_may_come_is_told(void **state)
+{
+	static const enum tow_service_kind kinds[] = { HTTPS, TCP, UDP };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		struct tow_buf json = { 0 };
+		struct tow_service_list list;
+		struct tow_addr addr;
+
+		assert_int_equal(tow_buf_printf(&json, "%s,\"allow_from\":[\"192.0.2.0/24\",\"2001:db8::/32\"],"
+		                                "\"deny_from\":[\"::ffff:192.0.2.7\"]}]",
+		                                kinds[i] == HTTPS ? H : T ",\"listen_port\":1"), 0);
+		assert_int_equal(tow_buf_append(&json, "", 1), 0);
+		list = list_of(kinds[i], (const char *)json.base);
+		assert_int_equal(list.items[0].access.counts[TOW_ACCESS_ALLOW], 2);
+		assert_int_equal(list.items[0].access.counts[TOW_ACCESS_DENY], 1);
+		assert_int_equal(tow_addr_parse_host(tow_slice_of("192.0.2.7"), &addr), 0);
+		assert_false(tow_access_permits(&list.items[0].access, &addr));
+		tow_service_list_deinit(&list);
+		tow_buf_deinit(&json);
+	}
+}
+
 static void empty_texts_are_empty_lists(void **state)
 {
 	static const char *const texts[] = { "", " ", "\r\n\t ", "[]", " [ ] " };
@@ -201,6 +225,14 @@ static void faults_name_element_and_key(void **state)
 		{ HTTPS, H ",\"proxy_protocol\":\"v1\"}]",
 		  "\"proxy_protocol\" must be \"none\" or \"v2\"" },
 		{ HTTPS, H ",\"proxy_protocol\":2}]", "\"proxy_protocol\" must be" },
+		{ HTTPS, H ",\"allow_from\":\"10.0.0.0/8\"}]", "\"allow_from\" must be an array" },
+		{ HTTPS, H ",\"allow_from\":[]}]", "\"allow_from\" has nobody" },
+		{ HTTPS, H ",\"allow_from\":null}]", "\"allow_from\" must be an array" },
+		{ HTTPS, H ",\"deny_from\":[8]}]", "\"deny_from\" must be an array of strings" },
+		{ HTTPS, H ",\"deny_form\":[]}]", "did you mean \"deny_from\"?" },
+		{ TCP, T ",\"listen_port\":1,\"deny_from\":[\"10.0.0.1/8\"]}]", "the network is 10.0.0.0/8" },
+		{ UDP, T ",\"listen_port\":1,\"allow_from\":[\"example.eu\"]}]",
+		  "element 1: \"allow_from\": \"example.eu\"" },
 		{ HTTPS, H ",\"origin_server_name\":\"\"}]", "\"origin_server_name\"" },
 		{ HTTPS, H ",\"origin_server_name\":\"1.2.3.4\"}]", "address" },
 		{ HTTPS, H ",\"origin_server_name\":\"::1\"}]", "address" },
@@ -352,6 +384,11 @@ static void shuffle(struct tow_service_list *list, unsigned random)
 	}
 }
 
+static void add_prefix(struct tow_service *service, enum tow_access_list list)
+{
+	assert_int_equal(tow_access_parse(&service->access, list, tow_slice_of("192.0.2.0/24"), NULL), 0);
+}
+
 static void the_hash_is_that_of_the_set(void **state)
 {
 	struct tow_service_list list = list_of(
@@ -377,7 +414,7 @@ static void the_hash_is_that_of_the_set(void **state)
 	}
 	/* every change of every member counts */
 	for (size_t i = 0; i < copy.count; i++) {
-		for (int member = 0; member < 12; member++) {
+		for (int member = 0; member < 14; member++) {
 			struct tow_service saved = copy.items[i], *s = &copy.items[i];
 			switch (member) {
 			case 0: s->kind = (s->kind + 1) % 3; break;
@@ -392,6 +429,8 @@ static void the_hash_is_that_of_the_set(void **state)
 			case 9: s->idle_timeout_secs ^= 1; break;
 			case 10: s->http_mode ^= 1; break;
 			case 11: copy.count--; break;
+			case 12: add_prefix(s, TOW_ACCESS_ALLOW); break;
+			case 13: add_prefix(s, TOW_ACCESS_DENY); break;
 			}
 			if (member == 11)
 				*s = copy.items[copy.count];
@@ -580,6 +619,7 @@ int main(void)
 		cmocka_unit_test(test_an_origin_in_process),
 		cmocka_unit_test(services_are_read_whole),
 		cmocka_unit_test(how_http_is_served_is_told),
+		cmocka_unit_test(who_may_come_is_told),
 		cmocka_unit_test(empty_texts_are_empty_lists),
 		cmocka_unit_test(faults_name_element_and_key),
 		cmocka_unit_test(there_are_limits),

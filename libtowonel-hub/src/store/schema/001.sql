@@ -58,6 +58,7 @@ CREATE TABLE hostnames (
 	tenant_id BLOB NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
 	tls_mode BIGINT NOT NULL,              -- 0 passthrough, 1 terminate
 	http_mode BIGINT NOT NULL,             -- 0 forwarded, 1 plain, 2 h2c
+	access TEXT NOT NULL DEFAULT '',       -- who may come: prefixes, '!', prefixes that may not; '': everybody
 	changed_ms BIGINT NOT NULL
 );
 CREATE INDEX hostnames_by_tenant ON hostnames (tenant_id);
@@ -70,6 +71,7 @@ CREATE TABLE ports (
 	tenant_id BLOB NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
 	service TEXT NOT NULL,                 -- '': none now
 	idle_timeout_secs BIGINT NOT NULL,     -- of the service; 0 for tcp
+	access TEXT NOT NULL DEFAULT '',       -- of the service, as a hostname's
 	reserved BIGINT NOT NULL,              -- 0 or 1
 	label TEXT NOT NULL,                   -- of the reservation
 	claimed_ms BIGINT NOT NULL,            -- since when it is the tenant's

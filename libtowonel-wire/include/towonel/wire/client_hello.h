@@ -49,6 +49,7 @@ void tow_client_hello_deinit(struct tow_client_hello_parser *parser);
 enum tow_tls_alert {
 	TOW_ALERT_UNEXPECTED_MESSAGE = 10,
 	TOW_ALERT_HANDSHAKE_FAILURE = 40,
+	TOW_ALERT_ACCESS_DENIED = 49,
 	TOW_ALERT_DECODE_ERROR = 50,
 	TOW_ALERT_INTERNAL_ERROR = 80,
 	TOW_ALERT_UNRECOGNIZED_NAME = 112,

@@ -10,13 +10,20 @@
  *   {"version":1,"tenant_id":"<64 hex>","sequence":7,"timestamp_ms":1700000000000,
  *    "op":"upsert_hostname","hostname":"app.example.eu","tls_mode":"passthrough"}
  *
- *   upsert_hostname {hostname, tls_mode, http}  delete_hostname {hostname}
- *   set_hostname_tls {hostname, tls_mode, http} leave {}
- *   upsert_agent {agent_id, generation, services_hash, expires_at_ms}   revoke_agent {agent_id}
- *   upsert_tcp_service {name, listen_port, ports}                   delete_tcp_service {name}
- *   upsert_udp_service {name, listen_port, ports, idle_timeout_secs}   delete_udp_service {name}
+ *   upsert_hostname {hostname, tls_mode, http, allow_from, deny_from}
+ *   delete_hostname {hostname}
+ *   set_hostname_tls {hostname, tls_mode, http}
+ *   upsert_tcp_service {name, listen_port, ports, allow_from, deny_from}
+ *   delete_tcp_service {name}
+ *   upsert_udp_service {name, listen_port, ports, allow_from, deny_from, idle_timeout_secs}
+ *   delete_udp_service {name}
+ *   upsert_agent {agent_id, generation, services_hash, expires_at_ms}
+ *   revoke_agent {agent_id}
+ *   leave {}
  *
- * ports, idle_timeout_secs and http are left out when they are 1, 60 and "forwarded".
+ * ports, idle_timeout_secs and http are left out when they are 1, 60 and "forwarded", allow_from
+ * and deny_from when they have nobody. An upsert says all of a service; set_hostname_tls leaves who
+ * may come as it is.
  *
  * Unknown members are refused, so that a hub never stores half of what was meant.
  */
@@ -56,6 +63,7 @@ struct tow_entry {
 	uint16_t listen_port;
 	uint16_t port_count;        /* from listen_port on; 0 is signed as 1 */
 	uint16_t idle_timeout_secs; /* udp; 0 is signed as 60 */
+	struct tow_access access;   /* upserts of a hostname or a service */
 	struct tow_id agent_id;
 	uint64_t generation; /* the agent's start, Unix ms */
 	uint8_t services_hash[TOW_HASH_SIZE];

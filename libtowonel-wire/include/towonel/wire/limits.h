@@ -69,6 +69,8 @@
 #define TOW_PORT_RETRY_MAX_MS     30000
 #define TOW_ROUTES_CACHE_DELAY_MS 1000
 
+#define TOW_DESCRIPTORS_KEPT      16 /* from visitors, for everything else */
+
 /* edge: requests of visitors whose TLS ends here */
 #define TOW_REQUEST_HEAD_MAX        32768
 #define TOW_REQUEST_FIELDS_MAX      128
@@ -151,6 +153,7 @@
 #define TOW_ENTRY_MAX 65536         /* one JWS in text form */
 #define TOW_ENTRIES_PER_BATCH 4096
 #define TOW_PORT_RANGE_MAX 512
+#define TOW_ACCESS_PREFIXES_MAX 128 /* of a service, allowed and denied together */
 #define TOW_IDLE_TIMEOUT_S 60       /* of a UDP session without traffic; a service may */
 #define TOW_IDLE_TIMEOUT_MAX_S 3600 /* say otherwise */
 #define TOW_KEY_BACKUP_MAX 4096
@@ -167,6 +170,8 @@
 #define TOW_HTTP_STALL_TIMEOUT_MS 30000
 #define TOW_HTTP_LINGER_MS 2000
 #define TOW_HTTP_CONNECTIONS_MAX 1024
+#define TOW_REQUESTS_PER_SECOND 5  /* without a key, from an address */
+#define TOW_REQUESTS_BURST 30
 #define TOW_REQUEST_ID_MAX 64
 #define TOW_SIGNATURE_WINDOW_MS 60000
 #define TOW_SUBSCRIPTIONS_PER_EDGE 4

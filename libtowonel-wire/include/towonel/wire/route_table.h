@@ -13,12 +13,13 @@
  *   {"version":42, "from":41,
  *    "tenants":  [{"tenant_id":"..","public_key":"<base64url>"}],
  *    "hostnames":[{"hostname":"*.a.eu","tenant_id":"..","tls_mode":"passthrough",
- *                 "http":"plain"}],
+ *                 "http":"plain","allow_from":["192.0.2.0/24"],"deny_from":["192.0.2.7"]}],
  *    "ports":    [{"protocol":"tcp","port":2222,"tenant_id":"..","service":"ssh"}],
  *    "revoked_agents":[{"tenant_id":"..","agent_id":"..","expires_at_ms":0}],
  *    "removed": {"tenants":["<id>"],"hostnames":["*.b.eu"],"ports":["tcp/2222"]}}
  *
  * A UDP port has "idle_timeout_secs" unless that is 60. A range of ports is one element per port.
+ * Ports have "allow_from" and "deny_from" as hostnames have.
  *
  * A snapshot has no "from" and no "removed". Removing a tenant removes all that is its own.
  * An upsert replaces what has the same key, whoever owned it. What is both removed and brought by
@@ -48,6 +49,7 @@ struct tow_route_hostname {
 	struct tow_id tenant_id;
 	enum tow_tls_mode tls_mode;
 	enum tow_http_mode http_mode; /* "http"; FORWARDED when there is none */
+	struct tow_access *access;    /* who may come; NULL: everybody. Borrowed, or the table's */
 };
 
 struct tow_route_port {
@@ -56,6 +58,7 @@ struct tow_route_port {
 	struct tow_id tenant_id;
 	char service[TOW_SERVICE_NAME_MAX + 1];
 	uint16_t idle_timeout_secs; /* udp; 0 for tcp */
+	struct tow_access *access;  /* as a hostname's */
 };
 
 struct tow_route_table;

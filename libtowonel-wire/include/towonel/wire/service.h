@@ -8,6 +8,7 @@
  * Parsing refuses unknown keys by name and says which element is wrong.
  */
 
+#include "access.h"
 #include "hostname.h"
 #include "identity.h"
 
@@ -50,6 +51,7 @@ struct tow_service {
 	uint16_t listen_port;       /* tcp and udp; 0 for https */
 	uint16_t port_count;        /* from listen_port and origin_port on; 0 for https */
 	uint16_t idle_timeout_secs; /* udp; 0 for the others */
+	struct tow_access access;   /* which visitors edges let in */
 };
 
 /* All-zero is valid and empty. */

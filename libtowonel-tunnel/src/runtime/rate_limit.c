@@ -6,7 +6,7 @@
  * further ahead of now than a burst.
  */
 
-#include "rate_limit.h"
+#include <towonel/tunnel/rate_limit.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,36 +14,38 @@
 #include <towonel/tunnel/loop.h>
 #include <towonel/wire/identity.h>
 
-#define SETS     1024
-#define WAYS     4
-#define COST_NS  (TOW_NSEC_PER_SEC / TOW__RATE_PER_SECOND)
-#define BURST_NS (COST_NS * TOW__RATE_BURST)
+#define SETS 1024
+#define WAYS 4
 
 struct bucket {
 	uint8_t who[9]; /* family, and the bytes that count */
 	uint64_t full_ns;
 };
 
-struct tow__rate_limit {
+struct tow_rate_limit {
+	uint64_t cost_ns, burst_ns;
 	uint8_t key[16]; /* so that nobody can choose addresses of one set */
 	struct bucket sets[SETS][WAYS];
 };
 
-struct tow__rate_limit *tow__rate_limit_new(void)
+struct tow_rate_limit *tow_rate_limit_new(unsigned per_second, unsigned burst)
 {
-	struct tow__rate_limit *limit = calloc(1, sizeof *limit);
+	struct tow_rate_limit *limit = calloc(1, sizeof *limit);
 
-	if (limit)
-		tow_random(limit->key, sizeof limit->key);
+	if (!limit)
+		return NULL;
+	limit->cost_ns = TOW_NSEC_PER_SEC / per_second;
+	limit->burst_ns = limit->cost_ns * burst;
+	tow_random(limit->key, sizeof limit->key);
 	return limit;
 }
 
-void tow__rate_limit_free(struct tow__rate_limit *limit)
+void tow_rate_limit_free(struct tow_rate_limit *limit)
 {
 	free(limit);
 }
 
-static struct bucket *find(struct tow__rate_limit *limit, const struct tow_addr *from)
+static struct bucket *find(struct tow_rate_limit *limit, const struct tow_addr *from)
 {
 	uint8_t who[9] = { from->family }, hash[TOW_HASH_SIZE];
 	struct bucket *set, *oldest;
@@ -63,14 +65,15 @@ static struct bucket *find(struct tow__rate_limit *limit, const struct tow_addr 
 	return oldest;
 }
 
-uint64_t tow__rate_limit_take(struct tow__rate_limit *limit, const struct tow_addr *from,
-                              uint64_t now_ns)
+uint64_t tow_rate_limit_take(struct tow_rate_limit *limit, const struct tow_addr *from,
+                             uint64_t now_ns)
 {
 	struct bucket *bucket = find(limit, from);
 	uint64_t full = bucket->full_ns > now_ns ? bucket->full_ns : now_ns;
 
-	if (full + COST_NS > now_ns + BURST_NS)
-		return (full + COST_NS - now_ns - BURST_NS) / TOW_NSEC_PER_MSEC + 1;
-	bucket->full_ns = full + COST_NS;
+	full += limit->cost_ns;
+	if (full > now_ns + limit->burst_ns)
+		return (full - now_ns - limit->burst_ns) / TOW_NSEC_PER_MSEC + 1;
+	bucket->full_ns = full;
 	return 0;
 }

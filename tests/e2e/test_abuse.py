@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""Floods and shortages: what one visitor costs stays its own, and what was short comes back by itself."""
+
+import contextlib
+import os
+import resource
+import subprocess
+import sys
+
+from support.process import free_port, metric, wait_until
+from support.towonel import http_get
+from support.visitors import TlsVisitor, dial
+
+NAME = "app.alice.example.eu"
+FLOOD = os.path.join(os.path.dirname(__file__), "support", "flood.py")
+
+
+def refused(node, reason):
+    return metric(node.edge_metrics(), "towonel_edge_connections_refused_total", reason=reason)
+
+
+def with_descriptors(count):
+    return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))
+
+
+def page(node, authority, source=None):
+    with TlsVisitor(node.edge_port, NAME, authority.cert, source=source) as visitor:
+        return visitor.get()
+
+
+def test_a_flood_from_one_address(make_tunnel, make_nginx, authority):
+    """As fast as 100,000 connections a minute and faster; who comes from elsewhere is served all the time."""
+    node, _ = make_tunnel({NAME: make_nginx(NAME).address}, TOWONEL_EDGE_CONNECTION_BURST="500")
+    flood = subprocess.Popen([sys.executable, FLOOD, str(node.edge_port), "127.0.0.66", NAME, "10000"],
+                             stdout=subprocess.PIPE, text=True)
+    served = 0
+    try:
+        while flood.poll() is None:
+            address = f"127.0.0.{served % 50 + 2}"
+            assert page(node, authority, address) == address + "\n"
+            served += 1
+    finally:
+        flood.kill()
+    made = int(flood.communicate()[0])
+    assert made > 5000 and served > 0
+    wait_until(lambda: metric(node.edge_metrics(), "towonel_edge_active_connections") == 0, "all are gone")
+    assert refused(node, "rate") > made / 10
+    assert sum(refused(node, reason) for reason in ("limit", "address_limit", "descriptors", "internal")) == 0
+    assert "visitor turned away" in node.process.log()
+
+
+def test_a_node_with_few_descriptors(make_node, make_agent, make_nginx, authority):
+    """Visitors take what is left of 64 and no more: the hub and its health go on, and so do visitors when some go."""
+    node = make_node(start=False)
+    node.start(preexec=with_descriptors(64))
+    make_agent(node.invite(NAME), [{"hostname": NAME, "origin": make_nginx(NAME).address}])
+    assert page(node, authority) == "127.0.0.1\n"
+    with contextlib.ExitStack() as visitors:
+        for _ in range(64):
+            visitors.enter_context(dial(node.edge_port)).sendall(b"\x16")
+        wait_until(lambda: refused(node, "descriptors") > 0, "visitors are turned away")
+        assert node.hub_ready()[0] == 200 and node.edge_ready()[0] == 200
+        assert node.towonel("invite", "list").returncode == 0
+        assert "reason=descriptors" in node.process.log()
+    wait_until(lambda: metric(node.edge_metrics(), "towonel_edge_active_connections") == 0, "they are gone")
+    assert page(node, authority) == "127.0.0.1\n"
+
+
+def test_an_agent_with_few_descriptors(make_node, make_agent, make_greeter):
+    """It says so, refuses who is too many, and serves again when there is room."""
+    node, greeter, port = make_node(), make_greeter("hello"), free_port()
+    agent = make_agent(node.invite("a.eu"), start=False,
+                       tcp=[{"name": "greeter", "origin": greeter.address, "listen_port": port}])
+    agent.start(preexec=with_descriptors(64))
+    wait_until(lambda: metric(node.edge_metrics(), "towonel_edge_ports_bound") == 1, "the port is bound")
+
+    def greeted(visitor):
+        with contextlib.suppress(ConnectionResetError):
+            return visitor.recv(6) == b"hello\n"
+        return False
+
+    def one_is_greeted():
+        with dial(port) as visitor:
+            return greeted(visitor)
+
+    with contextlib.ExitStack() as visitors:
+        greetings = [greeted(visitors.enter_context(dial(port))) for _ in range(64)]
+        assert greetings[0] and not greetings[-1]
+        assert sum(greetings) > 16
+        wait_until(lambda: "Too many open files" in agent.process.log(), "the agent says what is short")
+        assert http_get(f"http://127.0.0.1:{agent.health_port}/healthz")[0] in (0, 200)
+    wait_until(one_is_greeted, "there is room again")
