@@ -115,6 +115,24 @@ def test_everything_at_once(make_node, make_agent, make_udp_origin, make_raw_ori
     assert agents(node) == 2
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: wrk takes its server name from the system's hosts")
+@pytest.mark.parametrize("header", ["Connection: close", "Connection: keep-alive"])
+def test_under_wrk(header, make_tunnel, make_nginx, tmp_path):
+    node, _ = make_tunnel({NAME: make_nginx(NAME).address})
+    hosts = tmp_path / "hosts"
+    hosts.write_text(f"127.0.0.1 {NAME}\n")
+    load = subprocess.Popen(
+        ["unshare", "--mount", "--propagation", "private", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec wrk "$@"',
+         hosts, "-t", "1", "-c", "20", "-d", "4s", "--timeout", "20s", "-H", header, f"https://{NAME}:{node.edge_port}/who"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    for _ in range(2):
+        time.sleep(1)
+        assert node.take_over() == 0
+    said = load.communicate(timeout=PATIENCE)[0]
+    assert int(re.search(r"(\d+) requests in", said)[1]) > 100, said
+    assert "Socket errors" not in said and "Non-2xx" not in said, said
+
+
 @contextlib.contextmanager
 def in_the_middle(node):
     """The id of a process that takes over and waits for the last agent; it is not to live to do it."""
@@ -156,11 +174,34 @@ def test_one_that_fails_changes_nothing(make_node, make_agent, origin):
 
 def test_one_that_is_stopped_before_it_has_taken_over(make_node, make_agent, origin):
     node = make_node()
-    make_agent(node.invite(NAME), [origin.service(NAME)]).process.signal(signal.SIGSTOP)
+    agent = make_agent(node.invite(NAME), [origin.service(NAME)])
+    agent.process.signal(signal.SIGSTOP)
     with in_the_middle(node) as pid:
         os.kill(pid, signal.SIGTERM)
     node.process.wait_log("the process that was to take over has failed")
+    agent.process.signal(signal.SIGCONT)
     assert node.hub_ready()[0] == 200 and "draining" not in node.edge_ready()[1]
+
+
+def test_the_one_before_is_found_again_when_the_next_has_died(make_node, make_agent, origin, make_udp_origin):
+    node, udp_port = make_node(), free_port()
+    agent = make_agent(node.invite(NAME), [origin.service(NAME)], udp=[service(make_udp_origin(), udp_port)])
+    wait_until(lambda: metric(node.edge_metrics(), "towonel_edge_ports_bound") == 1, "the port is bound")
+    with Visitor(node.edge_port, NAME) as visitor, udp_socket() as player:
+        assert ask(udp_port, b"join", sock=player) == b"join"
+        first = node.process
+        assert node.take_over() == 0
+        node.process.kill()
+        assert visitor.ask("echo still here") == "still here"
+        assert ask(udp_port, b"still here", sock=player) == b"still here"
+        node.process = first  # it has the UDP sockets, which a new process needs
+        assert node.take_over() == 0
+        wait_until(lambda: agents(node) == 1, "the agent is back")
+        assert visit(node.edge_port, NAME) == "one"
+        assert visitor.ask("echo still here") == "still here"
+        assert ask(udp_port, b"still here", sock=player) == b"still here"
+        assert ask(udp_port, b"a new one") == b"a new one"
+    assert agent.process.running()
 
 
 def test_an_edge_alone(make_node, make_edge, make_agent, origin):
