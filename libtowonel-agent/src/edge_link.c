@@ -248,8 +248,12 @@ static void resolved(void *user, int status, const struct tow_addr *addrs, size_
 		tow_log_warn(link->config.log,
 		             "the edge's address cannot be resolved; trying again",
 		             tow_f_str("address", link->address), tow_f_str("error", err->text));
-		wait_then_try(link, 0);
-		return;
+		if (!link->good.family) {
+			wait_then_try(link, 0);
+			return;
+		}
+		addrs = &link->good; /* names may be gone, and the edge be where it was */
+		count = 1;
 	}
 	link->remote_count = count < TOW_RESOLVE_MAX ? count : TOW_RESOLVE_MAX;
 	link->remote_next = 0;

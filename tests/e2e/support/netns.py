@@ -107,7 +107,7 @@ class Host(Namespace):
                        "peer", "name", device, "mtu", mtu, "netns", self.pid)
         self.router.ip("addr", "add", f"{net}.1/24", "dev", wire)
         self.router.ip("link", "set", wire, "up")
-        self.ip("link", "set", device, "up")
+        self.ip("link", "set", device, "gso_max_segs", 1, "up")  # packets are lost one by one
         self._nets[device] = net, metric
         return wire
 
@@ -162,6 +162,11 @@ table inet wires {
 
     def mend(self, host):
         self.nft(f"delete element inet wires cut {{ {host.wire} }}")
+
+    def narrow(self, host, bytes):
+        """What is larger is dropped in the middle of the way, and nobody is told."""
+        self.nft("\n".join(f'add rule inet wires wear {way} "{host.wire}" meta length > {bytes} drop'
+                           for way in ("iifname", "oifname")))
 
     def lose(self, host, percent):
         """Of what goes to the host and comes from it; 0: no more."""

@@ -1,10 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""A path between a UDP client and a server, in user space: it delays, loses, narrows and limits datagrams' sizes.
+"""A path between a UDP client and a server, in user space: it delays, loses, narrows and limits datagrams' sizes, and
+reorders, repeats, cuts short and damages some.
 
     relay.py PORT TARGET_PORT [--delay MS] [--loss PERCENT] [--rate BYTES_PER_SECOND] [--mtu BYTES] [--queue BYTES]
+             [--reorder PERCENT] [--repeat PERCENT] [--cut PERCENT] [--flip PERCENT] [--host HOST] [--target-host HOST]
 
-All on 127.0.0.1, for each direction alike. What does not fit the queue of a narrow path is lost.
+All on 127.0.0.1 unless told otherwise, for each direction alike. What does not fit the queue of a narrow path is lost.
 """
 
 import argparse
@@ -35,7 +37,20 @@ class Direction:
             if (self.free_at - now) * options.rate + len(data) > options.queue:
                 return
             self.free_at += len(data) / options.rate
-        self.on_the_way.append((self.free_at + options.delay / 1000, data, send))
+        at = self.free_at + options.delay / 1000
+        if self._chance(options.cut):
+            data = data[:self.random.randrange(1, len(data) + 1)]
+        if self._chance(options.flip):
+            byte = self.random.randrange(len(data))
+            data = data[:byte] + bytes([data[byte] ^ 1 << self.random.randrange(8)]) + data[byte + 1:]
+        for _ in range(2 if self._chance(options.repeat) else 1):
+            if self._chance(options.reorder) and self.on_the_way:
+                self.on_the_way.insert(self.random.randrange(len(self.on_the_way)), (at, data, send))
+            else:
+                self.on_the_way.append((at, data, send))
+
+    def _chance(self, percent):
+        return percent and self.random.random() * 100 < percent
 
     def release(self):
         """Sends what is due. When the next one is, or None."""
@@ -53,7 +68,7 @@ class Direction:
 
 def relay(options):
     front = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    front.bind(("127.0.0.1", options.port))
+    front.bind((options.host, options.port))
     there, back = Direction(options, 1), Direction(options, 2)
     selector, upstreams = selectors.DefaultSelector(), {}
     selector.register(front, selectors.EVENT_READ, None)
@@ -61,7 +76,7 @@ def relay(options):
     def upstream_for(client):
         if client not in upstreams:
             sock = upstreams[client] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            sock.connect(("127.0.0.1", options.target))
+            sock.connect((options.target_host, options.target))
             large(sock)
             selector.register(sock, selectors.EVENT_READ, client)
         return upstreams[client]
@@ -97,6 +112,10 @@ def arguments():
     parser.add_argument("--rate", type=float, default=0, help="bytes a second; 0: no limit")
     parser.add_argument("--mtu", type=int, default=1500)
     parser.add_argument("--queue", type=int, default=1 << 20, help="bytes")
+    for harm in ("reorder", "repeat", "cut", "flip"):
+        parser.add_argument("--" + harm, type=float, default=0, help="percent")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--target-host", default="127.0.0.1")
     return parser.parse_args()
 
 

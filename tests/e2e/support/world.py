@@ -3,12 +3,13 @@
 
 import contextlib
 import os
+import sys
 import threading
 import time
 
 from .lines import Origin, visit
 from .netns import Router
-from .process import end, metric, wait_until
+from .process import Process, end, metric, wait_until
 from .towonel import Agent, Edge, Node
 
 NAME = "app.alice.example.eu"
@@ -19,6 +20,7 @@ class Placed:
 
     def __init__(self, host, make):
         self.host = host
+        self.preexec = None
         with host:
             self._program = make()
 
@@ -28,6 +30,8 @@ class Placed:
             return value
 
         def there(*arguments, **more):
+            if name == "start":
+                more["preexec"] = self.preexec
             with self.host:
                 return value(*arguments, **more)
         return there
@@ -41,17 +45,25 @@ class Placed:
 class World:
     """One hub, and as many edges and agents as are wanted; agents are replicas, each with an origin beside it."""
 
-    def __init__(self, directory, stack, edges=1, agents=1, behind_nat=False, mtu=1500, edge_settings=None, **agent_settings):
+    def __init__(self, directory, stack, edges=1, agents=1, behind_nat=False, mtu=1500, weather=(), names=False,
+                 env_of=None, **agent_settings):
         self.directory, self.stack = str(directory), stack
         os.makedirs(self.directory, exist_ok=True)
         self.router = Router(stack)
-        self.hub = self.place("hub", lambda host: Node(self.at("hub"), host=host.address,
-                                                       TOWONEL_EDGE_ENABLED="false"))
+        self._names, self._env_of = names, env_of or (lambda name: {})
+        self.hub = self.place("hub", lambda host: Node(
+            self.at("hub"), host=host.address, **self._env_of("hub"), TOWONEL_EDGE_ENABLED="false"))
+        if names:
+            self._name()
         self.hub.start()
         self.edges = [self.place(f"edge{number}", lambda host: Edge(
-            self.at(host.name), self.hub.invite_edge(host.name), host=host.address, **(edge_settings or {})))
+            self.at(host.name), self.hub.invite_edge(host.name), host=host.address, **self._env_of(host.name)))
             for number in range(edges)]
+        if weather:
+            self._expose(weather)
         for edge in self.edges:
+            if names:
+                edge.env["TOWONEL_EDGE_PUBLIC_ADDRESSES"] = f"edge.test:{edge.tunnel_port}"
             edge.start(wait=False)
         self.home = self.router.home("home") if behind_nat else None
         self.token = self.hub.invite(NAME)
@@ -69,18 +81,58 @@ class World:
 
     def place(self, name, make, **more):
         host = self.router.host(name, **more)
-        placed = Placed(host, lambda: make(host))
+        return self._placed(host, lambda: make(host))
+
+    def _placed(self, host, make):
+        placed = Placed(host, make)
+        if self._names and host.name != "hub":
+            host.bind(os.path.join(self.directory, "resolv.conf"), "/etc/resolv.conf")
+            placed.preexec = host.preexec
         self.stack.callback(end, placed)
         return placed
 
     def place_agent(self, name, mtu=1500, **more):
         host = (self.home or self.router).host(name, mtu=mtu)
         with host:
-            origin = Origin("origin")
+            origin = Origin("origin", 8080)
         self.stack.callback(origin.close)
-        agent = Placed(host, lambda: Agent(self.at(name), self.token, [origin.service(NAME)], **more))
-        self.stack.callback(end, agent)
-        return agent
+        return self._placed(host, lambda: Agent(self.at(name), self.token, [origin.service(NAME)],
+                                                **self._env_of(name), **more))
+
+    def _name(self):
+        """Who speaks of the hub speaks of hub.test, of which a name server tells; it can be cut off."""
+        self.dns = self.router.host("dns")
+        config = os.path.join(self.at("dns"), "unbound.conf")
+        with open(config, "w") as file:
+            file.write(f"""server:
+    interface: {self.dns.address}
+    access-control: 0.0.0.0/0 allow
+    do-daemonize: no
+    chroot: ""
+    username: ""
+    pidfile: ""
+    use-syslog: no
+    local-zone: "test." static
+    local-data: "hub.test. 1 IN A {self.hub.host.address}"
+    local-data: "edge.test. 1 IN A {self.router.prefix}.3.2"
+""")
+        with open(os.path.join(self.directory, "resolv.conf"), "w") as file:
+            file.write(f"nameserver {self.dns.address}\noptions timeout:1 attempts:1\n")
+        with self.dns:
+            server = Process(["/usr/sbin/unbound", "-d", "-c", config], os.path.join(self.at("dns"), "unbound.log"))
+        self.stack.callback(server.kill)
+        self.hub.env["TOWONEL_HUB_PUBLIC_URL"] = f"https://hub.test:{self.hub.hub_port}"
+
+    def _expose(self, weather):
+        """Agents reach the edge by a relay that does to packets what it is told."""
+        host = self.router.host("weather")
+        at = f"{host.address}:{self.edge.tunnel_port}"
+        with host:
+            relay = Process([sys.executable, os.path.join(os.path.dirname(__file__), "relay.py"), self.edge.tunnel_port,
+                             self.edge.tunnel_port, "--host", host.address, "--target-host", self.edge.host.address,
+                             *weather], os.path.join(self.at("weather"), "relay.log"))
+        self.stack.callback(relay.kill)
+        self.edge.env["TOWONEL_EDGE_PUBLIC_ADDRESSES"] = at
 
     @property
     def edge(self):
