@@ -69,24 +69,24 @@ fuzz: | test-packages
 	@$(MAKE) --no-print-directory CC=clang FUZZ=1 BUILD=build-fuzz fuzz-targets
 	@scripts/fuzz build-fuzz/fuzz $(FUZZ_SECONDS) $(JOBS) $(FUZZ_TARGETS)
 
-# --- benchmarks in C: tests/bench/NAME.c, one program each, on libtowonel-tunnel -----------
+# --- benchmarks in C: tests/bench/NAME.c, one program each, on libtowonel-agent ------------
 
 bench_names := $(basename $(notdir $(sort $(wildcard tests/bench/*.c))))
 bench_programs := $(bench_names:%=$(BUILD)/tests/bench/%)
 bench_objects := $(bench_names:%=$(BUILD)/obj/tests/bench/%.o)
 
 $(bench_objects): $(BUILD)/obj/tests/bench/%.o: tests/bench/%.c $(flags_file) | $(deps_ready)
-	$(call compile,$(tunnel_includes))
+	$(call compile,$(agent_includes))
 $(bench_programs): $(BUILD)/tests/bench/%: $(BUILD)/obj/tests/bench/%.o \
-		$(foreach lib,$(tunnel_closure),$($(lib)_archive))
+		$(foreach lib,$(agent_closure),$($(lib)_archive))
 	$(say) LINK $@
 	@mkdir -p $(@D)
-	$(run)$(CC) -pie -o $@ $(filter %.o,$^) $(all_ldflags) $(call link_libs,$(tunnel_closure))
+	$(run)$(CC) -pie -o $@ $(filter %.o,$^) $(all_ldflags) $(call link_libs,$(agent_closure))
 -include $(bench_objects:.o=.d)
 
 # --- what people call ---------------------------------------------------------
 
-.PHONY: check unit unit-programs house e2e bench bench-routes demo
+.PHONY: check unit unit-programs house e2e bench bench-routes bench-crowd demo
 check: all
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory house
@@ -111,6 +111,9 @@ bench: all $(bench_programs) | bench-packages
 	@TOWONEL_BUILD=$(abspath $(BUILD)) tests/bench/run --ways tls
 	@TOWONEL_BUILD=$(abspath $(BUILD)) tests/bench/udp
 	@$(MAKE) --no-print-directory bench-routes
+	@$(MAKE) --no-print-directory bench-crowd
+bench-crowd: all $(BUILD)/tests/bench/agents | bench-packages
+	@TOWONEL_BUILD=$(abspath $(BUILD)) tests/bench/crowd
 bench-routes: all | bench-packages
 	@TOWONEL_BUILD=$(abspath $(BUILD)) CC=$(CC) tests/bench/routes
 demo: all | demo-packages
