@@ -87,6 +87,16 @@ static char *format_age(const json_t *object, const char *key, char out[32])
 	return out;
 }
 
+/* "0.3 ms"; "-" when it is not known. */
+static char *format_rtt(const json_t *agent, char out[32])
+{
+	if (json_is_integer(json_object_get(agent, "rtt_us")))
+		snprintf(out, 32, "%.1f ms", (double)cli_number(agent, "rtt_us") / 1000);
+	else
+		snprintf(out, 32, "-");
+	return out;
+}
+
 static void print_and_free(struct table *table)
 {
 	putchar('\n');
@@ -142,8 +152,8 @@ static void print_edges(const json_t *edges, uint64_t now_ms)
 
 static void print_agents(const json_t *tenants)
 {
-	static const char *const headings[] = { "AGENT", "TENANT",  "VERSION",  "LIVE",
-		                                "HEARD", "TUNNELS", "LAST BYTE" };
+	static const char *const headings[] = { "AGENT", "TENANT",  "VERSION",   "LIVE",
+		                                "HEARD", "TUNNELS", "LAST BYTE", "ROUND TRIP" };
 	struct table *table = table_new(headings, sizeof headings / sizeof *headings);
 	size_t index, k, count = 0;
 	json_t *tenant, *agent;
@@ -151,7 +161,7 @@ static void print_agents(const json_t *tenants)
 	{
 		json_array_foreach(json_object_get(tenant, "agents"), k, agent)
 		{
-			char id[17], heard[32], byte[32], tunnels[24];
+			char id[17], heard[32], byte[32], rtt[32], tunnels[24];
 			snprintf(id, sizeof id, "%s", cli_text(agent, "agent_id"));
 			snprintf(tunnels, sizeof tunnels, "%" PRIu64, cli_number(agent, "tunnels"));
 			const char *cells[] = {
@@ -162,6 +172,7 @@ static void print_agents(const json_t *tenants)
 				format_age(agent, "heard_age_ms", heard),
 				tunnels,
 				format_age(agent, "last_byte_age_ms", byte),
+				format_rtt(agent, rtt),
 			};
 			table_add(table, cells);
 			count++;
@@ -273,7 +284,8 @@ const struct command status_all = {
 	.details =
 		"  --all              list the services that are up, however many there are\n"
 		"\n"
-		"LAST BYTE is how long ago a byte is known to have gone to an edge and back. A "
+		"LAST BYTE is how long ago a byte is known to have gone to an edge and back, ROUND "
+		"TRIP how long\nthat took. A "
 		"service is up,\n"
 		"or: no agent (that is there serves it), no tunnel (from its agent to any edge), "
 		"port failed\n"

@@ -36,6 +36,7 @@
 /* An edge has to be missing from this many of the hub's lists in a row before its tunnel is given
  * up: a hub that has just started lists no edges yet. */
 #define EDGE_MISSING_MAX 3
+#define QUIET_NS         (12 * TOW_NSEC_PER_SEC) /* two pings without an answer */
 
 enum state {
 	RUNNING,
@@ -476,16 +477,18 @@ static void not_ready(void *user, struct tow_buf *reasons)
 	struct tow_agent *agent = user;
 	if (agent->up_count == 0)
 		tow_buf_append_text(reasons, "no tunnel is up\n");
+	if (tow__links_all_quiet(&agent->links, QUIET_NS))
+		tow_buf_append_text(reasons, "nothing comes back through any tunnel\n");
 	if (!tow__registration_done(agent->registration))
 		tow_buf_append_text(reasons, "the hub has not taken the services yet\n");
 	if (agent->state != RUNNING)
 		tow_buf_append_text(reasons, "the agent is stopping\n");
 }
 
-static double quiet_seconds(void *user)
+static void notes(void *user, struct tow_buf *notes)
 {
 	struct tow_agent *agent = user;
-	return (double)tow__links_quiet_ns(&agent->links, tow_now_ns()) / (double)TOW_NSEC_PER_SEC;
+	tow__links_note(&agent->links, notes);
 }
 
 static int make_metrics(struct tow_agent *agent)
@@ -508,9 +511,7 @@ static int make_metrics(struct tow_agent *agent)
 	                           tow_metric_label(label, sizeof label, "version", TOW_VERSION),
 	                           "The version of the agent."),
 		1);
-	tow_metrics_callback(m, TOW_METRIC_GAUGE, "towonel_agent_tunnel_quiet_seconds", NULL,
-	                     "Time since the quietest tunnel carried a byte there and back.",
-	                     quiet_seconds, agent);
+	tow__links_measure(&agent->links, m);
 	return 0;
 }
 
@@ -542,6 +543,7 @@ static int make_health(struct tow_agent *agent, const struct tow_agent_config *c
 		.log = agent->log,
 		.metrics = agent->metrics,
 		.not_ready = not_ready,
+		.notes = notes,
 		.user = agent,
 	};
 	if (!config->health_listen || !config->health_listen[0])

@@ -414,9 +414,20 @@ const char *tow__edge_link_address(const struct edge_link *link)
 	return link->address;
 }
 
+/* The one that takes visitors. */
+static const struct tunnel *serving(const struct edge_link *link)
+{
+	return link->moving ? link->left[link->left_count - 1] : link->tunnel;
+}
+
 uint64_t tow__edge_link_last_pong_ns(const struct edge_link *link)
 {
-	if (link->moving)
-		return tow__tunnel_last_pong_ns(link->left[link->left_count - 1]);
-	return link->tunnel ? tow__tunnel_last_pong_ns(link->tunnel) : 0;
+	const struct tunnel *tunnel = serving(link);
+	return tunnel ? tow__tunnel_last_pong_ns(tunnel) : 0;
+}
+
+uint64_t tow__edge_link_rtt_ns(const struct edge_link *link)
+{
+	const struct tunnel *tunnel = serving(link);
+	return tunnel ? tow__tunnel_rtt_ns(tunnel) : 0;
 }

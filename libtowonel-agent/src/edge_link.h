@@ -67,5 +67,7 @@ const struct tow_id *tow__edge_link_edge(const struct edge_link *link);
 const char *tow__edge_link_address(const struct edge_link *link); /* the one in use; "" when none */
 /* When the last byte is known to have gone end to end; 0: never. Monotonic. */
 uint64_t tow__edge_link_last_pong_ns(const struct edge_link *link);
+/* How long the last answered ping took; 0: none was. */
+uint64_t tow__edge_link_rtt_ns(const struct edge_link *link);
 
 #endif

@@ -51,15 +51,69 @@ static uint64_t quiet_ns(const struct edge_link *link, uint64_t now_ns)
 	return now_ns > last ? now_ns - last : 0;
 }
 
-uint64_t tow__links_quiet_ns(const struct links *links, uint64_t now_ns)
+/* The most of what is so of tunnels that are up. */
+static uint64_t most(const struct links *links, uint64_t (*of)(const struct edge_link *, uint64_t))
 {
-	uint64_t most = 0;
+	uint64_t most = 0, now_ns = tow_now_ns();
 	for (size_t i = 0; i < links->count; i++) {
 		const struct edge_link *link = links->slots[i].link;
-		if (tow__edge_link_is_up(link) && quiet_ns(link, now_ns) > most)
-			most = quiet_ns(link, now_ns);
+		if (tow__edge_link_is_up(link) && of(link, now_ns) > most)
+			most = of(link, now_ns);
 	}
 	return most;
+}
+
+static double quiet_seconds(void *user)
+{
+	return (double)most(user, quiet_ns) / (double)TOW_NSEC_PER_SEC;
+}
+
+static uint64_t rtt_ns(const struct edge_link *link, uint64_t now_ns)
+{
+	(void)now_ns;
+	return tow__edge_link_rtt_ns(link);
+}
+
+static double rtt_seconds(void *user)
+{
+	return (double)most(user, rtt_ns) / (double)TOW_NSEC_PER_SEC;
+}
+
+void tow__links_measure(struct links *links, struct tow_metrics *metrics)
+{
+	tow_metrics_callback(metrics, TOW_METRIC_GAUGE, "towonel_agent_tunnel_quiet_seconds", NULL,
+	                     "Time since the quietest tunnel carried a byte there and back.",
+	                     quiet_seconds, links);
+	tow_metrics_callback(metrics, TOW_METRIC_GAUGE, "towonel_agent_tunnel_rtt_seconds", NULL,
+	                     "How long a byte takes there and back through the slowest tunnel.",
+	                     rtt_seconds, links);
+}
+
+int tow__links_all_quiet(const struct links *links, uint64_t for_ns)
+{
+	uint64_t now_ns = tow_now_ns();
+	int up = 0;
+	for (size_t i = 0; i < links->count; i++) {
+		const struct edge_link *link = links->slots[i].link;
+		if (tow__edge_link_is_up(link) && quiet_ns(link, now_ns) < for_ns)
+			return 0;
+		up |= tow__edge_link_is_up(link);
+	}
+	return up;
+}
+
+void tow__links_note(const struct links *links, struct tow_buf *notes)
+{
+	uint64_t now_ns = tow_now_ns();
+	for (size_t i = 0; i < links->count; i++) {
+		const struct edge_link *link = links->slots[i].link;
+		if (tow__edge_link_is_up(link))
+			tow_buf_printf(
+				notes, "tunnel to %s: answered %llu s ago, in %.1f ms\n",
+				tow__edge_link_address(link),
+				(unsigned long long)(quiet_ns(link, now_ns) / TOW_NSEC_PER_SEC),
+				(double)tow__edge_link_rtt_ns(link) / (double)TOW_NSEC_PER_MSEC);
+	}
 }
 
 json_t *tow__links_tell(const struct links *links, uint64_t now_ns)
@@ -72,9 +126,11 @@ json_t *tow__links_tell(const struct links *links, uint64_t now_ns)
 		if (!tow__edge_link_is_up(link))
 			continue;
 		json_array_append_new(
-			list, json_pack("{s:s,s:I}", "edge_id",
-		                        tow_id_format(tow__edge_link_edge(link), id), "quiet_ms",
-		                        (json_int_t)(quiet_ns(link, now_ns) / TOW_NSEC_PER_MSEC)));
+			list,
+			json_pack("{s:s,s:I,s:I}", "edge_id",
+		                  tow_id_format(tow__edge_link_edge(link), id), "quiet_ms",
+		                  (json_int_t)(quiet_ns(link, now_ns) / TOW_NSEC_PER_MSEC),
+		                  "rtt_us", (json_int_t)(tow__edge_link_rtt_ns(link) / 1000)));
 	}
 	return list;
 }

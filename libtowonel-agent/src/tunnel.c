@@ -32,7 +32,7 @@ struct tunnel {
 	struct tow_buf received;
 	char why[256]; /* set before the connection is closed from here */
 	int refused, was_up;
-	uint64_t up_since_ns, last_pong_ns, last_ping_id;
+	uint64_t up_since_ns, last_pong_ns, last_ping_id, last_ping_ns, rtt_ns;
 };
 
 static void enter(struct tunnel *tunnel, enum state state)
@@ -90,6 +90,7 @@ static void ping(struct tunnel *tunnel)
 		.ping_id = ++tunnel->last_ping_id,
 		.sent_ms = tow_now_ns() / TOW_NSEC_PER_MSEC,
 	};
+	tunnel->last_ping_ns = tow_now_ns();
 	if (send_message(tunnel, &message) == 0)
 		tow_timer_start_in(&tunnel->timer, PING_INTERVAL_NS);
 	else
@@ -124,6 +125,8 @@ static void handle(struct tunnel *tunnel, const struct tow_control_message *mess
 	case TOW_CONTROL_PONG:
 		if (message->ping_id <= tunnel->last_ping_id)
 			tunnel->last_pong_ns = tow_loop_now_ns(tunnel->config.loop);
+		if (message->ping_id == tunnel->last_ping_id)
+			tunnel->rtt_ns = tow_now_ns() - tunnel->last_ping_ns;
 		break;
 	case TOW_CONTROL_REFUSED:
 		tunnel->refused = 1;
@@ -320,4 +323,9 @@ int tow__tunnel_is_up(const struct tunnel *tunnel)
 uint64_t tow__tunnel_last_pong_ns(const struct tunnel *tunnel)
 {
 	return tunnel->last_pong_ns;
+}
+
+uint64_t tow__tunnel_rtt_ns(const struct tunnel *tunnel)
+{
+	return tunnel->rtt_ns;
 }

@@ -66,5 +66,7 @@ void tow__tunnel_close(struct tunnel *tunnel, uint64_t code); /* `closed` follow
 int tow__tunnel_is_up(const struct tunnel *tunnel);
 /* When the last byte is known to have gone end to end; 0: never. Monotonic. */
 uint64_t tow__tunnel_last_pong_ns(const struct tunnel *tunnel);
+/* How long the last answered ping took; 0: none was. */
+uint64_t tow__tunnel_rtt_ns(const struct tunnel *tunnel);
 
 #endif

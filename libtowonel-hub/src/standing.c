@@ -107,7 +107,7 @@ static json_t *agent_standing(const json_t *agent, const struct tow__edges_said 
 	const char *id = text_of(agent, "agent_id");
 	uint64_t heard = number_of(agent, "heard_at_ms");
 	uint64_t silent = heard && now_ms > heard ? now_ms - heard : 0;
-	uint64_t quiet = UINT64_MAX;
+	uint64_t quiet = UINT64_MAX, rtt = 0;
 	json_int_t tunnels = json_integer_value(get(said->tunnels, id));
 	int heard_lately = heard && silent <= AGENT_SILENT_MS;
 	json_t *tunnel;
@@ -119,12 +119,16 @@ static json_t *agent_standing(const json_t *agent, const struct tow__edges_said 
 	{
 		if (number_of(tunnel, "quiet_ms") < quiet)
 			quiet = number_of(tunnel, "quiet_ms");
+		if (number_of(tunnel, "rtt_us") > rtt)
+			rtt = number_of(tunnel, "rtt_us");
 	}
-	return json_pack(
-		"{s:s, s:O, s:b, s:I, s:o, s:o}", "agent_id", id, "version", get(agent, "version"),
-		"live", tunnels > 0 || heard_lately, "tunnels", tunnels, "heard_age_ms",
-		heard ? json_integer((json_int_t)silent) : json_null(), "last_byte_age_ms",
-		quiet < UINT64_MAX ? json_integer((json_int_t)(silent + quiet)) : json_null());
+	return json_pack("{s:s, s:O, s:b, s:I, s:o, s:o, s:o}", "agent_id", id, "version",
+	                 get(agent, "version"), "live", tunnels > 0 || heard_lately, "tunnels",
+	                 tunnels, "heard_age_ms",
+	                 heard ? json_integer((json_int_t)silent) : json_null(), "last_byte_age_ms",
+	                 quiet < UINT64_MAX ? json_integer((json_int_t)(silent + quiet))
+	                                    : json_null(),
+	                 "rtt_us", rtt ? json_integer((json_int_t)rtt) : json_null());
 }
 
 /* --- services --- */

@@ -456,6 +456,7 @@
     { label: "Heard", kind: "number", text: (one) => age(one.heard_age_ms) },
     { label: "Tunnels", kind: "number", text: (one) => one.tunnels },
     { label: "Last byte", kind: "number", text: (one) => age(one.last_byte_age_ms) },
+    { label: "Round trip", kind: "number", text: (one) => (one.rtt_us === null ? "-" : `${(one.rtt_us / 1000).toFixed(1)} ms`) },
     { label: "Version", kind: "word", text: (one) => one.version ?? NONE },
   ];
   const CERTIFICATES = [

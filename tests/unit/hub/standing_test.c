@@ -50,7 +50,7 @@ static const struct scene scenes[] = {
 	/* no edge tells: the agent's own word is taken */
 	{ "{\"hostnames\":[\"a.eu\"],\"agents\":[{\"agent_id\":\"1\",\"version\":\"1\",\"heard_at_"
 	  "ms\":999999,"
-	  "\"tunnels\":[{\"quiet_ms\":5}],\"services\":[\"a.eu\"]}]}",
+	  "\"tunnels\":[{\"quiet_ms\":5,\"rtt_us\":9}],\"services\":[\"a.eu\"]}]}",
 	  "[{\"name\":\"e\",\"live\":true}]", "a.eu up: " },
 	/* a range of ports is one service, and each port of it that failed is told */
 	{ "{\"hostnames\":[],\"ports\":[{\"protocol\":\"tcp\",\"port\":1,\"service\":\"s\"},"
