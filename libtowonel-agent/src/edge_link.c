@@ -17,6 +17,10 @@
 /* An edge that was away for hours has its agents back within seconds all the same. */
 #define BACKOFF_LAST_NS (8 * TOW_NSEC_PER_SEC)
 
+/* Between two moves to another port; doubles. */
+#define PORT_REST_FIRST_NS (60 * TOW_NSEC_PER_SEC)
+#define PORT_REST_LAST_NS  (3600 * TOW_NSEC_PER_SEC)
+
 enum state {
 	WAIT, /* for the backoff, or for an address */
 	RESOLVE,
@@ -49,6 +53,7 @@ struct edge_link {
 	struct tunnel *tunnel;              /* CONNECT and on */
 	struct tunnel *left[LINK_LEFT_MAX]; /* to processes that have given way */
 	size_t left_count;
+	uint64_t next_port_ns, port_rest_ns;
 	int moving; /* the last of them still takes visitors */
 };
 
@@ -88,6 +93,23 @@ static void gone_if_bare(struct edge_link *link)
 	link_free(link);
 }
 
+/* A router on the way may hold on to what it knows of our port, an address that it no longer has
+ * for instance, for as long as packets come from there. */
+static void try_another_port(struct edge_link *link)
+{
+	uint64_t now = tow_loop_now_ns(link->config.loop);
+	if (now < link->next_port_ns)
+		return;
+	link->port_rest_ns = link->port_rest_ns == 0                      ? PORT_REST_FIRST_NS
+	                     : link->port_rest_ns < PORT_REST_LAST_NS / 2 ? link->port_rest_ns * 2
+	                                                                  : PORT_REST_LAST_NS;
+	link->next_port_ns = now + link->port_rest_ns;
+	tow_log_info(link->config.log, "nothing comes back from the edge; trying another port",
+	             tow_f_id("edge", &link->config.edge), tow_f_str("address", link->address));
+	(void)tow_quic_endpoint_rebind(link->config.endpoint, NULL);
+	tow__edge_link_look(link);
+}
+
 /* --- the tunnel --- */
 
 static void tunnel_up(void *user, struct tunnel *tunnel)
@@ -98,6 +120,7 @@ static void tunnel_up(void *user, struct tunnel *tunnel)
 		return;
 	enter(link, UP);
 	link->good = link->remotes[link->remote_next - 1];
+	link->port_rest_ns = 0;
 	if (!link->moving)
 		link->config.events->up(link->config.user, link);
 	link->moving = 0;
@@ -115,6 +138,13 @@ static void tunnel_superseded(void *user, struct tunnel *tunnel)
 	struct edge_link *link = user;
 	(void)tunnel;
 	link->config.events->superseded(link->config.user, link);
+}
+
+static void tunnel_silent(void *user, struct tunnel *tunnel)
+{
+	struct edge_link *link = user;
+	if (tunnel == link->tunnel)
+		try_another_port(link);
 }
 
 static void tunnel_stream(void *user, struct tunnel *tunnel, struct tow_quic_stream *stream)
@@ -185,6 +215,8 @@ static void tunnel_closed(void *user, struct tunnel *tunnel, const struct tunnel
 		             tow_f_id("edge", &link->config.edge),
 		             tow_f_str("address", link->address), tow_f_str("error", end->why));
 	}
+	if (end->silent)
+		try_another_port(link);
 	if (!link->draining)
 		wait_then_try(link, end->refused ? REFUSED_DELAY_NS : 0);
 }
@@ -208,6 +240,7 @@ static const struct tunnel_events tunnel_events = {
 	.refused = tunnel_refused,
 	.superseded = tunnel_superseded,
 	.moved = tunnel_moved,
+	.silent = tunnel_silent,
 	.stream = tunnel_stream,
 	.closed = tunnel_closed,
 };

@@ -34,7 +34,8 @@ struct registration_events {
 	/* service: an authority, or NULL for the agent as a whole. Said once until it is accepted
 	 * or changes. */
 	void (*refused)(void *user, const char *service, const char *text);
-	/* For the hub: the tunnels that are up, [{edge_id, quiet_ms, rtt_us}]; owned by the caller. */
+	/* For the hub: the tunnels that are up, [{edge_id, quiet_ms, rtt_us}]; owned by the
+	 * caller. */
 	json_t *(*tunnels)(void *user);
 	void (*superseded)(void *user);
 	/* The token is no good; `left` follows. */

@@ -3,6 +3,7 @@
 visitors come, and the tunnel stays the one it was."""
 
 import os
+import re
 import subprocess
 import threading
 import time
@@ -127,6 +128,18 @@ def nat_rebinds(directory, stack):
         stays(world, visitors, typist, since, 6)
 
 
-@pytest.mark.parametrize("scenarios", [(new_lease, from_one_network_to_another), (no_network_for_a_while, nat_rebinds)])
+def a_port_that_leads_nowhere(directory, stack):
+    """As when a router goes on forwarding from an address that it no longer has, as long as packets come."""
+    world, visitors, typist = typing_in(directory, stack)
+    port = re.search(r"agent is up .* from=[\d.]+:(\d+)", world.edge.process.log()).group(1)
+    since = time.monotonic()
+    world.router.swallow(world.agent.host, port)
+    visitors.flow_within(20, since)
+    assert typist.goes_on() < 20
+    assert metric(world.agent.metrics(), "towonel_agent_edge_connections_accepted_total") == 1
+
+
+@pytest.mark.parametrize("scenarios", [
+    (new_lease, from_one_network_to_another), (no_network_for_a_while, nat_rebinds, a_port_that_leads_nowhere)])
 def test_streams_live_on(tmp_path, scenarios):
     at_once(tmp_path, *scenarios)

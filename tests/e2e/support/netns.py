@@ -168,6 +168,11 @@ table inet wires {
         self.nft("\n".join(f'add rule inet wires wear {way} "{host.wire}" meta length > {bytes} drop'
                            for way in ("iifname", "oifname")))
 
+    def swallow(self, host, port):
+        """What comes from this UDP port of the host, and goes to it, is dropped."""
+        self.nft(f'''add rule inet wires wear iifname "{host.wire}" udp sport {port} drop
+add rule inet wires wear oifname "{host.wire}" udp dport {port} drop''')
+
     def lose(self, host, percent):
         """Of what goes to the host and comes from it; 0: no more."""
         rules = [f'add rule inet wires wear {way} "{host.wire}" numgen random mod 100 < {percent} drop'
