@@ -5,6 +5,7 @@ import os
 import re
 
 import pytest
+import yaml
 
 from support.origins import curl
 from support.process import BUILD, Process, free_port, metric, run, wait_until
@@ -42,6 +43,11 @@ def test_services_of_a_recipe(make_node, make_agent, recipe):
     make_agent(node.invite("*.alice.example.eu"), **env)
     ports = sum(value.count('"listen_port"') for value in env.values())
     wait_until(lambda: metric(node.edge_metrics(), "towonel_edge_ports_bound") == ports, "the ports are bound")
+
+
+@pytest.mark.parametrize("recipe", [name for name, text in RECIPES.items() if "```yaml" in text])
+def test_yaml_of_a_recipe(recipe):
+    assert yaml.safe_load(block(RECIPES[recipe], "yaml"))
 
 
 def serve(make_node, make_agent, recipe, port):
