@@ -100,7 +100,7 @@ static void print_findings(const struct doctor *doctor)
 		if (*fix)
 			printf("  %-8s %-12s -> %s\n", "", "", fix);
 	}
-	printf("\n%zu problems, %zu warnings; %zu things are well.\n", doctor->count[ILL],
+	printf("\nProblems: %zu. Warnings: %zu. Well: %zu.\n", doctor->count[ILL],
 	       doctor->count[DOUBTFUL], doctor->count[WELL]);
 }
 

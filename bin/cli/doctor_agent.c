@@ -86,7 +86,7 @@ static int read_settings(struct agent *agent)
 		            agent->services.count ? NULL
 		                                  : "set TOWONEL_AGENT_SERVICES, or "
 		                                    "_TCP_SERVICES, _UDP_SERVICES",
-		            "%zu services", agent->services.count);
+		            "services: %zu", agent->services.count);
 	return rc;
 }
 
@@ -138,10 +138,11 @@ static void judge_contact(struct agent *agent, const struct probe *ready,
 		            (const char *)text.base);
 	if (doctor_metric(metrics, "towonel_agent_tunnels", &tunnels) == 0 && tunnels > 0 &&
 	    doctor_metric(metrics, "towonel_agent_tunnel_quiet_seconds", &quiet) == 0)
-		doctor_find(
-			agent->doctor, quiet > QUIET_MAX_SECS ? ILL : WELL, "contact",
-			quiet > QUIET_MAX_SECS ? "see the agent's log: is the path down?" : NULL,
-			"%.0f tunnels; a byte went to an edge and back %.0f s ago", tunnels, quiet);
+		doctor_find(agent->doctor, quiet > QUIET_MAX_SECS ? ILL : WELL, "contact",
+		            quiet > QUIET_MAX_SECS ? "see the agent's log: is the path down?"
+		                                   : NULL,
+		            "tunnels: %.0f; a byte went to an edge and back %.0f s ago", tunnels,
+		            quiet);
 	doctor_judge_descriptors(agent->doctor, metrics, "towonel-agent");
 }
 

@@ -49,8 +49,8 @@ int doctor_judge_hub(struct doctor *doctor, const struct probe *health, const ch
 		return -1;
 	}
 	if (strcmp(version, TOW_VERSION) == 0)
-		doctor_find(doctor, WELL, "hub", NULL, "%.*s answers in %llu ms, with its own key",
-		            len, health->url, health->took_ns / TOW_NSEC_PER_MSEC);
+		doctor_find(doctor, WELL, "hub", NULL, "%.*s answers in %llu ms", len, health->url,
+		            health->took_ns / TOW_NSEC_PER_MSEC);
 	else
 		doctor_find(doctor, DOUBTFUL, "hub", "upgrade the older of the two",
 		            "%.*s answers; it has version %s, and %s is here", len, health->url,
@@ -83,17 +83,15 @@ void doctor_judge_clock(struct doctor *doctor, const struct probe *health)
 
 int doctor_metric(const struct probe *metrics, const char *name, double *value)
 {
-	struct tow_slice text = tow_buf_peek(&metrics->text);
-	const char *at = (const char *)text.base, *end = at + text.len;
+	const char *at = (const char *)tow_buf_peek(&metrics->text).base;
 	size_t len = strlen(name);
-	for (; at && at < end; at = memchr(at, '\n', (size_t)(end - at)), at = at ? at + 1 : end) {
-		char number[64];
-		if ((size_t)(end - at) <= len || memcmp(at, name, len) != 0 || at[len] != ' ')
-			continue;
-		snprintf(number, sizeof number, "%.*s", (int)strcspn(at + len + 1, "\n"),
-		         at + len + 1);
-		*value = strtod(number, NULL);
-		return 0;
+	while (at) {
+		if (strncmp(at, name, len) == 0 && at[len] == ' ') {
+			*value = strtod(at + len, NULL);
+			return 0;
+		}
+		at = strchr(at, '\n');
+		at = at ? at + 1 : NULL;
 	}
 	return -1;
 }
@@ -157,7 +155,16 @@ static void judge_tcp(struct doctor *doctor, const struct probe *probe, const ch
 		            probe->host, probe->port, name);
 }
 
-/* Of what each name of an edge led to: QUIC; and TCP, where that is visitors' usual port. */
+/* Where visitors come to, if the edge says so or that is likely; else 0. */
+static uint16_t tcp_port(const json_t *edge, const struct tow_addr *tunnel)
+{
+	uint64_t port = cli_number(edge, "tcp_port");
+	return port && port <= UINT16_MAX      ? (uint16_t)port
+	       : tunnel->port == VISITORS_PORT ? VISITORS_PORT
+	                                       : 0;
+}
+
+/* Of what each name of an edge led to: QUIC, and TCP. */
 static void ask_edges(struct doctor *doctor, const struct probe *names, const json_t *const *edges,
                       size_t count, struct doctor_edges *out)
 {
@@ -178,10 +185,12 @@ static void ask_edges(struct doctor *doctor, const struct probe *names, const js
 			out->addrs[out->count++] = *addr;
 			labels[used] = *name ? name : names[i].host;
 			probe_quic(&probes[used++], addr, &id);
-			if (addr->port != VISITORS_PORT)
+			struct tow_addr tcp = *addr;
+			tcp.port = tcp_port(edges[i], addr);
+			if (!tcp.port)
 				continue;
 			labels[used] = labels[used - 1];
-			probe_tcp_local(&probes[used++], addr);
+			probe_tcp_local(&probes[used++], &tcp);
 		}
 	}
 	probes_run(probes, used);

@@ -141,7 +141,8 @@ static void answered(void *user, const struct tow_http_result *result)
 	struct probe *probe = user;
 	probe->error = result->error;
 	probe->status = result->status;
-	if (tow_buf_append(&probe->text, result->body.base, result->body.len) == 0)
+	if (tow_buf_append(&probe->text, result->body.base, result->body.len) == 0 &&
+	    tow_buf_append(&probe->text, "", 1) == 0)
 		probe->answer = json_loadb((const char *)result->body.base, result->body.len,
 		                           JSON_REJECT_DUPLICATES, NULL);
 	finish(probe);

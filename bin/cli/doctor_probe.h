@@ -38,7 +38,7 @@ struct probe {
 	size_t addr_count;
 	size_t payload; /* QUIC: the largest datagram that got through */
 	int status;     /* HTTP */
-	struct tow_buf text;
+	struct tow_buf text; /* HTTP: the answer, with a NUL behind it; empty when there was none */
 	json_t *answer; /* HTTP: the text, when it is JSON; otherwise NULL */
 
 	/* of the run */

@@ -59,9 +59,8 @@ static void judge_agents(struct doctor *doctor, const json_t *tenant)
 	if (json_array_size(agents) == 0)
 		return;
 	if (live > 0)
-		doctor_find(doctor, WELL, "contact", NULL,
-		            "%zu agents of %s are there, heard of %s", live,
-		            cli_text(tenant, "name"),
+		doctor_find(doctor, WELL, "contact", NULL, "agents of %s: %zu, heard of %s",
+		            cli_text(tenant, "name"), live,
 		            heard < UINT64_MAX ? format_ago(heard, ago) : "by an edge");
 	else
 		doctor_find(doctor, ILL, "contact",
@@ -99,8 +98,8 @@ static void judge_services(struct doctor *doctor, const json_t *tenant, json_t *
 			            cli_text(service, "why"));
 	}
 	if (up > 0)
-		doctor_find(doctor, WELL, "service", NULL, "%zu of %s are up", up,
-		            cli_text(tenant, "name"));
+		doctor_find(doctor, WELL, "service", NULL, "services of %s that are up: %zu",
+		            cli_text(tenant, "name"), up);
 }
 
 void doctor_judge_status(struct doctor *doctor, const json_t *status)
@@ -144,8 +143,8 @@ void doctor_judge_certificates(struct doctor *doctor, const json_t *list)
 			            name, *error ? ": " : "", error);
 		else if (left < CERTIFICATE_DOUBTFUL || *error)
 			doctor_find(doctor, DOUBTFUL, "certificate", fix,
-			            "that of %s is good for %llu days%s%s", name,
-			            left / DAY_MS, *error ? ", and: " : "", error);
+			            "that of %s is good for %llu days%s%s", name, left / DAY_MS,
+			            *error ? ", and: " : "", error);
 		else
 			doctor_find(doctor, WELL, "certificate", NULL,
 			            "that of %s is good for %llu days", name, left / DAY_MS);

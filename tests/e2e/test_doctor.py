@@ -72,7 +72,7 @@ def test_people_read_it(make_node):
     done = run([f"{BUILD}/towonel", "doctor", "--api-key", "x" * 43], env=node.env)
     assert done.returncode == 1 and done.stderr == ""
     lines = done.stdout.splitlines()
-    assert lines[0] == "The node" and lines[-1].startswith("1 problems, ")
+    assert lines[0] == "The node" and lines[-1].startswith("Problems: 1. ")
     assert any(line.startswith("  problem  operator ") for line in lines)
     assert any(line.startswith("  warning  descriptors ") and "1000" in line for line in lines)
     assert all("-> " in below for line, below in zip(lines, lines[1:]) if line.startswith(("  problem", "  warning")))
