@@ -171,19 +171,24 @@ static int read_http_mode(const json_t *object, const char *key, struct tow_entr
                           struct tow_error *err)
 {
 	struct tow_slice text;
+	enum tow_tls_mode needs;
 	int r;
 
 	if (!json_object_get(object, key))
 		return 0;
 	r = tow__json_text(object, key, &text, err);
 	if (!r && tow_http_mode_parse((const char *)text.base, &out->http_mode))
-		r = tow_error_set(err, TOW_EPARSE, "\"%s\" must be \"%s\", \"%s\" or \"%s\"", key,
+		r = tow_error_set(err, TOW_EPARSE,
+		                  "\"%s\" must be \"%s\", \"%s\", \"%s\" or \"%s\"", key,
 		                  tow_http_mode_name(TOW_HTTP_FORWARDED),
 		                  tow_http_mode_name(TOW_HTTP_PLAIN),
-		                  tow_http_mode_name(TOW_HTTP_H2C));
-	if (!r && has_http_mode(out) && out->tls_mode != TOW_TLS_TERMINATE)
-		r = tow_error_set(err, TOW_EPARSE, "\"%s\" needs \"tls_mode\" \"%s\"", key,
-		                  tow_tls_mode_name(TOW_TLS_TERMINATE));
+		                  tow_http_mode_name(TOW_HTTP_H2C),
+		                  tow_http_mode_name(TOW_HTTP_CHALLENGE));
+	needs = out->http_mode == TOW_HTTP_CHALLENGE ? TOW_TLS_PASSTHROUGH : TOW_TLS_TERMINATE;
+	if (!r && has_http_mode(out) && out->tls_mode != needs)
+		r = tow_error_set(err, TOW_EPARSE, "\"%s\" \"%s\" needs \"tls_mode\" \"%s\"",
+		                  key, tow_http_mode_name(out->http_mode),
+		                  tow_tls_mode_name(needs));
 	return r;
 }
 

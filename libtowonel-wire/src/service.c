@@ -16,6 +16,7 @@
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 #define HASH_DOMAIN     "towonel/services/v1"
 #define INPROC          "inproc:"
+#define PLAIN_HTTP      "http:"
 
 static const char *const tls_modes[] = {
 	[TOW_TLS_PASSTHROUGH] = "passthrough",
@@ -25,6 +26,7 @@ static const char *const http_modes[] = {
 	[TOW_HTTP_FORWARDED] = "forwarded",
 	[TOW_HTTP_PLAIN] = "plain",
 	[TOW_HTTP_H2C] = "h2c",
+	[TOW_HTTP_CHALLENGE] = "challenge",
 };
 static const char *const proxy_protocols[] = {
 	[TOW_PROXY_NONE] = "none",
@@ -130,27 +132,56 @@ const char *tow_service_inproc(const struct tow_service *service)
 }
 
 /* One spelling per origin, so that equal services have equal hashes. */
+static int split_origin(struct tow_slice text, const char *key, char out[TOW_HOSTNAME_SIZE],
+                        uint16_t *port, struct tow_error *err)
+{
+	struct tow_addr addr;
+	char host[TOW_HOSTNAME_SIZE];
+	int r = tow_host_port_split(text, host, port, err);
+
+	if (r) {
+		tow_error_prefix(err, "\"%s\" must be host:port", key);
+		return r;
+	}
+	if (!tow_addr_parse_host(tow_slice_of(host), &addr))
+		tow_addr_format_host(&addr, out);
+	else
+		copy_lower(out, host);
+	return 0;
+}
+
 static int read_origin(const json_t *object, struct tow_service *service, struct tow_error *err)
 {
 	struct tow_slice text;
-	struct tow_addr addr;
-	char host[TOW_HOSTNAME_SIZE];
 	int r = tow__json_text(object, "origin", &text, err);
 
 	if (r)
 		return r;
 	if (text.len >= strlen(INPROC) && !memcmp(text.base, INPROC, strlen(INPROC)))
 		return read_inproc(text, service, err);
-	r = tow_host_port_split(text, host, &service->origin_port, err);
-	if (r) {
-		tow_error_prefix(err, "\"origin\" must be host:port");
-		return r;
-	}
-	if (!tow_addr_parse_host(tow_slice_of(host), &addr))
-		tow_addr_format_host(&addr, service->origin_host);
-	else
-		copy_lower(service->origin_host, host);
-	return 0;
+	return split_origin(text, "origin", service->origin_host, &service->origin_port, err);
+}
+
+/* "http_origin": of use only where the edge does not answer for the name itself. */
+static int read_http_origin(const json_t *object, struct tow_service *service,
+                            struct tow_error *err)
+{
+	struct tow_slice text;
+	int r;
+
+	if (!json_object_get(object, "http_origin"))
+		return 0;
+	if (service->tls_mode != TOW_TLS_PASSTHROUGH)
+		return tow_error_set(err, TOW_EPARSE,
+		                     "\"http_origin\" needs \"tls_mode\" "
+		                     "{\"mode\":\"passthrough\"}");
+	r = tow__json_text(object, "http_origin", &text, err);
+	if (!r)
+		r = split_origin(text, "http_origin", service->http_origin_host,
+		                 &service->http_origin_port, err);
+	if (!r)
+		service->http_mode = TOW_HTTP_CHALLENGE;
+	return r;
 }
 
 static int read_proxy_protocol(const json_t *object, struct tow_service *service,
@@ -270,8 +301,8 @@ static int read_https(const json_t *object, struct tow_service *service, struct 
 	static const char *const keys[] = { "hostname",        "origin",
 		                            "tls_mode",        "origin_server_name",
 		                            "origin_protocol", "forwarded_headers",
-		                            "proxy_protocol",  "allow_from",
-		                            "deny_from" };
+		                            "proxy_protocol",  "http_origin",
+		                            "allow_from",      "deny_from" };
 	struct tow_slice text;
 	int r = tow__json_check_keys(object, keys, COUNT_OF(keys), err);
 
@@ -287,6 +318,8 @@ static int read_https(const json_t *object, struct tow_service *service, struct 
 		r = read_tls_mode(object, service, err);
 	if (!r)
 		r = read_http_mode(object, service, err);
+	if (!r)
+		r = read_http_origin(object, service, err);
 	if (!r)
 		r = read_proxy_protocol(object, service, err);
 	return r ? r : read_access(object, service, err);
@@ -491,6 +524,10 @@ static int compare(const struct tow_service *a, const struct tow_service *b)
 	if (!r)
 		r = (int)a->http_mode - (int)b->http_mode;
 	if (!r)
+		r = strcmp(a->http_origin_host, b->http_origin_host);
+	if (!r)
+		r = (int)a->http_origin_port - (int)b->http_origin_port;
+	if (!r)
 		r = (int)a->proxy_protocol - (int)b->proxy_protocol;
 	if (!r)
 		r = (int)a->idle_timeout_secs - (int)b->idle_timeout_secs;
@@ -534,6 +571,8 @@ static void hash_service(crypto_generichash_blake2b_state *state, const struct t
 	hash_text(state, s->origin_server_name);
 	hash_uint(state, s->tls_mode);
 	hash_uint(state, s->http_mode);
+	hash_text(state, s->http_origin_host);
+	hash_uint(state, s->http_origin_port);
 	hash_uint(state, s->proxy_protocol);
 	hash_uint(state, s->listen_port);
 	hash_uint(state, s->port_count);
@@ -585,6 +624,10 @@ const struct tow_service *tow_service_list_find(const struct tow_service_list *l
 	const struct tow_service *wildcard = NULL;
 	int is_hostname = !strchr(authority, ':');
 
+	if (tow_service_is_plain_http(authority)) {
+		wildcard = tow_service_list_find(list, authority + strlen(PLAIN_HTTP));
+		return wildcard && wildcard->http_origin_port ? wildcard : NULL;
+	}
 	for (size_t i = 0; i < list->count; i++) {
 		const struct tow_service *s = &list->items[i];
 		if (has_authority(s, authority))
@@ -600,6 +643,20 @@ char *tow_service_authority(const struct tow_service *service, char out[TOW_AUTH
 {
 	snprintf(out, TOW_AUTHORITY_SIZE, "%s%s", authority_prefixes[service->kind], service->name);
 	return out;
+}
+
+int tow_service_is_plain_http(const char *authority)
+{
+	return !strncmp(authority, PLAIN_HTTP, strlen(PLAIN_HTTP)) &&
+	       !strchr(authority + strlen(PLAIN_HTTP), ':');
+}
+
+void tow_service_take_plain_http(struct tow_service *service)
+{
+	memcpy(service->origin_host, service->http_origin_host, sizeof service->origin_host);
+	service->origin_port = service->http_origin_port;
+	service->origin_server_name[0] = '\0';
+	service->proxy_protocol = TOW_PROXY_NONE;
 }
 
 int tow_service_origin_port(const struct tow_service *service, uint16_t public_port, uint16_t *out)

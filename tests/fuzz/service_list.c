@@ -39,6 +39,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			assert(!tow_service_origin_port(
 				       s, (uint16_t)(s->listen_port + s->port_count - 1), &port) &&
 			       port == s->origin_port + s->port_count - 1);
+		assert((s->http_mode == TOW_HTTP_CHALLENGE) == (s->http_origin_port != 0) &&
+		       !s->http_origin_port == !s->http_origin_host[0]);
 		assert(s->origin_host[0] && !s->origin_port == (tow_service_inproc(s) != NULL));
 		assert(tow_service_list_find(&list, tow_service_authority(s, authority)));
 		copy.items[list.count - 1 - i] = *s;

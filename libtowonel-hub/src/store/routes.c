@@ -39,7 +39,7 @@ void tow__store_read_modes(struct tow__db_rows *rows, int column, struct tow_rou
 	uint64_t http = tow__db_get_int(rows, column + 1);
 
 	out->tls_mode = tow__db_get_int(rows, column) ? TOW_TLS_TERMINATE : TOW_TLS_PASSTHROUGH;
-	out->http_mode = http <= TOW_HTTP_H2C ? (enum tow_http_mode)http : TOW_HTTP_FORWARDED;
+	out->http_mode = http <= TOW_HTTP_CHALLENGE ? (enum tow_http_mode)http : TOW_HTTP_FORWARDED;
 	tow__access_get(rows, column + 2, access);
 	out->access = tow_access_is_open(access) ? NULL : access;
 }

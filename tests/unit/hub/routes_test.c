@@ -123,6 +123,8 @@ static struct tow_entry random_entry(struct tenant *t, int index)
 			random_access(&e.access);
 		if (e.tls_mode == TOW_TLS_TERMINATE)
 			e.http_mode = (enum tow_http_mode)(random() % 3);
+		else if (op != TOW_ENTRY_DELETE_HOSTNAME && random() % 2)
+			e.http_mode = TOW_HTTP_CHALLENGE;
 		break;
 	case TOW_ENTRY_UPSERT_AGENT:
 		e.expires_at_ms = NOW + 100000;

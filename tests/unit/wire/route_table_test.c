@@ -73,7 +73,9 @@ static uint16_t idle_timeout_of(const struct model *m, int port)
 /* Goes with the TLS mode. */
 static enum tow_http_mode http_mode_of(const struct model *m, int hostname)
 {
-	return m->mode[hostname] == TOW_TLS_TERMINATE ? (enum tow_http_mode)(hostname % 3) : TOW_HTTP_FORWARDED;
+	if (m->mode[hostname] == TOW_TLS_TERMINATE)
+		return (enum tow_http_mode)(hostname % 3);
+	return hostname % 2 ? TOW_HTTP_CHALLENGE : TOW_HTTP_FORWARDED;
 }
 
 /* Goes with what else there is to say of a route, so that it changes and goes with it. */

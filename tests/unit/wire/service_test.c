@@ -129,6 +129,8 @@ static void how_http_is_served_is_told(void **state)
 		{ TERMINATED ",\"origin_protocol\":\"http/1.1\",\"forwarded_headers\":false}]", TOW_HTTP_PLAIN },
 		{ TERMINATED ",\"origin_protocol\":\"h2c\"}]", TOW_HTTP_H2C },
 		{ TERMINATED ",\"origin_protocol\":\"h2c\",\"forwarded_headers\":false}]", TOW_HTTP_H2C },
+		{ H ",\"http_origin\":\"c:2\"}]", TOW_HTTP_CHALLENGE },
+		{ H ",\"tls_mode\":{\"mode\":\"passthrough\"},\"http_origin\":\"[::0]:65535\"}]", TOW_HTTP_CHALLENGE },
 	};
 
 	(void)state;
@@ -161,6 +163,38 @@ static void who_may_come_is_told(void **state)
 		tow_service_list_deinit(&list);
 		tow_buf_deinit(&json);
 	}
+}
+
+static void plain_http_has_an_origin_of_its_own(void **state)
+{
+	struct tow_service_list list = list_of(HTTPS, "[{\"hostname\":\"a.b\",\"origin\":\"inproc:x\",\"proxy_protocol\":"
+						      "\"v2\",\"http_origin\":\"Web.LAN:80\"},"
+						      "{\"hostname\":\"*.b.e\",\"origin\":\"c:443\",\"origin_server_name\":"
+						      "\"c.d\",\"http_origin\":\"[0:0::1]:8080\"},"
+						      "{\"hostname\":\"c.d\",\"origin\":\"c:1\"}]");
+	static const char *const unknown[] = { "http:c.d", "http:", "http:a.b:80", "http:http:a.b", "http:tcp:a.b",
+					       "HTTP:a.b", "http:b.e" };
+	struct tow_service service;
+
+	(void)state;
+	assert_ptr_equal(tow_service_list_find(&list, "http:a.b"), &list.items[0]);
+	assert_ptr_equal(tow_service_list_find(&list, "http:other.b.e"), &list.items[1]);
+	for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
+		assert_null(tow_service_list_find(&list, unknown[i]));
+	assert_true(tow_service_is_plain_http("http:a.b"));
+	assert_false(tow_service_is_plain_http("a.b"));
+	assert_false(tow_service_is_plain_http("tcp:http"));
+	service = list.items[0];
+	tow_service_take_plain_http(&service);
+	assert_string_equal(service.origin_host, "web.lan");
+	assert_int_equal(service.origin_port, 80);
+	assert_int_equal(service.proxy_protocol, TOW_PROXY_NONE);
+	assert_null(tow_service_inproc(&service));
+	service = list.items[1];
+	tow_service_take_plain_http(&service);
+	assert_string_equal(service.origin_host, "::1");
+	assert_string_equal(service.origin_server_name, "");
+	tow_service_list_deinit(&list);
 }
 
 static void empty_texts_are_empty_lists(void **state)
@@ -215,6 +249,10 @@ static void faults_name_element_and_key(void **state)
 		{ HTTPS, H ",\"forwarded_headers\":true}]", "\"forwarded_headers\" needs \"tls_mode\"" },
 		{ HTTPS, H ",\"origin_protocol\":\"h2c\"}]", "\"origin_protocol\" needs \"tls_mode\"" },
 		{ HTTPS, TERMINATED ",\"forwarded_headers\":1}]", "must be true or false" },
+		{ HTTPS, TERMINATED ",\"http_origin\":\"c:80\"}]", "\"http_origin\" needs \"tls_mode\"" },
+		{ HTTPS, H ",\"http_origin\":\"c\"}]", "\"http_origin\" must be host:port" },
+		{ HTTPS, H ",\"http_origin\":\"inproc:x\"}]", "\"http_origin\" must be host:port" },
+		{ HTTPS, H ",\"http_origin\":80}]", "\"http_origin\"" },
 		{ HTTPS, TERMINATED ",\"origin_protocol\":\"h3\"}]", "\"origin_protocol\" must be" },
 		{ HTTPS, TERMINATED ",\"origin_protocol\":\"h2c\",\"forwarded_headers\":true}]", "are not for" },
 		{ HTTPS, H ",\"tls_mode\":\"terminate\"}]", "\"tls_mode\" must be {" },
@@ -414,7 +452,7 @@ static void the_hash_is_that_of_the_set(void **state)
 	}
 	/* every change of every member counts */
 	for (size_t i = 0; i < copy.count; i++) {
-		for (int member = 0; member < 14; member++) {
+		for (int member = 0; member < 16; member++) {
 			struct tow_service saved = copy.items[i], *s = &copy.items[i];
 			switch (member) {
 			case 0: s->kind = (s->kind + 1) % 3; break;
@@ -431,6 +469,8 @@ static void the_hash_is_that_of_the_set(void **state)
 			case 11: copy.count--; break;
 			case 12: add_prefix(s, TOW_ACCESS_ALLOW); break;
 			case 13: add_prefix(s, TOW_ACCESS_DENY); break;
+			case 14: s->http_origin_host[0] ^= 1; break;
+			case 15: s->http_origin_port ^= 1; break;
 			}
 			if (member == 11)
 				*s = copy.items[copy.count];
@@ -620,6 +660,7 @@ int main(void)
 		cmocka_unit_test(services_are_read_whole),
 		cmocka_unit_test(how_http_is_served_is_told),
 		cmocka_unit_test(who_may_come_is_told),
+		cmocka_unit_test(plain_http_has_an_origin_of_its_own),
 		cmocka_unit_test(empty_texts_are_empty_lists),
 		cmocka_unit_test(faults_name_element_and_key),
 		cmocka_unit_test(there_are_limits),

@@ -57,7 +57,7 @@ CREATE TABLE hostnames (
 	zone TEXT NOT NULL,
 	tenant_id BLOB NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
 	tls_mode BIGINT NOT NULL,              -- 0 passthrough, 1 terminate
-	http_mode BIGINT NOT NULL,             -- 0 forwarded, 1 plain, 2 h2c
+	http_mode BIGINT NOT NULL,             -- 0 forwarded, 1 plain, 2 h2c, 3 challenge
 	access TEXT NOT NULL DEFAULT '',       -- who may come: prefixes, '!', prefixes that may not; '': everybody
 	changed_ms BIGINT NOT NULL
 );

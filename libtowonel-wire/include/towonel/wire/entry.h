@@ -59,7 +59,7 @@ struct tow_entry {
 	/* which of these count depends on op; the others are zero */
 	char name[TOW_HOSTNAME_SIZE]; /* hostname pattern, or service name */
 	enum tow_tls_mode tls_mode;
-	enum tow_http_mode http_mode; /* FORWARDED, which is 0, unless TLS is terminated */
+	enum tow_http_mode http_mode; /* PLAIN, H2C: with terminate; CHALLENGE: with passthrough */
 	uint16_t listen_port;
 	uint16_t port_count;        /* from listen_port on; 0 is signed as 1 */
 	uint16_t idle_timeout_secs; /* udp; 0 is signed as 60 */
