@@ -18,6 +18,7 @@ SOURCES := \
 	src/http/request_head.c \
 	src/http/requests.c \
 	src/http/responses.c \
+	src/http/short_answer.c \
 	src/ports.c \
 	src/routes/cache.c \
 	src/routes/follow.c \
@@ -31,6 +32,7 @@ SOURCES := \
 	src/tls/cert_listing.c \
 	src/tls/cert_record.c \
 	src/tls/cert_store.c \
+	src/tls/challenge_forwards.c \
 	src/tls/http_port.c \
 	src/tls/issuance.c \
 	src/tls/issuer.c \

@@ -203,7 +203,7 @@ static void hand_over(struct forward *f, const struct tow_proxy_header *header,
 
 static void start_dial(struct forward *f, const struct tow_proxy_header *header)
 {
-	char authority[TOW_AUTHORITY_SIZE] = "";
+	char authority[TOW_ASKED_SIZE] = "";
 	uint8_t bytes[TOW_PROXY_HEADER_MAX];
 	const struct tow_service *service = NULL;
 
@@ -226,7 +226,10 @@ static void start_dial(struct forward *f, const struct tow_proxy_header *header)
 		return;
 	}
 	f->service = *service;
-	if (tow_service_origin_port(service, header->destination.port, &f->service.origin_port)) {
+	if (tow_service_is_plain_http(authority))
+		tow_service_take_plain_http(&f->service);
+	if (tow_service_origin_port(&f->service, header->destination.port,
+	                            &f->service.origin_port)) {
 		tow_log_debug(f->owner->log, "the service does not have this port",
 		              tow_f_str("service", authority),
 		              tow_f_uint("port", header->destination.port));

@@ -12,29 +12,12 @@
 struct http_port {
 	struct http_port_config config;
 	struct tow_http_server *server;
-	struct tow_metric *challenges, *redirects, *unknown;
+	struct tow_metric *challenges, *forwarded, *redirects, *unknown;
 };
 
 static void say(struct tow_http_request *request, int status, const char *text)
 {
 	tow_http_respond(request, status, "text/plain", tow_slice_of(text));
-}
-
-static void on_challenge(void *user, struct tow_http_request *request)
-{
-	struct http_port *port = user;
-	const char *token = tow_http_param(request, "token");
-	const char *text = port->config.authorization(port->config.user, token);
-
-	if (text != NULL) {
-		tow_metric_inc(port->challenges);
-		tow_log_debug(port->config.log, "a challenge is answered",
-		              tow_f_addr("from", tow_http_peer(request)));
-		tow_http_respond(request, 200, "application/octet-stream", tow_slice_of(text));
-	} else {
-		tow_metric_inc(port->unknown);
-		say(request, 404, "Nobody waits for this challenge here.\n");
-	}
 }
 
 /* The name in the Host field, without a port. Returns 0, TOW_EPARSE. */
@@ -45,6 +28,27 @@ static int read_host(const struct tow_http_request *request, char name[TOW_HOSTN
 	return host != NULL ? tow_hostname_parse(tow_slice_make(host, strcspn(host, ":")),
 	                                         TOW_HOSTNAME_EXACT, name, NULL)
 	                    : TOW_EPARSE;
+}
+
+static void on_challenge(void *user, struct tow_http_request *request)
+{
+	struct http_port *port = user;
+	const struct http_port_config *c = &port->config;
+	const char *token = tow_http_param(request, "token");
+	const char *text = c->authorization(c->user, token);
+	char name[TOW_HOSTNAME_SIZE];
+
+	if (text != NULL) {
+		tow_metric_inc(port->challenges);
+		tow_log_debug(port->config.log, "a challenge is answered",
+		              tow_f_addr("from", tow_http_peer(request)));
+		tow_http_respond(request, 200, "application/octet-stream", tow_slice_of(text));
+	} else if (read_host(request, name) == 0 && c->forward(c->user, name, token, request)) {
+		tow_metric_inc(port->forwarded);
+	} else {
+		tow_metric_inc(port->unknown);
+		say(request, 404, "Nobody waits for this challenge here.\n");
+	}
 }
 
 static void on_other(void *user, struct tow_http_request *request)
@@ -107,6 +111,7 @@ int tow__http_port_new(const struct http_port_config *config, struct http_port *
 		return tow_error_set(err, TOW_ENOMEM, "out of memory");
 	port->config = *config;
 	port->challenges = answers(config->metrics, "answer=\"challenge\"");
+	port->forwarded = answers(config->metrics, "answer=\"forwarded\"");
 	port->redirects = answers(config->metrics, "answer=\"redirect\"");
 	port->unknown = answers(config->metrics, "answer=\"unknown\"");
 	rc = tow_http_server_new(&server, &port->server, err);

@@ -4,7 +4,8 @@
 
 /*
  * Port 80: answers what a certificate authority asks for (HTTP-01, RFC 8555 section 8.3), sends
- * everybody else who wants a name of ours to https, and knows nothing else.
+ * everybody else who wants a name of ours to https, and knows nothing else. A challenge may be for
+ * an origin that gets its own certificates.
  */
 
 #include <towonel/tunnel/http_server.h>
@@ -24,6 +25,9 @@ struct http_port_config {
 	int (*routed)(void *user, const char *name);
 	/* The text that belongs to a challenge's token; NULL: none. */
 	const char *(*authorization)(void *user, const char *token);
+	/* Takes a challenge that is for the name's own origin; returns 0 when it is not. */
+	int (*forward)(void *user, const char *name, const char *token,
+	               struct tow_http_request *request);
 	void *user;
 };
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "agents.h"
+#include "tls/challenge_forwards.h"
 #include "tls/http_port.h"
 #include "tls/issuer.h"
 #include "worker.h"
@@ -13,6 +14,7 @@ struct issuance {
 	struct worker *worker;
 	struct http_port *http; /* NULL: not listened on */
 	struct issuer *issuer;  /* NULL: no certificates on demand */
+	struct challenge_forwards forwards;
 };
 
 static int is_routed(void *user, const char *name)
@@ -41,6 +43,14 @@ static const char *authorization(void *user, const char *token)
 	return issuance->issuer != NULL ? tow__issuer_authorization(issuance->issuer, token) : NULL;
 }
 
+static int forward(void *user, const char *name, const char *token,
+                   struct tow_http_request *request)
+{
+	struct issuance *issuance = user;
+
+	return tow__challenge_forward(&issuance->forwards, name, token, request);
+}
+
 /* A port that nobody insists on may be another's, or not for us to take. */
 static int open_http(struct issuance *issuance, const struct tow_edge_config *config,
                      uint16_t https_port, struct tow_error *err)
@@ -55,6 +65,7 @@ static int open_http(struct issuance *issuance, const struct tow_edge_config *co
 		.https_port = https_port,
 		.routed = is_routed,
 		.authorization = authorization,
+		.forward = forward,
 		.user = issuance,
 	};
 	int rc = tow__http_port_new(&http, &issuance->http, err);
@@ -102,6 +113,7 @@ int tow__issuance_new(struct worker *worker, const struct tow_edge_config *confi
 	if (issuance == NULL)
 		return tow_error_set(err, TOW_ENOMEM, "out of memory");
 	issuance->worker = worker;
+	issuance->forwards.worker = worker;
 	if (config->http_listen != NULL)
 		rc = open_http(issuance, config, https_port, err);
 	if (rc == 0 && config->acme != NULL)
@@ -117,6 +129,7 @@ void tow__issuance_free(struct issuance *issuance)
 {
 	if (issuance == NULL)
 		return;
+	tow__challenge_forwards_deinit(&issuance->forwards);
 	tow__issuer_free(issuance->issuer);
 	tow__http_port_free(issuance->http);
 	free(issuance);

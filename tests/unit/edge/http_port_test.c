@@ -23,6 +23,16 @@ static const char *authorization(void *user, const char *token)
 	return strcmp(token, "tok_en-1") == 0 ? "tok_en-1.thumbprint" : NULL;
 }
 
+static int forward(void *user, const char *name, const char *token,
+                   struct tow_http_request *request)
+{
+	(void)user;
+	if (strcmp(name, "own.test") != 0 || strcmp(token, "theirs") != 0)
+		return 0;
+	tow_http_respond(request, 200, "text/plain", tow_slice_of("theirs.answer"));
+	return 1;
+}
+
 static struct http_port *open_port(struct fixture *f, uint16_t https_port)
 {
 	struct http_port_config config = {
@@ -33,6 +43,7 @@ static struct http_port *open_port(struct fixture *f, uint16_t https_port)
 		.https_port = https_port,
 		.routed = routed,
 		.authorization = authorization,
+		.forward = forward,
 	};
 	struct http_port *port;
 
@@ -76,6 +87,10 @@ static void requests_are_answered(void **state)
 		{ 443, "GET", "/.well-known/acme-challenge/tok_en-1", "whoever", "200",
 		  "\r\n\r\ntok_en-1.thumbprint" },
 		{ 443, "GET", "/.well-known/acme-challenge/other", "app.test", "404", "" },
+		{ 443, "GET", "/.well-known/acme-challenge/theirs", "OWN.test:80", "200",
+		  "\r\n\r\ntheirs.answer" },
+		{ 443, "GET", "/.well-known/acme-challenge/theirs", "app.test", "404", "" },
+		{ 443, "GET", "/.well-known/acme-challenge/theirs", "", "404", "" },
 		{ 443, "GET", "/.well-known/acme-challenge/a/b", "unknown.test", "404", "" },
 		{ 443, "GET", "/", "app.test", "308", "\r\nLocation: https://app.test/\r\n" },
 		{ 443, "GET", "/a//b?c=%20&d", "APP.test:80", "308",
@@ -109,7 +124,8 @@ static void requests_are_answered(void **state)
 		tow__http_port_free(port);
 	}
 	assert_int_equal(metric(f, "towonel_edge_http_requests_total", "answer=\"challenge\""), 2);
-	assert_int_equal(metric(f, "towonel_edge_http_requests_total", "answer=\"unknown\""), 6);
+	assert_int_equal(metric(f, "towonel_edge_http_requests_total", "answer=\"forwarded\""), 1);
+	assert_int_equal(metric(f, "towonel_edge_http_requests_total", "answer=\"unknown\""), 8);
 }
 
 /* A body is read and thrown away within its bound, as for any other request. */

@@ -142,6 +142,10 @@
 #define TOW_ACME_RENEWAL_FIRST_MS   5000     /* after the start: when to renew is asked */
 #define TOW_ACME_RENEWAL_CHECK_MS   21600000 /* and again */
 
+/* edge: challenges that an origin answers for itself */
+#define TOW_CHALLENGE_FORWARDS_MAX 64    /* under way at once */
+#define TOW_SHORT_ANSWER_MAX       16384 /* head and body: the text is of some hundred bytes */
+
 /* configuration and API */
 #define TOW_JSON_DEPTH_MAX 16       /* of services and entries, which need 3 */
 #define TOW_JSON_INTEGER_MAX 9007199254740991 /* 2^53 - 1: RFC 8259 section 6 */

@@ -85,8 +85,10 @@ void tow_service_list_hash(const struct tow_service_list *list, uint8_t out[TOW_
 const struct tow_service *tow_service_list_find(const struct tow_service_list *list,
                                                 const char *authority);
 /* "tcp:NAME", "udp:NAME" or the hostname pattern. */
-#define TOW_AUTHORITY_SIZE (TOW_HOSTNAME_SIZE + 5)
+#define TOW_AUTHORITY_SIZE (TOW_HOSTNAME_SIZE + 4)
 char *tow_service_authority(const struct tow_service *service, char out[TOW_AUTHORITY_SIZE]);
+/* What a visitor's stream may ask for is an authority, or "http:HOSTNAME". */
+#define TOW_ASKED_SIZE (TOW_HOSTNAME_SIZE + 5)
 /* Is it "http:HOSTNAME"? Then _take_plain_http makes http_origin the origin, without TLS and PROXY
  * header: who answers challenges expects neither. */
 int tow_service_is_plain_http(const char *authority);

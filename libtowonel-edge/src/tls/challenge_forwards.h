@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TOW_EDGE_TLS_CHALLENGE_FORWARDS_H
+#define TOW_EDGE_TLS_CHALLENGE_FORWARDS_H
+
+/*
+ * Challenges that an origin answers for itself: it has certificates of its own behind a name whose
+ * TLS passes through, and its ACME server asks on port 80 of the edge (RFC 8555 section 8.3). An
+ * agent leads the question to the service's http_origin. Nothing of the visitor's but the token
+ * goes there, and what comes back is short.
+ */
+
+#include <towonel/tunnel/http_server.h>
+
+struct challenge_forward;
+struct worker;
+
+struct challenge_forwards {
+	struct worker *worker;
+	struct challenge_forward *first;
+	size_t count;
+};
+
+/* Is it for the name's origin to answer? Then it is taken, and answered later. */
+int tow__challenge_forward(struct challenge_forwards *forwards, const char *name, const char *token,
+                           struct tow_http_request *request);
+/* What still waits is answered: there is no more to come. */
+void tow__challenge_forwards_deinit(struct challenge_forwards *forwards);
+
+#endif
