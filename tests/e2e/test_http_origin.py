@@ -70,8 +70,9 @@ KEY_ALGO=prime256v1
         text = file.read()
     made = home / "certs" / NAME
     before = text[text.index("ssl_certificate "):text.index("ssl_protocols")]
+    after = f"ssl_certificate {made}/fullchain.pem; ssl_certificate_key {made}/privkey.pem; "
     with open(s.tls.config, "w") as file:
-        file.write(text.replace(before, f"ssl_certificate {made}/fullchain.pem; ssl_certificate_key {made}/privkey.pem; "))
+        file.write(text.replace(before, after))
     s.tls.start()
     done = curl(NAME, s.node.edge_port, cacert=pebble.root(), path="/who")
     assert (done.returncode, done.stdout) == (0, "127.0.0.1\n"), done.stderr
@@ -85,7 +86,8 @@ def test_only_challenges_go_there(site):
     with open(s.plain.root + "/secret", "w") as file:
         file.write("secret")
     assert ask(s, FOLDER + "tok_en-1") == (200, "tok_en-1.thumb")
-    assert ask(s, FOLDER + "tok_en-1?x=y", "-H", "Cookie: a=b", "-H", "X-Forwarded-For: 9.9.9.9") == (200, "tok_en-1.thumb")
+    more = ("-H", "Cookie: a=b", "-H", "X-Forwarded-For: 9.9.9.9")
+    assert ask(s, FOLDER + "tok_en-1?x=y", *more) == (200, "tok_en-1.thumb")
     assert ask(s, FOLDER + "tok_en-1", "--head")[0] == 200
     assert ask(s, FOLDER + "none")[0] == 404
     assert ask(s, "/secret")[0] == 308

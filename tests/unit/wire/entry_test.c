@@ -325,7 +325,8 @@ static void payloads_are_read_strictly(void **state)
 		  TOW_EPARSE, "\"http\" must be" },
 		{ HEAD "\"op\":\"upsert_hostname\",\"hostname\":\"a.b\",\"tls_mode\":\"passthrough\",\"http\":\"h2c\"}",
 		  TOW_EPARSE, "\"http\" \"h2c\" needs \"tls_mode\" \"terminate\"" },
-		{ HEAD "\"op\":\"upsert_hostname\",\"hostname\":\"a.b\",\"tls_mode\":\"terminate\",\"http\":\"challenge\"}",
+		{ HEAD "\"op\":\"upsert_hostname\",\"hostname\":\"a.b\",\"tls_mode\":\"terminate\","
+		  "\"http\":\"challenge\"}",
 		  TOW_EPARSE, "\"http\" \"challenge\" needs \"tls_mode\" \"passthrough\"" },
 		{ HEAD "\"op\":\"upsert_hostname\",\"hostname\":\"a.b\",\"tls_mode\":\"passthrough\","
 		  "\"allow_from\":[]}",

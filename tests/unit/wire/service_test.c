@@ -167,13 +167,15 @@ static void who_may_come_is_told(void **state)
 
 static void plain_http_has_an_origin_of_its_own(void **state)
 {
-	struct tow_service_list list = list_of(HTTPS, "[{\"hostname\":\"a.b\",\"origin\":\"inproc:x\",\"proxy_protocol\":"
-						      "\"v2\",\"http_origin\":\"Web.LAN:80\"},"
-						      "{\"hostname\":\"*.b.e\",\"origin\":\"c:443\",\"origin_server_name\":"
-						      "\"c.d\",\"http_origin\":\"[0:0::1]:8080\"},"
-						      "{\"hostname\":\"c.d\",\"origin\":\"c:1\"}]");
-	static const char *const unknown[] = { "http:c.d", "http:", "http:a.b:80", "http:http:a.b", "http:tcp:a.b",
-					       "HTTP:a.b", "http:b.e" };
+	struct tow_service_list list = list_of(
+		HTTPS, "[{\"hostname\":\"a.b\",\"origin\":\"inproc:x\",\"proxy_protocol\":"
+		       "\"v2\",\"http_origin\":\"Web.LAN:80\"},"
+		       "{\"hostname\":\"*.b.e\",\"origin\":\"c:443\",\"origin_server_name\":"
+		       "\"c.d\",\"http_origin\":\"[0:0::1]:8080\"},"
+		       "{\"hostname\":\"c.d\",\"origin\":\"c:1\"}]");
+	static const char *const unknown[] = { "http:c.d",      "http:",        "http:a.b:80",
+		                               "http:http:a.b", "http:tcp:a.b", "HTTP:a.b",
+		                               "http:b.e" };
 	struct tow_service service;
 
 	(void)state;
