@@ -18,6 +18,7 @@
 #define TOLD_BYTES_MAX    (TOW_HTTP_HEARTBEAT_BODY_MAX / 2)
 #define TOLD_REFUSED_MAX  256
 #define HEARTBEAT_MAX_S   300
+#define STALE_MAX         64
 #define SEQUENCE_STEP     1000
 #define SEQUENCE_STEP_MAX 86400000               /* a day in ms */
 #define NO_EDGES_REST_NS  (2 * TOW_NSEC_PER_SEC) /* a hub that has just started lists none yet */
@@ -37,6 +38,8 @@ enum state {
 	APPLY,
 	REST,
 	HEARTBEAT,
+	REVOKE,  /* of other agents */
+	REVOKED, /* this one is, and waits for another key */
 	LEAVE,
 	ENDED,
 };
@@ -77,6 +80,8 @@ struct registration {
 	int told;                  /* and has heard what became of them */
 	int has_edges;             /* its last list was not empty */
 	uint64_t heartbeat_s;
+	struct tow_id stale[STALE_MAX]; /* REVOKE */
+	size_t stale_count;
 
 	struct tow_metric *heartbeats_ok, *heartbeats_failed, *refused_now;
 };
@@ -451,6 +456,21 @@ static int start_heartbeat(struct registration *r)
 	            : TOW_ENOMEM;
 }
 
+static void take_stale(struct registration *r, const json_t *ids)
+{
+	size_t index;
+	json_t *item;
+	r->stale_count = 0;
+	json_array_foreach(ids, index, item)
+	{
+		const char *text = json_string_value(item);
+		struct tow_id *id = &r->stale[r->stale_count];
+		if (text && tow_id_parse(tow_slice_of(text), id) == 0 &&
+		    !tow_id_equal(id, &r->config.agent_key->id) && ++r->stale_count == STALE_MAX)
+			break;
+	}
+}
+
 static enum state after_heartbeat(struct registration *r, const struct tow_hub_answer *answer)
 {
 	if (answer->error.code != 0) {
@@ -468,8 +488,39 @@ static enum state after_heartbeat(struct registration *r, const struct tow_hub_a
 	take_edges(r, answer);
 	if (json_is_true(json_object_get(answer->body, "superseded")))
 		r->config.events->superseded(r->config.user);
+	take_stale(r, json_object_get(answer->body, "stale_agents"));
+	if (r->stale_count)
+		return REVOKE;
 	if (r->refused_count && tow_loop_now_ns(r->config.loop) >= r->refused_again_ns)
 		return READ;
+	return REST;
+}
+
+static int start_revoke(struct registration *r)
+{
+	size_t bytes = 0;
+	json_t *array = json_array();
+	int rc = array ? 0 : TOW_ENOMEM;
+	for (size_t i = 0; rc == 0 && i < r->stale_count; i++) {
+		struct tow_entry entry = { .op = TOW_ENTRY_REVOKE_AGENT, .agent_id = r->stale[i] };
+		rc = append_signed(r, array, &entry, &bytes);
+	}
+	if (rc != 0) {
+		json_decref(array);
+		return rc;
+	}
+	return post_entries(r, array, answered);
+}
+
+/* When it was not taken, the next heartbeat tells whether it is still to be done. */
+static enum state after_revoke(struct registration *r, const struct tow_hub_answer *answer)
+{
+	if (answer->error.code == 0)
+		tow_log_info(r->config.log, "agents that had gone without a farewell are revoked",
+		             tow_f_uint("agents", r->stale_count));
+	else
+		tow_log_debug(r->config.log, "the hub did not take a revocation",
+		              tow_f_str("error", answer->error.text));
 	return REST;
 }
 
@@ -501,6 +552,8 @@ static const struct {
 	[APPLY] = { "apply", start_apply, after_apply },
 	[REST] = { "rest", NULL, NULL },
 	[HEARTBEAT] = { "heartbeat", start_heartbeat, after_heartbeat },
+	[REVOKE] = { "revoke", start_revoke, after_revoke },
+	[REVOKED] = { "revoked", NULL, NULL },
 	[LEAVE] = { "leave", start_leave, after_leave },
 	[ENDED] = { "ended", NULL, NULL },
 };
@@ -546,11 +599,26 @@ static void enter(struct registration *r, enum state state)
 	}
 }
 
+/* Not at once: who revokes may do so again. */
+static void wait_for_key(struct registration *r)
+{
+	tow_log_warn(r->config.log, "this agent was revoked; it goes on with a new key");
+	r->state = REVOKED;
+	r->done = 0;
+	tow_timer_start_in(&r->timer, tow_backoff_next(&r->backoff));
+}
+
 static void answered(void *user, const struct tow_hub_answer *answer)
 {
 	struct registration *r = user;
 	r->call = NULL;
-	if (answer->error.code != 0 && answer->retriable && r->state != LEAVE) {
+	if (r->state != LEAVE && json_is_true(json_object_get(json_object_get(answer->body, "error"),
+	                                                      "revoked"))) {
+		wait_for_key(r);
+		return;
+	}
+	if (answer->error.code != 0 && answer->retriable && r->state != LEAVE &&
+	    r->state != REVOKE) {
 		retry_later(r, answer->error.text, answer->retry_after_ms * TOW_NSEC_PER_MSEC);
 		return;
 	}
@@ -580,26 +648,32 @@ static void timer_fired(void *user)
 	case REST: enter(r, tow_wall_ms() >= r->renew_at_ms ? ANNOUNCE : HEARTBEAT); break;
 	/* What was sent may have been taken, though the answer was lost. */
 	case APPLY: enter(r, READ); break;
+	case REVOKED: r->config.events->revoked(r->config.user); break;
 	default: enter(r, r->state); break;
 	}
 }
 
 /* --- lifetime --- */
 
-int tow__registration_new(const struct registration_config *config, struct registration **out)
+static struct tow_hub_client *client_of(const struct registration_config *config)
 {
-	struct registration *r = calloc(1, sizeof *r);
-	if (!r)
-		return TOW_ENOMEM;
 	struct tow_hub_client_config hub = {
 		.http = config->http,
 		.hub_id = config->token->hub_id,
 		.key = config->agent_key,
 	};
 	memcpy(hub.url, config->token->hub_url, sizeof hub.url);
+	return tow_hub_client_new(&hub);
+}
+
+int tow__registration_new(const struct registration_config *config, struct registration **out)
+{
+	struct registration *r = calloc(1, sizeof *r);
+	if (!r)
+		return TOW_ENOMEM;
 	r->config = *config;
 	r->heartbeat_s = HEARTBEAT_DEFAULT_S;
-	r->hub = tow_hub_client_new(&hub);
+	r->hub = client_of(config);
 	if (!r->hub) {
 		free(r);
 		return TOW_ENOMEM;
@@ -651,6 +725,20 @@ void tow__registration_serve(struct registration *r, const struct tow_service_li
 	r->done = 0;
 	tow_service_list_hash(services, r->services_hash);
 	enter(r, r->announced ? ANNOUNCE : BOOTSTRAP);
+}
+
+int tow__registration_renew(struct registration *r)
+{
+	struct tow_hub_client *hub = client_of(&r->config);
+	if (!hub) {
+		tow_timer_start_in(&r->timer, tow_backoff_next(&r->backoff));
+		return TOW_ENOMEM;
+	}
+	tow_hub_client_free(r->hub);
+	r->hub = hub;
+	r->announced = 0;
+	enter(r, BOOTSTRAP);
+	return 0;
 }
 
 void tow__registration_check(struct registration *r)

@@ -393,6 +393,32 @@ json_t *tow__edges_for_all(const struct tow__edges *edges, int details)
 	return make(edges, for_all, details ? OF_OPERATOR : OF_ALL);
 }
 
+static int may_serve(const struct known *known, const char *agent)
+{
+	const json_t *agents = json_object_get(known->report, "agents");
+	size_t index;
+	json_t *item;
+
+	json_array_foreach(agents, index, item)
+	{
+		if (json_is_string(item) && strcmp(json_string_value(item), agent) == 0)
+			return 1;
+	}
+	return known->report && (!agents || json_array_size(agents) >= TOW_EDGE_AGENTS_TOLD_MAX);
+}
+
+int tow__edges_may_serve(const struct tow__edges *edges, const struct tow_id *agent)
+{
+	char text[TOW_ID_TEXT_SIZE];
+	int may;
+
+	tow_id_format(agent, text);
+	may = may_serve(&edges->local, text);
+	for (size_t i = 0; !may && i < edges->list.count; i++)
+		may = may_serve(&edges->list.items[i], text);
+	return may;
+}
+
 json_t *tow__edges_revoked_ids(const struct tow__edges *edges)
 {
 	return edges->list.revoked ? json_incref(edges->list.revoked) : json_array();

@@ -39,6 +39,9 @@ void tow__edges_look(struct tow__edges *edges);
 /* NULL when out of memory. Those that live come first, the hub's own before the others. */
 json_t *tow__edges_for_agents(const struct tow__edges *edges); /* [{node_id, addresses}] */
 json_t *tow__edges_ids(const struct tow__edges *edges);        /* [node_id] */
+/* Did an edge have a tunnel to the agent when it told of its agents last, or may it not have told
+ * all? An edge that is silent now may only be out of this hub's sight. */
+int tow__edges_may_serve(const struct tow__edges *edges, const struct tow_id *agent);
 /* Those that agents are to let go of: [node_id]. */
 json_t *tow__edges_revoked_ids(const struct tow__edges *edges);
 /* [{node_id, name, addresses, live}]; with version, agents, failed_ports, certificates, traffic,

@@ -16,6 +16,7 @@
 	X(TOW__UNAUTHORIZED, 401, "unauthorized")                                                  \
 	X(TOW__EDGE_REFUSED, 401, "unauthorized")                                                  \
 	X(TOW__TENANT_NOT_ALLOWED, 403, "tenant_not_allowed")                                      \
+	X(TOW__AGENT_REVOKED, 403, "tenant_not_allowed")                                           \
 	X(TOW__HOSTNAME_NOT_OWNED, 403, "hostname_not_owned")                                      \
 	X(TOW__NOT_FOUND, 404, "not_found")                                                        \
 	X(TOW__SEQUENCE_CONFLICT, 409, "sequence_conflict")                                        \

@@ -55,6 +55,14 @@ const struct tow__heard_agent *tow__heard_find(const struct tow__heard *heard,
 	return entry ? &entry->agent : NULL;
 }
 
+int tow__heard_maybe(const struct tow__heard *heard, const struct tow_id *id, uint64_t since_ms)
+{
+	const struct entry *entry = find(heard, id);
+
+	return entry ? entry->agent.heard_ms >= since_ms
+	             : HASH_COUNT(heard->entries) >= TOW__HEARD_MAX;
+}
+
 /* Those that went long ago make room. The head is the one that came first, which need not be the
  * one that was heard of least recently, so all are looked at; seldom, since many go at a time. */
 static void make_room(struct tow__heard *heard, uint64_t now_ms)

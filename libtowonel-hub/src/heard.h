@@ -25,6 +25,8 @@ void tow__heard_free(struct tow__heard *heard);
 /* NULL: not heard of. Valid until the next _put. */
 const struct tow__heard_agent *tow__heard_find(const struct tow__heard *heard,
                                                const struct tow_id *id);
+/* May the agent have been heard of at since_ms or later? When the table is full: yes. */
+int tow__heard_maybe(const struct tow__heard *heard, const struct tow_id *id, uint64_t since_ms);
 /* Takes tunnels. When there is no memory or no room for another one, it stays unheard of. */
 void tow__heard_put(struct tow__heard *heard, const struct tow_id *id,
                     const struct tow__heard_agent *agent);

@@ -182,6 +182,7 @@ int tow_hub_new(const struct tow_hub_config *config, struct tow_hub **out, struc
 		free(hub);
 		return tow_error_set(err, TOW_ENOMEM, "out of memory");
 	}
+	hub->started_ns = tow_now_ns();
 	r = open_store(hub, config, err);
 	if (r) {
 		tow_error_prefix(err,

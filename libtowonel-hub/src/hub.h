@@ -27,6 +27,7 @@ struct tow_hub {
 	char public_url[TOW_URL_MAX];
 	char version[64];
 	int health_names;
+	uint64_t started_ns;
 	uint16_t *reserved_ports;
 	struct tow__pool *pool;
 	struct tow_rate_limit *rate_limit;

@@ -48,8 +48,9 @@ static void refuse(struct tow__call *call)
 	const char *code = tow__fault_code(call->fault.kind);
 	json_t *body = NULL;
 
-	/* an edge has to know for certain, and not from a wrong clock, that it is to stop */
-	if (call->fault.kind == TOW__EDGE_REFUSED)
+	/* an edge has to know for certain, and not from a wrong clock, that it is to stop; an
+	 * agent, that it needs a new key */
+	if (call->fault.kind == TOW__EDGE_REFUSED || call->fault.kind == TOW__AGENT_REVOKED)
 		body = json_pack("{s:{s:s, s:s, s:b}}", "error", "code", code, "message",
 		                 call->fault.text, "revoked", 1);
 	if (body)

@@ -20,7 +20,7 @@ struct heartbeat {
 	struct tow__agent agent;
 	char *report;
 	struct tow__heard_agent heard;
-	int superseded;
+	struct tow__siblings siblings;
 };
 
 static void work(struct tow__call *call, struct tow__store *store)
@@ -29,10 +29,30 @@ static void work(struct tow__call *call, struct tow__store *store)
 
 	if (call->access == TOW__DB_WRITE)
 		tow__store_agent_report(store, &h->tenant, &h->agent, h->report, tow_wall_ms(),
-		                        &h->superseded, &call->fault);
+		                        &h->siblings, &call->fault);
 	else
-		tow__store_agent_superseded(store, &h->tenant, &h->agent, tow_wall_ms(),
-		                            &h->superseded, &call->fault);
+		tow__store_agent_siblings(store, &h->tenant, &h->agent, tow_wall_ms(), &h->siblings,
+		                          &call->fault);
+}
+
+/* An agent that ended without a farewell lives on in the routes until its entry expires. Who is
+ * still there says so to a hub, or has a tunnel to an edge, which says so; a hub that has just
+ * started, or hears of more than it can remember, does not know. */
+static json_t *stale_agents(const struct tow_hub *hub, const struct tow__siblings *siblings)
+{
+	uint64_t silent_ms = TOW__AGENT_SILENT_MS, now_ms = tow_wall_ms();
+	json_t *list = json_array();
+
+	if (tow_now_ns() - hub->started_ns < silent_ms * TOW_NSEC_PER_MSEC)
+		return list;
+	for (size_t i = 0; i < siblings->elder_count; i++) {
+		const struct tow_id *id = &siblings->elder[i];
+
+		if (!tow__heard_maybe(hub->heard, id, now_ms - silent_ms) &&
+		    !tow__edges_may_serve(hub->edges, id))
+			json_array_append_new(list, tow__json_id(id));
+	}
+	return list;
 }
 
 static void respond(struct tow__call *call)
@@ -43,10 +63,12 @@ static void respond(struct tow__call *call)
 	h->heard.heard_ms = tow_wall_ms();
 	h->heard.tunnels = json_dumps(json_object_get(call->body, "tunnels"), JSON_COMPACT);
 	tow__heard_put(hub->heard, &h->agent.id, &h->heard);
-	call->answer = json_pack("{s:s, s:i, s:o, s:o, s:b}", "status", "ok", "next_interval_secs",
-	                         INTERVAL_SECS, "edges", tow__edges_for_agents(hub->edges),
-	                         "revoked_edges", tow__edges_revoked_ids(hub->edges), "superseded",
-	                         h->superseded);
+	call->answer = json_pack("{s:s, s:i, s:o, s:o, s:o, s:b}", "status", "ok",
+	                         "next_interval_secs", INTERVAL_SECS, "edges",
+	                         tow__edges_for_agents(hub->edges), "revoked_edges",
+	                         tow__edges_revoked_ids(hub->edges), "stale_agents",
+	                         stale_agents(hub, &h->siblings), "superseded",
+	                         h->siblings.superseded);
 }
 
 static void release(struct tow__call *call)

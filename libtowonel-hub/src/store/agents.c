@@ -15,7 +15,7 @@ static void check(struct tow__store *store, const struct tow_id *tenant, const s
 		tow__fault_set(fault, TOW__TENANT_NOT_ALLOWED,
 		               "the tenant has no such agent: submit its upsert_agent entry");
 	else if (tow__db_get_int(&rows, 0))
-		tow__fault_set(fault, TOW__TENANT_NOT_ALLOWED, "the agent was revoked");
+		tow__fault_set(fault, TOW__AGENT_REVOKED, "the agent was revoked");
 	else if (tow__db_get_int(&rows, 1) <= now_ms)
 		tow__fault_set(fault, TOW__TENANT_NOT_ALLOWED,
 		               "the agent's entry has expired: submit a new upsert_agent entry");
@@ -30,14 +30,32 @@ int tow__store_agent_check(struct tow__store *store, const struct tow_id *tenant
 	return tow__store_finish(store, fault);
 }
 
-/* Checks, and says whether another one has come after it. */
-static int is_superseded(struct tow__store *store, const struct tow_id *tenant,
-                         const struct tow__agent *agent, uint64_t now_ms, struct tow__fault *fault)
+static void find_elders(struct tow__store *store, const struct tow_id *tenant,
+                        const struct tow_id *agent, uint64_t now_ms, struct tow__siblings *out)
+{
+	struct tow__db_rows rows = tow__db_query(
+		store->db,
+		"SELECT id FROM agents WHERE tenant_id = $1 AND id <> $2 AND announced_ms <= $3 "
+		"AND expires_ms > $4 AND revoked = 0 ORDER BY announced_ms LIMIT $5",
+		TOW__ARGS(tow__db_id(tenant), tow__db_id(agent),
+	                  tow__db_int(now_ms - TOW__AGENT_SILENT_MS), tow__db_int(now_ms),
+	                  tow__db_int(TOW__ELDERS_MAX)));
+
+	for (out->elder_count = 0; tow__db_next(&rows); out->elder_count++)
+		tow__db_get_exactly(&rows, 0, out->elder[out->elder_count].bytes,
+		                    sizeof out->elder->bytes);
+	tow__db_end(&rows);
+}
+
+/* Checks, and looks at what there is beside it. */
+static void look_around(struct tow__store *store, const struct tow_id *tenant,
+                        const struct tow__agent *agent, uint64_t now_ms, struct tow__siblings *out,
+                        struct tow__fault *fault)
 {
 	struct tow__db_rows rows;
-	int newer;
 
 	check(store, tenant, &agent->id, now_ms, fault);
+	find_elders(store, tenant, &agent->id, now_ms, out);
 	rows = tow__db_query(
 		store->db,
 		"SELECT 1 FROM agents WHERE tenant_id = $1 AND services_hash <> $2 "
@@ -45,22 +63,17 @@ static int is_superseded(struct tow__store *store, const struct tow_id *tenant,
 		TOW__ARGS(tow__db_id(tenant),
 	                  tow__db_blob(agent->services_hash, sizeof agent->services_hash),
 	                  tow__db_int(agent->generation), tow__db_int(now_ms)));
-	newer = tow__db_next(&rows);
+	out->superseded = tow__db_next(&rows);
 	tow__db_end(&rows);
-	return newer;
 }
 
-int tow__store_agent_superseded(struct tow__store *store, const struct tow_id *tenant,
-                                const struct tow__agent *agent, uint64_t now_ms, int *superseded,
-                                struct tow__fault *fault)
+int tow__store_agent_siblings(struct tow__store *store, const struct tow_id *tenant,
+                              const struct tow__agent *agent, uint64_t now_ms,
+                              struct tow__siblings *out, struct tow__fault *fault)
 {
-	int newer;
-
 	tow__store_begin(store, TOW__DB_READ);
-	newer = is_superseded(store, tenant, agent, now_ms, fault);
-	if (!tow__store_finish(store, fault))
-		*superseded = newer;
-	return fault->kind;
+	look_around(store, tenant, agent, now_ms, out, fault);
+	return tow__store_finish(store, fault);
 }
 
 /* How much the tenant's other agents say of themselves. */
@@ -81,13 +94,11 @@ static uint64_t others_say(struct tow__store *store, const struct tow_id *tenant
 
 int tow__store_agent_report(struct tow__store *store, const struct tow_id *tenant,
                             const struct tow__agent *agent, const char *report, uint64_t now_ms,
-                            int *superseded, struct tow__fault *fault)
+                            struct tow__siblings *out, struct tow__fault *fault)
 {
-	int newer;
-
 	do {
 		tow__store_begin(store, TOW__DB_WRITE);
-		newer = is_superseded(store, tenant, agent, now_ms, fault);
+		look_around(store, tenant, agent, now_ms, out, fault);
 		if (others_say(store, tenant, &agent->id) + strlen(report) >
 		    TOW__REPORTS_PER_TENANT)
 			report = "";
@@ -97,8 +108,6 @@ int tow__store_agent_report(struct tow__store *store, const struct tow_id *tenan
 		            TOW__ARGS(tow__db_text(report), tow__db_id(tenant),
 		                      tow__db_id(&agent->id)));
 	} while (tow__store_finish(store, fault) && tow__store_again(store, fault));
-	if (!fault->kind)
-		*superseded = newer;
 	return fault->kind;
 }
 

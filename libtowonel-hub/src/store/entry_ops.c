@@ -134,7 +134,7 @@ static void check_agent(struct tow__taking *s, const struct tow_entry *e)
 			s->fault, TOW__INVALID_REQUEST,
 			"the agent's entry has expired already: is this machine's clock right?");
 	else if (e->op == TOW_ENTRY_UPSERT_AGENT && state == AGENT_REVOKED)
-		tow__fault_set(s->fault, TOW__TENANT_NOT_ALLOWED,
+		tow__fault_set(s->fault, TOW__AGENT_REVOKED,
 		               "the agent was revoked, which is final");
 	else if (state == AGENT_UNKNOWN &&
 	         tow__store_count_of(s->store, "SELECT count(*) FROM agents WHERE tenant_id = $1",
@@ -148,14 +148,15 @@ static void apply_upsert_agent(struct tow__taking *s, const struct tow_entry *e)
 	/* edges hear of it from the agent itself, so the routes have not changed */
 	tow__db_run(s->store->db,
 	            "INSERT INTO agents (tenant_id, id, generation, services_hash, expires_ms, "
-	            "revoked) "
-	            "VALUES ($1, $2, $3, $4, $5, 0) "
+	            "announced_ms, revoked) "
+	            "VALUES ($1, $2, $3, $4, $5, $6, 0) "
 	            "ON CONFLICT (tenant_id, id) DO UPDATE SET generation = excluded.generation, "
-	            "services_hash = excluded.services_hash, expires_ms = excluded.expires_ms",
+	            "services_hash = excluded.services_hash, expires_ms = excluded.expires_ms, "
+	            "announced_ms = excluded.announced_ms",
 	            TOW__ARGS(tow__db_id(&e->tenant_id), tow__db_id(&e->agent_id),
 	                      tow__db_int(e->generation),
 	                      tow__db_blob(e->services_hash, sizeof e->services_hash),
-	                      tow__db_int(e->expires_at_ms)));
+	                      tow__db_int(e->expires_at_ms), tow__db_int(s->now_ms)));
 }
 
 static void apply_revoke_agent(struct tow__taking *s, const struct tow_entry *e)
@@ -167,12 +168,13 @@ static void apply_revoke_agent(struct tow__taking *s, const struct tow_entry *e)
 	/* an edge may have it from the agent while the hub has not: revoked all the same */
 	tow__db_run(s->store->db,
 	            "INSERT INTO agents (tenant_id, id, generation, services_hash, expires_ms, "
-	            "revoked) "
-	            "VALUES ($1, $2, 0, $3, $4, 1) ON CONFLICT (tenant_id, id) DO UPDATE SET "
+	            "announced_ms, revoked) "
+	            "VALUES ($1, $2, 0, $3, $4, $5, 1) ON CONFLICT (tenant_id, id) DO UPDATE SET "
 	            "revoked = 1",
 	            TOW__ARGS(tow__db_id(&e->tenant_id), tow__db_id(&e->agent_id),
 	                      tow__db_blob(no_hash, sizeof no_hash),
-	                      tow__db_int(s->now_ms + TOW__REVOCATION_KEPT_MS)));
+	                      tow__db_int(s->now_ms + TOW__REVOCATION_KEPT_MS),
+	                      tow__db_int(s->now_ms)));
 	tow__store_changed_agent(s->store, &e->tenant_id, &e->agent_id);
 }
 

@@ -27,6 +27,9 @@
 #define TOW__PORTS_PER_TENANT     4096
 #define TOW__AGENTS_PER_TENANT    4096    /* those revoked or expired but not yet swept included */
 #define TOW__REPORTS_PER_TENANT   4194304 /* bytes of what its agents say of themselves, together */
+/* One that is heard of by nobody for so long is gone. */
+#define TOW__AGENT_SILENT_MS 90000
+#define TOW__ELDERS_MAX      64
 /* How long an agent that the hub has never seen stays revoked. */
 #define TOW__REVOCATION_KEPT_MS (30ULL * 24 * 3600 * 1000)
 /* What is kept of what one tenant did, and of what the operator did; and for how long. */
@@ -206,16 +209,23 @@ int tow__store_entries(struct tow__store *store, const struct tow_id *tenant,
 /* Is this an agent of the tenant, neither revoked nor expired? TOW__TENANT_NOT_ALLOWED when not. */
 int tow__store_agent_check(struct tow__store *store, const struct tow_id *tenant,
                            const struct tow_id *agent, uint64_t now_ms, struct tow__fault *fault);
-/* The same; and whether another one, with other services, has come after it. */
-int tow__store_agent_superseded(struct tow__store *store, const struct tow_id *tenant,
-                                const struct tow__agent *agent, uint64_t now_ms, int *superseded,
-                                struct tow__fault *fault);
+/* The tenant's other agents. */
+struct tow__siblings {
+	int superseded; /* one of them, with other services, has come after this one */
+	/* Those that announced themselves TOW__AGENT_SILENT_MS ago or longer. */
+	struct tow_id elder[TOW__ELDERS_MAX];
+	size_t elder_count;
+};
+/* The same, and looks for others. */
+int tow__store_agent_siblings(struct tow__store *store, const struct tow_id *tenant,
+                              const struct tow__agent *agent, uint64_t now_ms,
+                              struct tow__siblings *out, struct tow__fault *fault);
 
 /* The same, and keeps what the agent says of itself; nothing of it when the tenant's agents
  * together say too much. */
 int tow__store_agent_report(struct tow__store *store, const struct tow_id *tenant,
                             const struct tow__agent *agent, const char *report, uint64_t now_ms,
-                            int *superseded, struct tow__fault *fault);
+                            struct tow__siblings *out, struct tow__fault *fault);
 
 /* --- audit --- */
 

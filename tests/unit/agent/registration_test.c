@@ -100,6 +100,26 @@ static const struct row rows[] = {
 	  CHECK,
 	  { BOOTSTRAP_OK, ANNOUNCE_OK, READ_OK, APPLY_OK, "heartbeat -> 200 superseded" },
 	  REGISTERED "edges;superseded;" },
+	{ "others have gone without a farewell",
+	  CHECK,
+	  { BOOTSTRAP_OK, ANNOUNCE_OK, READ_OK, APPLY_OK, "heartbeat -> 200 stale",
+	    "revoke_agent 07,revoke_agent 08 -> 200" },
+	  REGISTERED "edges;" },
+	{ "revoking them is refused, and left at that",
+	  CHECK,
+	  { BOOTSTRAP_OK, ANNOUNCE_OK, READ_OK, APPLY_OK, "heartbeat -> 200 stale",
+	    "revoke_agent 07,revoke_agent 08 -> 503 unavailable" },
+	  REGISTERED "edges;" },
+	{ "the agent was revoked: a new key",
+	  CHECK,
+	  { BOOTSTRAP_OK, ANNOUNCE_OK, READ_OK, APPLY_OK, "heartbeat -> 403 revoked", BOOTSTRAP_OK,
+	    ANNOUNCE_OK, READ_OK, APPLY_OK },
+	  REGISTERED "revoked;" REGISTERED },
+	{ "the agent was revoked before it was known",
+	  NOTHING,
+	  { BOOTSTRAP_OK, "upsert_agent -> 403 revoked", BOOTSTRAP_OK, ANNOUNCE_OK, READ_OK,
+	    APPLY_OK },
+	  "edges;revoked;" REGISTERED },
 	{ "other services: no bootstrap",
 	  RELOAD,
 	  { BOOTSTRAP_OK, ANNOUNCE_OK, READ_OK, APPLY_OK, ANNOUNCE_OK, READ_OK,
@@ -128,6 +148,7 @@ struct hub {
 	struct tow_timer then; /* some time after registration: the row's deed; then: the end */
 	struct tow_timer late;
 	struct registration *registration;
+	struct tow_node_key agent;
 	struct tow_service_list services, other;
 	int deed_done;
 };
@@ -150,6 +171,17 @@ static int script_is_over(const struct hub *hub)
 
 /* --- the hub --- */
 
+/* Two others, what is no id, and the agent itself, which is not to revoke itself. */
+static json_t *stale_agents(const struct hub *hub)
+{
+	struct tow_id one, other;
+	char text[3][TOW_ID_TEXT_SIZE];
+	memset(&one, 7, sizeof one);
+	memset(&other, 8, sizeof other);
+	return json_pack("[s,s,i,s,s]", tow_id_format(&one, text[0]), "07", 7,
+	                 tow_id_format(&hub->agent.id, text[1]), tow_id_format(&other, text[2]));
+}
+
 static void answer(struct hub *hub, struct tow_http_request *request, const char *asked)
 {
 	char expected[512] = "nothing", code[64] = "";
@@ -167,12 +199,18 @@ static void answer(struct hub *hub, struct tow_http_request *request, const char
 		tow_http_respond(request, 500, "text/plain", tow_slice_of(""));
 		tow_loop_stop(hub->loop);
 	} else if (status == 200) {
-		tow_http_respond_json(request, 200,
-		                      json_pack("{s:s,s:[{s:s,s:[s]}],s:[],s:i,s:i,s:b}", "status",
-		                                "ok", "edges", "node_id", "x", "addresses",
-		                                "127.0.0.1:1", "entries", "latest_sequence", 0,
-		                                "next_interval_secs", 20, "superseded",
-		                                strcmp(code, "superseded") == 0));
+		tow_http_respond_json(
+			request, 200,
+			json_pack("{s:s,s:[{s:s,s:[s]}],s:[],s:i,s:i,s:b,s:o}", "status", "ok",
+		                  "edges", "node_id", "x", "addresses", "127.0.0.1:1", "entries",
+		                  "latest_sequence", 0, "next_interval_secs", 20, "superseded",
+		                  strcmp(code, "superseded") == 0, "stale_agents",
+		                  strcmp(code, "stale") == 0 ? stale_agents(hub) : json_array()));
+	} else if (strcmp(code, "revoked") == 0) {
+		tow_http_respond_json(request, status,
+		                      json_pack("{s:{s:s,s:s,s:b}}", "error", "code",
+		                                "tenant_not_allowed", "message", "no", "revoked",
+		                                1));
 	} else if (code[0]) {
 		tow_http_respond_error(request, status, code, "no");
 	} else {
@@ -201,6 +239,7 @@ static void heartbeat(void *user, struct tow_http_request *request)
 
 static void entries(void *user, struct tow_http_request *request)
 {
+	struct hub *hub = user;
 	struct tow_buf asked = { 0 };
 	struct tow_slice bytes = tow_http_body(request);
 	json_t *body = json_loadb((const char *)bytes.base, bytes.len, 0, NULL), *jws;
@@ -215,6 +254,9 @@ static void entries(void *user, struct tow_http_request *request)
 		                                tow_entry_op_name(entry.op),
 		                                entry.name[0] ? " " : "", entry.name),
 		                 0);
+		if (entry.op == TOW_ENTRY_REVOKE_AGENT &&
+		    !tow_id_equal(&entry.agent_id, &hub->agent.id))
+			tow_buf_printf(&asked, " %02x", entry.agent_id.bytes[0]);
 		free(text);
 	}
 	tow_buf_append(&asked, "", 1);
@@ -289,6 +331,14 @@ static void on_superseded(void *user)
 	tell(user, "superseded", NULL);
 }
 
+static void on_revoked(void *user)
+{
+	struct hub *hub = user;
+	tell(hub, "revoked", NULL);
+	tow_node_key_generate(&hub->agent);
+	assert_int_equal(tow__registration_renew(hub->registration), 0);
+}
+
 static void on_fatal(void *user, int code, const char *text)
 {
 	assert_int_equal(code, TOW_EAUTH);
@@ -309,6 +359,7 @@ static const struct registration_events events = {
 	.refused = on_refused,
 	.tunnels = no_tunnels,
 	.superseded = on_superseded,
+	.revoked = on_revoked,
 	.fatal = on_fatal,
 	.left = on_left,
 };
@@ -350,7 +401,6 @@ static void play(const struct row *row)
 	struct tow_http_client_config http = { .loop = hub.loop, .user_agent = "test" };
 	struct tow_metrics *metrics = tow_metrics_new();
 	struct tow_tenant_key *tenant;
-	struct tow_node_key agent;
 	struct tow_token token = { 0 };
 	char text[TOW_ADDR_TEXT_SIZE];
 
@@ -362,7 +412,7 @@ static void play(const struct row *row)
 	parse(&hub.services, "[{\"hostname\":\"a.example.eu\",\"origin\":\"127.0.0.1:1\"},"
 	                     "{\"hostname\":\"b.example.eu\",\"origin\":\"127.0.0.1:1\"}]");
 	parse(&hub.other, "[{\"hostname\":\"c.example.eu\",\"origin\":\"127.0.0.1:1\"}]");
-	tow_node_key_generate(&agent);
+	tow_node_key_generate(&hub.agent);
 	assert_int_equal(tow_tenant_key_new(seed, &tenant), 0);
 	snprintf(token.hub_url, sizeof token.hub_url, "https://%s",
 	         tow_addr_format(tow_http_server_addr(hub.server), text));
@@ -374,7 +424,7 @@ static void play(const struct row *row)
 		.http = tow_http_client_new(&http),
 		.token = &token,
 		.tenant_key = tenant,
-		.agent_key = &agent,
+		.agent_key = &hub.agent,
 		.events = &events,
 		.user = &hub,
 	};

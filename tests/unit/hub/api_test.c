@@ -17,40 +17,7 @@
 #include <towonel/wire/route_table.h>
 
 #include "drivers.h"
-
-/* A tenant as its token makes it. */
-struct member {
-	struct tow_token token;
-	struct tow_tenant_key *key;
-	char id[TOW_ID_TEXT_SIZE], invite[TOW_INVITE_ID_TEXT_SIZE];
-	uint64_t sequence;
-};
-
-static void member_invite(struct live_hub *h, struct member *m, const char *request)
-{
-	struct reply r = ask_as_operator(h, "POST", "/v1/invites", request);
-	struct tow_error err;
-
-	memset(m, 0, sizeof *m);
-	assert_int_equal(r.status, 200);
-	assert_string_equal(text_of(&r, "status"), "ok");
-	if (tow_token_parse(tow_slice_of(text_of(&r, "token")), TOW_TOKEN_INVITE, &m->token, &err))
-		fail_msg("%s", err.text);
-	assert_int_equal(tow_tenant_key_new(m->token.seed, &m->key), 0);
-	tow_id_format(tow_tenant_key_id(m->key), m->id);
-	tow_base64url_encode(m->token.invite_id, sizeof m->token.invite_id, m->invite);
-	/* the token, the answer and the hub agree */
-	assert_string_equal(text_of(&r, "tenant_id"), m->id);
-	assert_string_equal(text_of(&r, "invite_id"), m->invite);
-	assert_string_equal(m->token.hub_url, "https://hub.example.eu:8443");
-	assert_true(tow_id_equal(&m->token.hub_id, &h->key.id));
-	reply_deinit(&r);
-}
-
-static void member_deinit(struct member *m)
-{
-	tow_tenant_key_free(m->key);
-}
+#include "member.h"
 
 static struct reply bootstrap(struct live_hub *h, const struct member *m)
 {
@@ -59,41 +26,6 @@ static struct reply bootstrap(struct live_hub *h, const struct member *m)
 	snprintf(body, sizeof body, "{\"invite_id\":\"%s\",\"invite_secret\":\"%s\"}", m->invite,
 	         tow_base64url_encode(m->token.secret, sizeof m->token.secret, secret));
 	return ask(h, "POST", "/v1/bootstrap", NULL, body);
-}
-
-static struct tow_entry entry_of(struct member *m, enum tow_entry_op op, const char *name,
-                                 uint16_t port)
-{
-	struct tow_entry e = { .version = TOW_ENTRY_VERSION,
-		               .tenant_id = *tow_tenant_key_id(m->key),
-		               .sequence = ++m->sequence,
-		               .timestamp_ms = tow_wall_ms(),
-		               .op = op,
-		               .listen_port = port };
-
-	snprintf(e.name, sizeof e.name, "%s", name ? name : "");
-	return e;
-}
-
-/* The JWS as text, to be freed. */
-static char *sign(struct member *m, struct tow_entry e)
-{
-	struct tow_buf out = { 0 };
-	struct tow_error err;
-
-	if (tow_entry_sign(&e, m->key, &out, &err))
-		fail_msg("%s", err.text);
-	assert_int_equal(tow_buf_append(&out, "", 1), 0);
-	return (char *)out.base;
-}
-
-static struct reply submit(struct live_hub *h, struct member *m, struct tow_entry e)
-{
-	char *jws = sign(m, e);
-	struct reply r = ask(h, "POST", "/v1/entries", NULL, jws);
-
-	free(jws);
-	return r;
 }
 
 static void health_and_edges_need_no_key(void **state)
@@ -320,21 +252,6 @@ static void an_agent_learns_where_to_go(void **state)
 	member_deinit(&m);
 }
 
-static struct reply heartbeat(struct live_hub *h, const struct member *m,
-                              const struct tow_node_key *agent, const struct tow_node_key *signer,
-                              const char *domain, int64_t skew_ms, char *auth)
-{
-	char body[512], id[TOW_ID_TEXT_SIZE];
-
-	snprintf(body, sizeof body,
-	         "{\"tenant_id\":\"%s\",\"agent_id\":\"%s\",\"generation\":5,\"services_hash\":\"%"
-	         "064d\"}",
-	         m->id, tow_id_format(&agent->id, id), 1);
-	tow_request_sign(signer, domain, tow_wall_ms() + (uint64_t)skew_ms, tow_slice_of(body),
-	                 auth);
-	return ask(h, "POST", "/v1/agent/heartbeat", auth, body);
-}
-
 static void agents_register_and_beat(void **state)
 {
 	struct live_hub *h = *state;
@@ -348,14 +265,14 @@ static void agents_register_and_beat(void **state)
 	member_invite(h, &m, "{\"hostnames\":[\"a.eu\"]}");
 	tow_node_key_generate(&agent);
 	tow_node_key_generate(&other);
-	expect(heartbeat(h, &m, &agent, &agent, domain, 0, auth), 403, "tenant_not_allowed");
-	e = entry_of(&m, TOW_ENTRY_UPSERT_AGENT, NULL, 0);
+	expect(member_heartbeat(h, &m, &agent, &agent, domain, 0, auth), 403, "tenant_not_allowed");
+	e = member_entry(&m, TOW_ENTRY_UPSERT_AGENT, NULL, 0);
 	e.agent_id = agent.id;
 	e.generation = 5;
 	e.services_hash[31] = 1;
 	e.expires_at_ms = tow_wall_ms() + 60000;
-	expect(submit(h, &m, e), 200, "");
-	r = heartbeat(h, &m, &agent, &agent, domain, 0, auth);
+	expect(member_submit(h, &m, e), 200, "");
+	r = member_heartbeat(h, &m, &agent, &agent, domain, 0, auth);
 	assert_int_equal(r.status, 200);
 	assert_int_equal(json_integer_value(json_object_get(r.body, "next_interval_secs")), 20);
 	assert_true(json_is_false(json_object_get(r.body, "superseded")));
@@ -368,10 +285,10 @@ static void agents_register_and_beat(void **state)
 	         "064d\"}",
 	         m.id, tow_id_format(&agent.id, id), 1);
 	expect(ask(h, "POST", "/v1/agent/heartbeat", auth, again), 401, "unauthorized");
-	expect(heartbeat(h, &m, &agent, &agent, domain, -61000, auth), 401, "unauthorized");
-	expect(heartbeat(h, &m, &agent, &agent, domain, 61000, auth), 401, "unauthorized");
-	expect(heartbeat(h, &m, &agent, &other, domain, 0, auth), 401, "unauthorized");
-	expect(heartbeat(h, &m, &agent, &agent, TOW_DOMAIN_EDGE_HEARTBEAT, 0, auth), 401,
+	expect(member_heartbeat(h, &m, &agent, &agent, domain, -61000, auth), 401, "unauthorized");
+	expect(member_heartbeat(h, &m, &agent, &agent, domain, 61000, auth), 401, "unauthorized");
+	expect(member_heartbeat(h, &m, &agent, &other, domain, 0, auth), 401, "unauthorized");
+	expect(member_heartbeat(h, &m, &agent, &agent, TOW_DOMAIN_EDGE_HEARTBEAT, 0, auth), 401,
 	       "unauthorized");
 	expect(ask(h, "POST", "/v1/agent/heartbeat", NULL, again), 401, "unauthorized");
 	/* it may read its tenant's log, and nobody else's */
@@ -381,12 +298,12 @@ static void agents_register_and_beat(void **state)
 	tow_request_sign(&other, TOW_DOMAIN_TENANT_ENTRIES, tow_wall_ms(), tow_slice_of(""), auth);
 	expect(ask(h, "GET", path, auth, NULL), 403, "tenant_not_allowed");
 	/* a newer agent with other services */
-	e = entry_of(&m, TOW_ENTRY_UPSERT_AGENT, NULL, 0);
+	e = member_entry(&m, TOW_ENTRY_UPSERT_AGENT, NULL, 0);
 	e.agent_id = other.id;
 	e.generation = 6;
 	e.expires_at_ms = tow_wall_ms() + 60000;
-	expect(submit(h, &m, e), 200, "");
-	r = heartbeat(h, &m, &agent, &agent, domain, 0, auth);
+	expect(member_submit(h, &m, e), 200, "");
+	r = member_heartbeat(h, &m, &agent, &agent, domain, 0, auth);
 	assert_true(json_is_true(json_object_get(r.body, "superseded")));
 	reply_deinit(&r);
 	member_deinit(&m);
@@ -454,12 +371,12 @@ static void entries_become_routes(void **state)
 	live_hub_do(h, subscribe);
 	member_invite(h, &m, "{\"hostnames\":[\"a.eu\",\"*.a.eu\"],\"name\":\"alice\"}");
 	member_invite(h, &other, "{\"hostnames\":[\"b.eu\"]}");
-	expect(submit(h, &m, entry_of(&m, TOW_ENTRY_UPSERT_HOSTNAME, "a.eu", 0)), 200, "");
+	expect(member_submit(h, &m, member_entry(&m, TOW_ENTRY_UPSERT_HOSTNAME, "a.eu", 0)), 200, "");
 	await_hostnames(1);
 	assert_int_equal(snapshots, 1);
 
-	one = sign(&m, entry_of(&m, TOW_ENTRY_UPSERT_HOSTNAME, "x.a.eu", 0));
-	two = sign(&m, entry_of(&m, TOW_ENTRY_UPSERT_TCP_SERVICE, "ssh", 2222));
+	one = member_sign(&m, member_entry(&m, TOW_ENTRY_UPSERT_HOSTNAME, "x.a.eu", 0));
+	two = member_sign(&m, member_entry(&m, TOW_ENTRY_UPSERT_TCP_SERVICE, "ssh", 2222));
 	batch = malloc(strlen(one) + strlen(two) + 32);
 	assert_non_null(batch);
 	snprintf(batch, strlen(one) + strlen(two) + 32, "{\"entries\":[%s,%s]}", one, two);
@@ -470,11 +387,11 @@ static void entries_become_routes(void **state)
 	await_hostnames(2);
 	assert_int_equal(snapshots, 1);
 	expect(ask(h, "POST", "/v1/entries", NULL, batch), 409, "sequence_conflict");
-	expect(submit(h, &m, entry_of(&m, TOW_ENTRY_UPSERT_HOSTNAME, "b.eu", 0)), 403,
+	expect(member_submit(h, &m, member_entry(&m, TOW_ENTRY_UPSERT_HOSTNAME, "b.eu", 0)), 403,
 	       "hostname_not_owned");
-	expect(submit(h, &other, entry_of(&other, TOW_ENTRY_UPSERT_TCP_SERVICE, "ssh", 2222)), 409,
+	expect(member_submit(h, &other, member_entry(&other, TOW_ENTRY_UPSERT_TCP_SERVICE, "ssh", 2222)), 409,
 	       "port_in_use");
-	expect(submit(h, &other, entry_of(&other, TOW_ENTRY_UPSERT_TCP_SERVICE, "web", 8443)), 409,
+	expect(member_submit(h, &other, member_entry(&other, TOW_ENTRY_UPSERT_TCP_SERVICE, "web", 8443)), 409,
 	       "port_in_use");
 	expect(ask(h, "POST", "/v1/entries", NULL, "{\"entries\":[]}"), 400, "invalid_request");
 	expect(ask(h, "POST", "/v1/entries", NULL, "{\"entries\":[{}],\"x\":1}"), 400,
@@ -526,14 +443,14 @@ static void entries_become_routes(void **state)
 	pthread_mutex_lock(&table_lock);
 	refuse_next = 1;
 	pthread_mutex_unlock(&table_lock);
-	expect(submit(h, &other, entry_of(&other, TOW_ENTRY_UPSERT_HOSTNAME, "b.eu", 0)), 200, "");
+	expect(member_submit(h, &other, member_entry(&other, TOW_ENTRY_UPSERT_HOSTNAME, "b.eu", 0)), 200, "");
 	await_hostnames(3);
 	assert_int_equal(snapshots, 2);
 
 	/* leaving, by its own word alone */
 	snprintf(path, sizeof path, "/v1/tenants/%s/leave", other.id);
-	e = entry_of(&m, TOW_ENTRY_LEAVE, NULL, 0);
-	one = sign(&m, e);
+	e = member_entry(&m, TOW_ENTRY_LEAVE, NULL, 0);
+	one = member_sign(&m, e);
 	expect(ask(h, "POST", path, NULL, one), 403, "tenant_not_allowed");
 	expect(ask(h, "POST", "/v1/entries", NULL, one), 400, "unsupported_op");
 	snprintf(path, sizeof path, "/v1/tenants/%s/leave", m.id);
@@ -591,7 +508,7 @@ static void subscribers_go_when_they_want(void **state)
 	}
 	assert_int_equal(seen, 2);
 	member_invite(h, &m, "{\"hostnames\":[\"a.eu\"]}");
-	expect(submit(h, &m, entry_of(&m, TOW_ENTRY_UPSERT_HOSTNAME, "a.eu", 0)), 200, "");
+	expect(member_submit(h, &m, member_entry(&m, TOW_ENTRY_UPSERT_HOSTNAME, "a.eu", 0)), 200, "");
 	await_hostnames(1);
 	live_hub_restart(h);
 	/* the hub that it was of has gone */
@@ -649,8 +566,8 @@ static void what_is_counted_and_what_is_never_logged(void **state)
 	wrong.token.secret[0] ^= 1;
 	expect(bootstrap(h, &wrong), 401, "unauthorized");
 	expect(ask(h, "GET", "/no/such/path", NULL, NULL), 404, "not_found");
-	expect(submit(h, &m, entry_of(&m, TOW_ENTRY_UPSERT_HOSTNAME, "a.eu", 0)), 200, "");
-	expect(submit(h, &m, entry_of(&m, TOW_ENTRY_UPSERT_HOSTNAME, "b.eu", 0)), 403,
+	expect(member_submit(h, &m, member_entry(&m, TOW_ENTRY_UPSERT_HOSTNAME, "a.eu", 0)), 200, "");
+	expect(member_submit(h, &m, member_entry(&m, TOW_ENTRY_UPSERT_HOSTNAME, "b.eu", 0)), 403,
 	       "hostname_not_owned");
 	live_hub_do(h, render);
 	assert_int_equal(tow_buf_append(&rendered, "", 1), 0);

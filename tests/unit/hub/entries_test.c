@@ -328,9 +328,9 @@ static void agents_come_refresh_expire_and_are_revoked(void **state)
 	expect_state(f, NOW, "agent2@200 ");
 	assert_int_equal(
 		tow__store_agent_check(f->store, &t.invite.tenant_id, &e.agent_id, NOW, &fault),
-		TOW__TENANT_NOT_ALLOWED);
+		TOW__AGENT_REVOKED);
 	fault.kind = 0;
-	submit_refused(f, &t, agent_entry_of(&t, 1, 100, 1, NOW + 9000), TOW__TENANT_NOT_ALLOWED,
+	submit_refused(f, &t, agent_entry_of(&t, 1, 100, 1, NOW + 9000), TOW__AGENT_REVOKED,
 	               "revoked");
 	t.sequence--;
 
@@ -359,7 +359,7 @@ static void a_newer_agent_with_other_services_supersedes(void **state)
 	struct tenant t;
 	struct tow__fault fault = { 0 };
 	struct tow__agent agent = { .generation = 0 };
-	int superseded;
+	struct tow__siblings siblings;
 
 	tenant_make_ok(f, &t, "t", "t.eu");
 	submit_ok(f, &t, agent_entry_of(&t, 1, 100, 1, NOW + 2000));
@@ -368,20 +368,20 @@ static void a_newer_agent_with_other_services_supersedes(void **state)
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		agent.generation = cases[i].generation;
 		memset(agent.services_hash, cases[i].hash, sizeof agent.services_hash);
-		superseded = -1;
-		assert_int_equal(tow__store_agent_superseded(f->store, &t.invite.tenant_id, &agent,
-		                                             NOW, &superseded, &fault),
+		siblings.superseded = -1;
+		assert_int_equal(tow__store_agent_siblings(f->store, &t.invite.tenant_id, &agent,
+		                                           NOW, &siblings, &fault),
 		                 0);
-		assert_int_equal(superseded, cases[i].superseded);
+		assert_int_equal(siblings.superseded, cases[i].superseded);
 		/* not by one that has expired */
-		assert_int_equal(tow__store_agent_superseded(f->store, &t.invite.tenant_id, &agent,
-		                                             NOW + 1000, &superseded, &fault),
+		assert_int_equal(tow__store_agent_siblings(f->store, &t.invite.tenant_id, &agent,
+		                                           NOW + 1000, &siblings, &fault),
 		                 0);
-		assert_int_equal(superseded, 0);
+		assert_int_equal(siblings.superseded, 0);
 	}
 	agent.id.bytes[0] = 9;
-	assert_int_equal(tow__store_agent_superseded(f->store, &t.invite.tenant_id, &agent, NOW,
-	                                             &superseded, &fault),
+	assert_int_equal(tow__store_agent_siblings(f->store, &t.invite.tenant_id, &agent, NOW,
+	                                           &siblings, &fault),
 	                 TOW__TENANT_NOT_ALLOWED);
 	tenant_deinit(&t);
 }

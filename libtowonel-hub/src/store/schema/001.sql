@@ -86,6 +86,7 @@ CREATE TABLE agents (
 	generation BIGINT NOT NULL,
 	services_hash BLOB NOT NULL,
 	expires_ms BIGINT NOT NULL,
+	announced_ms BIGINT NOT NULL,          -- when its entry was taken last
 	revoked BIGINT NOT NULL,               -- 0 or 1; final
 	report TEXT NOT NULL DEFAULT '',       -- JSON: what it says of itself, for people
 	PRIMARY KEY (tenant_id, id)
