@@ -16,6 +16,7 @@ SOURCES := \
 	src/inproc.c \
 	src/links.c \
 	src/origin.c \
+	src/parts.c \
 	src/reconcile.c \
 	src/registration.c \
 	src/roaming.c \

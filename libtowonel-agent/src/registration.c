@@ -89,6 +89,17 @@ struct registration {
 static void enter(struct registration *r, enum state state);
 static const char *state_name(enum state state);
 
+static struct tow_hub_client *client_of(const struct registration_config *config)
+{
+	struct tow_hub_client_config hub = {
+		.http = config->http,
+		.hub_id = config->token->hub_id,
+		.key = config->agent_key,
+	};
+	memcpy(hub.url, config->token->hub_url, sizeof hub.url);
+	return tow_hub_client_new(&hub);
+}
+
 /* --- what is said --- */
 
 static uint64_t take_sequence(struct registration *r)
@@ -599,6 +610,12 @@ static void enter(struct registration *r, enum state state)
 	}
 }
 
+static int is_revoked(const struct tow_hub_answer *answer)
+{
+	const json_t *error = json_object_get(answer->body, "error");
+	return json_is_true(json_object_get(error, "revoked"));
+}
+
 /* Not at once: who revokes may do so again. */
 static void wait_for_key(struct registration *r)
 {
@@ -612,8 +629,7 @@ static void answered(void *user, const struct tow_hub_answer *answer)
 {
 	struct registration *r = user;
 	r->call = NULL;
-	if (r->state != LEAVE && json_is_true(json_object_get(json_object_get(answer->body, "error"),
-	                                                      "revoked"))) {
+	if (r->state != LEAVE && is_revoked(answer)) {
 		wait_for_key(r);
 		return;
 	}
@@ -635,6 +651,21 @@ static void answered(void *user, const struct tow_hub_answer *answer)
 	enter(r, next);
 }
 
+static void renew_key(struct registration *r)
+{
+	struct tow_hub_client *hub = NULL;
+	if (r->config.events->revoked(r->config.user) == 0)
+		hub = client_of(&r->config);
+	if (!hub) {
+		tow_timer_start_in(&r->timer, tow_backoff_next(&r->backoff));
+		return;
+	}
+	tow_hub_client_free(r->hub);
+	r->hub = hub;
+	r->announced = 0;
+	enter(r, BOOTSTRAP);
+}
+
 static void timer_fired(void *user)
 {
 	struct registration *r = user;
@@ -648,23 +679,12 @@ static void timer_fired(void *user)
 	case REST: enter(r, tow_wall_ms() >= r->renew_at_ms ? ANNOUNCE : HEARTBEAT); break;
 	/* What was sent may have been taken, though the answer was lost. */
 	case APPLY: enter(r, READ); break;
-	case REVOKED: r->config.events->revoked(r->config.user); break;
+	case REVOKED: renew_key(r); break;
 	default: enter(r, r->state); break;
 	}
 }
 
 /* --- lifetime --- */
-
-static struct tow_hub_client *client_of(const struct registration_config *config)
-{
-	struct tow_hub_client_config hub = {
-		.http = config->http,
-		.hub_id = config->token->hub_id,
-		.key = config->agent_key,
-	};
-	memcpy(hub.url, config->token->hub_url, sizeof hub.url);
-	return tow_hub_client_new(&hub);
-}
 
 int tow__registration_new(const struct registration_config *config, struct registration **out)
 {
@@ -725,20 +745,6 @@ void tow__registration_serve(struct registration *r, const struct tow_service_li
 	r->done = 0;
 	tow_service_list_hash(services, r->services_hash);
 	enter(r, r->announced ? ANNOUNCE : BOOTSTRAP);
-}
-
-int tow__registration_renew(struct registration *r)
-{
-	struct tow_hub_client *hub = client_of(&r->config);
-	if (!hub) {
-		tow_timer_start_in(&r->timer, tow_backoff_next(&r->backoff));
-		return TOW_ENOMEM;
-	}
-	tow_hub_client_free(r->hub);
-	r->hub = hub;
-	r->announced = 0;
-	enter(r, BOOTSTRAP);
-	return 0;
 }
 
 void tow__registration_check(struct registration *r)

@@ -11,7 +11,7 @@
  *                      └──────── refused ────────────────────┘     services again
  *
  *     HEARTBEAT ─► REVOKE ─► REST    others of the tenant's agents are gone, the hub says
- *     any ─► REVOKED ─► BOOTSTRAP    with a new key: another agent, or a person, has revoked this one
+ *     any ─► REVOKED ─► BOOTSTRAP    another agent, or a person, has revoked this one: a new key
  *     any ─► LEAVE ─► ENDED          the agent's own entry is revoked on the way out
  *
  * A failure that may pass is tried again in the same state with backoff; the traffic of tunnels
@@ -40,8 +40,9 @@ struct registration_events {
 	 * caller. */
 	json_t *(*tunnels)(void *user);
 	void (*superseded)(void *user);
-	/* The hub will have nothing of this agent's key any more; it is to be renewed. */
-	void (*revoked)(void *user);
+	/* The hub will have nothing of this agent's key any more: the key that was lent is to
+	 * become another one now. Returns 0; a failure, and it is asked for again later. */
+	int (*revoked)(void *user);
 	/* The token is no good; `left` follows. */
 	void (*fatal)(void *user, int code, const char *text);
 	void (*left)(void *user);
@@ -68,9 +69,6 @@ void tow__registration_serve(struct registration *registration,
 /* Asks the hub now whether it still knows this agent, unless a request is under way: an edge has
  * said that it does not. */
 void tow__registration_check(struct registration *registration);
-/* The key that was lent has become another one. Returns 0; TOW_ENOMEM, and it is to be called again
- * when `revoked` is. */
-int tow__registration_renew(struct registration *registration);
 /* Tells the hub that this agent goes; `left` follows within timeout_ns, whatever the hub says. It
  * may be called from within. */
 void tow__registration_leave(struct registration *registration, uint64_t timeout_ns);

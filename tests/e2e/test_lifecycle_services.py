@@ -192,3 +192,30 @@ def test_two_tenants_cannot_have_the_same_hostname(node, make_agent, make_origin
     node.towonel("invite", "revoke", "--id", node.invites()[0]["invite_id"])
     make_agent(node.invite("a.alice.example.eu", name="mallory"), [make_origin("one").service(A)])
     assert visit(node.edge_port, A) == "one"
+
+
+def test_a_revoked_agent_goes_on_with_a_new_key(node, token, make_agent, make_origin):
+    """Its tunnel is cut at once, and it comes back as another agent, which a restart of the hub does not change."""
+    one = make_origin("one")
+    agent = make_agent(token, [one.service(A)])
+
+    def ids():
+        return [a["agent_id"] for a in Api(node).get("/v1/tenants").json["tenants"][0]["agents"]]
+    before, = ids()
+    visitor = Visitor(node.edge_port, A)
+    assert visitor.tag == "one"
+    done = node.towonel("entry", "submit", "--op", "revoke_agent", "--agent-id", before,
+                        env={"TOWONEL_INVITE_TOKEN": token})
+    assert done.returncode == 0, done.stderr
+    with pytest.raises(ConnectionResetError):
+        visitor.line()
+    agent.process.wait_log("this agent was revoked; it goes on with a new key")
+    wait_until(lambda: visit(node.edge_port, A) == "one", "visitors are served again")
+    after, = ids()
+    assert after != before
+    node.stop()
+    node.start()
+    wait_until(lambda: visit(node.edge_port, A) == "one", "visitors are served again", timeout=90)
+    assert ids() == [after]
+    assert agent.stop() == 0
+    assert ids() == []
