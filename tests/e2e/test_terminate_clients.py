@@ -85,8 +85,8 @@ def test_testssl_finds_nothing(serve, nginx, authority, tmp_path):
     found = json.loads(report.read_text())
     assert len(found) > 30
     bad = [(one["id"], one["severity"], one["finding"]) for one in found if one["severity"] not in ("OK", "INFO", "DEBUG")]
-    # Asked without a server name, to which there is no answer here.
-    assert not [one for one in bad if one[0] not in ("secure_renego", "scanTime")], bad
+    # Asked without a server name, to which there is no answer here; and what testssl says of the OpenSSL it has.
+    assert not [one for one in bad if one[0] not in ("secure_renego", "scanTime", "engine_problem")], bad
 
 
 def named(argv, tmp_path):

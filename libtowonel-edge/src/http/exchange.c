@@ -118,6 +118,13 @@ static int end(struct exchange *x, struct tow_buf *tail)
 	                                                                              : TOW_ENOMEM;
 }
 
+/* An origin may answer and close without having read the whole request. Its kernel then resets the
+ * connection, which is not to take the answer along. */
+static int is_early_end(const struct exchange *x)
+{
+	return x->requests.state == REQUESTS_BODY && x->responses.count == 0 && x->responses.closes;
+}
+
 int tow__exchange_from_origin(void *user, uint64_t now_ns, struct tow_slice bytes, int fin,
                               struct tow_buf *tail)
 {
@@ -130,6 +137,8 @@ int tow__exchange_from_origin(void *user, uint64_t now_ns, struct tow_slice byte
 		tow__responses_end(&x->responses);
 	if (x->responses.upgraded || x->responses.count == 0)
 		tow__requests_upgraded(&x->requests, x->responses.upgraded);
+	if (is_early_end(x))
+		return TOW_EOF;
 	return x->requests.state == REQUESTS_REFUSED ? end(x, tail) : 0;
 }
 

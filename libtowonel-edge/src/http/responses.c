@@ -29,6 +29,7 @@ static int on_message_complete(llhttp_t *parser)
 	r->begun = 0;
 	if (parser->status_code < 200 || r->count == 0) /* more will follow; or nobody has asked */
 		return 0;
+	r->closes = !llhttp_should_keep_alive(parser);
 	r->first = (r->first + 1) % TOW_REQUESTS_OPEN_MAX;
 	r->count--;
 	return 0;

@@ -20,6 +20,7 @@ struct responses {
 	size_t first, count;
 	int begun;    /* the oldest one's answer has */
 	int upgraded; /* 101 was the answer to an upgrade: no HTTP follows */
+	int closes;   /* the last answer said that none follows */
 	int lost;     /* this is no HTTP */
 };
 

@@ -484,6 +484,37 @@ static void answers_end_as_they_say(void **state)
 	}
 }
 
+/* Only one that is the last, and comes before the request's end, is the end for the visitor too: any other origin
+ * says so itself. */
+static void an_early_answer_is_the_end(void **state)
+{
+	static const struct {
+		const char *body; /* that the visitor has sent, of five bytes */
+		const char *answer;
+		int rc;
+	} cases[] = {
+		{ "he", "HTTP/1.1 413 No\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno", TOW_EOF },
+		{ "", "HTTP/1.0 413 No\r\nContent-Length: 2\r\n\r\nno", TOW_EOF },
+		{ "he", "HTTP/1.1 413 No\r\nConnection: close\r\nContent-Length: 2\r\n\r\nn", 0 },
+		{ "he", "HTTP/1.1 413 No\r\nContent-Length: 2\r\n\r\nno", 0 },
+		{ "he", "HTTP/1.1 100 Continue\r\nConnection: close\r\n\r\n", 0 },
+		{ "hello", "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct exchange *x = start();
+		struct tow_buf out = { NULL, 0, 0, 0 }, tail = { NULL, 0, 0, 0 };
+
+		assert_int_equal(feed(x, text("POST / HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\n"), 100, &out), 0);
+		assert_int_equal(feed(x, text(cases[i].body), 100, &out), 0);
+		assert_int_equal(tow__exchange_from_origin(x, SECOND, text(cases[i].answer), 0, &tail), cases[i].rc);
+		assert_int_equal(tow_buf_len(&tail), 0);
+		tow_buf_deinit(&out);
+		tow__exchange_free(x);
+	}
+}
+
 static void time_runs_out(void **state)
 {
 	static const struct {
@@ -543,6 +574,7 @@ int main(void)
 		cmocka_unit_test(after_an_upgrade_all_goes_as_it_is),
 		cmocka_unit_test(asking_ahead_has_a_limit),
 		cmocka_unit_test(answers_end_as_they_say),
+		cmocka_unit_test(an_early_answer_is_the_end),
 		cmocka_unit_test(time_runs_out),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
