@@ -442,9 +442,10 @@ static void a_client_that_does_not_read_times_out(void **state)
 	fixture_start(&f, 0, NULL);
 	fd = client_connect(&f);
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-	client_send(fd, "GET /big?size=10000000 HTTP/1.1\r\nHost: h\r\n\r\n");
-	usleep(200000);
+	for (int i = 0; !connections(&f) && i < 300; i++)
+		usleep(1000);
 	assert_int_equal(connections(&f), 1);
+	client_send(fd, "GET /big?size=10000000 HTTP/1.1\r\nHost: h\r\n\r\n");
 	for (int i = 0; connections(&f) && i < 300; i++)
 		usleep(10000);
 	assert_int_equal(connections(&f), 0);
