@@ -187,6 +187,18 @@ def test_an_external_account_that_is_missing_is_said(site):
     assert "set TOWONEL_EDGE_TLS_ACME_EAB_KID" in s.node.process.log()
 
 
+def test_the_account_follows_the_address(site):
+    s = site(WILDCARD, pebble={"reject": 0})
+    assert_served(s, "first.alice.example.eu")
+    for label, address, told in (("a", "admin@example.eu", 0), ("b", "other@example.eu", 1),
+                                 ("c", "other@example.eu", 1)):
+        s.node.stop()
+        s.node.env["TOWONEL_EDGE_TLS_ACME_EMAIL"] = address
+        restart(s)
+        assert_served(s, f"{label}.alice.example.eu")
+        assert s.pebble.process.log().count("POST /my-account/") == told
+
+
 def test_failing_validation_says_what_to_fix_and_cools_down(site):
     """DNS points to another address: nobody is there, neither on port 80 nor on 443."""
     s = site()

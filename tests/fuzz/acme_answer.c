@@ -52,6 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	if (tow__acme_read_window(bytes, &window, NULL) == 0)
 		assert(window.start_ms <= window.end_ms);
+	(void)tow__acme_has_contact(bytes, "mailto:admin@example.eu");
 	tow__acme_read_problem(bytes, &problem);
 	check_problem(&problem);
 	assert(field && tow__acme_retry_after(field, 1) <= TOW_ACME_RETRY_AFTER_MAX_MS);

@@ -12,6 +12,7 @@
 enum state {
 	DIRECTORY,
 	ACCOUNT,
+	CONTACT,
 	ORDER,
 	AUTHORIZATION,
 	CHALLENGE,
@@ -56,6 +57,7 @@ struct acme_errand {
 
 static int fetch_directory(struct acme_errand *e, struct acme_request *request);
 static int post_account(struct acme_errand *e, struct acme_request *request);
+static int post_contact(struct acme_errand *e, struct acme_request *request);
 static int post_order(struct acme_errand *e, struct acme_request *request);
 static int read_authorization(struct acme_errand *e, struct acme_request *request);
 static int post_challenge(struct acme_errand *e, struct acme_request *request);
@@ -66,6 +68,7 @@ static int post_revocation(struct acme_errand *e, struct acme_request *request);
 static int fetch_renewal(struct acme_errand *e, struct acme_request *request);
 static enum state after_directory(struct acme_errand *e, const struct acme_answer *answer);
 static enum state after_account(struct acme_errand *e, const struct acme_answer *answer);
+static enum state after_contact(struct acme_errand *e, const struct acme_answer *answer);
 static enum state after_order(struct acme_errand *e, const struct acme_answer *answer);
 static enum state after_authorization(struct acme_errand *e, const struct acme_answer *answer);
 static enum state after_challenge(struct acme_errand *e, const struct acme_answer *answer);
@@ -83,6 +86,7 @@ static const struct {
 } states[] = {
 	[DIRECTORY] = { fetch_directory, after_directory, 0 },
 	[ACCOUNT] = { post_account, after_account, 1 },
+	[CONTACT] = { post_contact, after_contact, 1 },
 	[ORDER] = { post_order, after_order, 1 },
 	[AUTHORIZATION] = { read_authorization, after_authorization, 1 },
 	[CHALLENGE] = { post_challenge, after_challenge, 1 },
@@ -145,6 +149,9 @@ static enum state refused(struct acme_errand *e, const struct acme_answer *answe
 		e->account->kid[0] = '\0';
 		return ACCOUNT;
 	}
+	/* No reason to go without a certificate. */
+	if (e->state == CONTACT && answer->status < 500 && answer->status != 429)
+		return ORDER;
 	/* The order that was to be replaced has a successor already, or is not known. */
 	if (e->state == ORDER && e->renewal_id[0] != '\0' && answer->status < 500 &&
 	    answer->status != 429) {
@@ -346,16 +353,23 @@ static json_t *binding(struct acme_account *account)
 	return json;
 }
 
+#define CONTACT_SIZE 320
+
+static const char *contact_of(const struct acme_account *account, char out[CONTACT_SIZE])
+{
+	snprintf(out, CONTACT_SIZE, "mailto:%s", account->email);
+	return out;
+}
+
 static int post_account(struct acme_errand *e, struct acme_request *request)
 {
 	struct acme_account *account = e->account;
 	json_t *payload = json_pack("{s:b}", "termsOfServiceAgreed", 1);
-	char contact[320];
+	char contact[CONTACT_SIZE];
 
-	if (account->email != NULL && payload != NULL) {
-		snprintf(contact, sizeof(contact), "mailto:%s", account->email);
-		json_object_set_new(payload, "contact", json_pack("[s]", contact));
-	}
+	if (account->email != NULL && payload != NULL)
+		json_object_set_new(payload, "contact",
+		                    json_pack("[s]", contact_of(account, contact)));
 	if (account->binding_kid != NULL && payload != NULL)
 		json_object_set_new(payload, "externalAccountBinding", binding(account));
 	return post_json(e, request, account->directory.new_account, payload);
@@ -369,12 +383,33 @@ static int is_plain_url(const char *text)
 	       strpbrk(text, "\"\\ ") == NULL;
 }
 
+/* One that was there (status 200) keeps its contact, whatever was asked for (section 7.3.1). */
 static enum state after_account(struct acme_errand *e, const struct acme_answer *answer)
 {
+	char contact[CONTACT_SIZE];
+
 	if (!is_plain_url(answer->location))
 		return fail(e, ACME_TRANSIENT,
 		            "the certificate authority does not say where the account is");
 	snprintf(e->account->kid, sizeof(e->account->kid), "%s", answer->location);
+	if (answer->status == 200 && e->account->email != NULL &&
+	    !tow__acme_has_contact(answer->body, contact_of(e->account, contact)))
+		return CONTACT;
+	return ORDER;
+}
+
+static int post_contact(struct acme_errand *e, struct acme_request *request)
+{
+	char contact[CONTACT_SIZE];
+
+	return post_json(e, request, e->account->kid,
+	                 json_pack("{s:[s]}", "contact", contact_of(e->account, contact)));
+}
+
+static enum state after_contact(struct acme_errand *e, const struct acme_answer *answer)
+{
+	(void)e;
+	(void)answer;
 	return ORDER;
 }
 

@@ -12,7 +12,8 @@
  *                                                     ▲ poll '
  *     DIRECTORY ─► REVOCATION ─► DONE            DIRECTORY ─► RENEWAL ─► DONE
  *
- * What is known already is skipped: the account, a name that was proven before. A signed request
+ * What is known already is skipped: the account, a name that was proven before. An account that was
+ * there with another address is told the new one (CONTACT, before ORDER). A signed request
  * without a nonce in stock is preceded by one that fetches a nonce; one that is refused for its
  * nonce is repeated with a new one.
  */

@@ -82,6 +82,22 @@ static void read_problem(const json_t *object, struct acme_problem *out)
 	copy_text(out->detail, sizeof(out->detail), detail != NULL ? detail : "");
 }
 
+int tow__acme_has_contact(struct tow_slice json, const char *contact)
+{
+	json_t *object;
+	const json_t *list;
+	const char *only;
+	int has;
+
+	if (load(json, &object, NULL) != 0)
+		return 0;
+	list = json_object_get(object, "contact");
+	only = json_string_value(json_array_get(list, 0));
+	has = json_array_size(list) == 1 && only != NULL && strcmp(only, contact) == 0;
+	json_decref(object);
+	return has;
+}
+
 void tow__acme_read_problem(struct tow_slice json, struct acme_problem *out)
 {
 	json_t *object;

@@ -64,7 +64,7 @@ struct acme_window {
 	uint64_t start_ms, end_ms; /* Unix time, start <= end */
 };
 
-/* All return 0; TOW_EPARSE, TOW_ETOOBIG (TOW_ACME_ANSWER_MAX), TOW_ENOMEM. */
+/* These return 0; TOW_EPARSE, TOW_ETOOBIG (TOW_ACME_ANSWER_MAX), TOW_ENOMEM. */
 int tow__acme_read_directory(struct tow_slice json, struct acme_directory *out,
                              struct tow_error *err);
 int tow__acme_read_order(struct tow_slice json, struct acme_order_object *out,
@@ -72,6 +72,8 @@ int tow__acme_read_order(struct tow_slice json, struct acme_order_object *out,
 int tow__acme_read_authorization(struct tow_slice json, struct acme_authorization *out,
                                  struct tow_error *err);
 int tow__acme_read_window(struct tow_slice json, struct acme_window *out, struct tow_error *err);
+/* Does an account name just this one contact, "mailto:..."? */
+int tow__acme_has_contact(struct tow_slice json, const char *contact);
 /* Whatever a failed request was answered with; type "" when it was no problem document. */
 void tow__acme_read_problem(struct tow_slice json, struct acme_problem *out);
 

@@ -138,7 +138,7 @@ static const struct {
 	    { "POST https://ca/account", 400, PROBLEM("badNonce"), "n2", NULL, NULL },
 	    { "POST https://ca/account", 400, PROBLEM("badNonce"), NULL, NULL, NULL },
 	    { "HEAD https://ca/nonce", 204, "", "n3", NULL, NULL },
-	    { "POST https://ca/account", 200, "{}", "n4", "https://ca/account/1", NULL },
+	    { "POST https://ca/account", 201, "{}", "n4", "https://ca/account/1", NULL },
 	    ORDERED,
 	    PROVEN,
 	    ISSUED,
@@ -425,6 +425,37 @@ static void the_account_is_kept(void **state)
 	tow_ec_key_free(account.key);
 }
 
+/* An account that was there already is told another address, unless it has it; what the authority says to that does not
+ * matter for the order. */
+static void a_changed_address_is_told(void **state)
+{
+#define FOUND(body)                                                                                \
+	{ "GET https://ca/dir", 200, DIRECTORY, "n1", NULL, NULL }, {                              \
+		"POST https://ca/account", 200, body, "n2", "https://ca/account/1", NULL           \
+	}
+#define TOLD(status, body) { "POST https://ca/account/1", status, body, "n3", NULL, NULL }
+	static const struct line lines[][12] = {
+		{ FOUND("{\"contact\":[\"mailto:a\\\"@test\"]}"), ORDERED, PROVEN, ISSUED, END },
+		{ FOUND("{\"contact\":[\"mailto:b@test\"]}"), TOLD(200, "{}"), ORDERED, PROVEN, ISSUED, END },
+		{ FOUND("{}"), TOLD(200, "{}"), ORDERED, PROVEN, ISSUED, END },
+		{ FOUND("{\"contact\":[\"mailto:a\\\"@test\",\"mailto:b@test\"]}"),
+		  TOLD(400, PROBLEM("badNonce")), TOLD(400, PROBLEM("invalidContact")), ORDERED, PROVEN, ISSUED, END },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+		struct acme_account account = new_account();
+		struct acme_request request;
+		struct acme_errand *e;
+
+		assert_int_equal(tow__acme_issue(&account, "a.test", ACME_HTTP_01, NULL, &e), 0);
+		run(e, lines[i], "contact");
+		assert_int_equal(tow__acme_errand_next(e, &request), ACME_DONE);
+		tow__acme_errand_free(e);
+		tow_ec_key_free(account.key);
+	}
+}
+
 static void endless_servers_are_left(void **state)
 {
 	static const struct {
@@ -482,7 +513,7 @@ static void a_renewal_names_what_it_replaces_once(void **state)
 {
 	static const struct line lines[] = {
 		{ "GET https://ca/dir", 200, DIRECTORY_ARI, "n", NULL, NULL },
-		{ "POST https://ca/account", 200, "{}", "n", "https://ca/account/1", NULL },
+		{ "POST https://ca/account", 201, "{}", "n", "https://ca/account/1", NULL },
 		ANSWER("POST https://ca/order", 409, PROBLEM("alreadyReplaced")),
 		ORDERED,
 		PROVEN,
@@ -562,6 +593,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(errands_end_as_the_script_says),
 		cmocka_unit_test(the_account_is_kept),
+		cmocka_unit_test(a_changed_address_is_told),
 		cmocka_unit_test(endless_servers_are_left),
 		cmocka_unit_test(a_renewal_names_what_it_replaces_once),
 		cmocka_unit_test(the_window_is_asked_for),
