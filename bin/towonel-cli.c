@@ -44,7 +44,7 @@ static const struct {
 } common[] = {
 	{ CLI_OPERATOR,
 	  { "api-key", required_argument, NULL, OPTION_API_KEY },
-	  "  --api-key KEY      the operator's key; default TOWONEL_OPERATOR_KEY, else "
+	  "  --api-key KEY      the operator's key, or @FILE; default TOWONEL_OPERATOR_KEY, else "
 	  "operator.key in\n"
 	  "                     TOWONEL_DATA_DIR, here, or in " DATA_DIR_SYSTEM "\n" },
 	{ CLI_KEY,
@@ -52,9 +52,9 @@ static const struct {
 	  "  --key-path FILE    the tenant's key, see towonel tenant init\n" },
 	{ CLI_TOKEN,
 	  { "token", required_argument, NULL, OPTION_TOKEN },
-	  "  --token TOKEN      the tenant's invite token; default TOWONEL_INVITE_TOKEN, which "
-	  "no list of\n"
-	  "                     processes shows\n" },
+	  "  --token TOKEN      the tenant's invite token, or @FILE; default "
+	  "TOWONEL_INVITE_TOKEN, which no\n"
+	  "                     list of processes shows\n" },
 	{ 0,
 	  { "hub-url", required_argument, NULL, OPTION_HUB_URL },
 	  "  --hub-url URL      the hub, https://HOST:PORT[#NODE-ID]; default TOWONEL_HUB_URL, "

@@ -58,40 +58,36 @@ static void add_row(struct table *table, const json_t *event)
 	table_add(table, cells);
 }
 
-static int run_audit(struct cli *cli)
+static void print_events(const json_t *events)
 {
 	static const char *const headings[] = { "WHEN",   "WHO",    "WHAT",   "SUBJECT",
 		                                "TENANT", "SOURCE", "REQUEST" };
-	const char *tenant = cli->given['t'], *given = cli->given['l'];
-	uint64_t limit = LIMIT_DEFAULT;
-	struct tow_id id;
-	json_t *events, *event;
+	struct table *table = table_new(headings, sizeof headings / sizeof *headings);
 	size_t index;
-	if (tenant && tow_id_parse(tow_slice_of(tenant), &id) != 0)
-		return cli_usage_error(cli,
-		                       "--tenant-id \"%s\" is not 64 lowercase hex digits; "
-		                       "see towonel tenant list",
-		                       tenant);
+	json_t *event;
+	json_array_foreach(events, index, event) add_row(table, event);
+	table_print(table);
+	table_free(table);
+}
+
+static int run_audit(struct cli *cli)
+{
+	const char *tenant, *given = cli->given['l'];
+	uint64_t limit = LIMIT_DEFAULT;
+	json_t *events;
+	int status = cli_tenant_id(cli, &tenant);
+	if (status != 0)
+		return status;
 	if (given && cli_parse_number(given, 1, LIMIT_MAX, &limit) != 0)
 		return cli_usage_error(cli, "--limit \"%s\" is no number from 1 to %d", given,
 		                       LIMIT_MAX);
-	int status = fetch(cli, tenant, limit, &events);
+	status = fetch(cli, tenant, limit, &events);
 	if (status != 0)
 		return status;
-	if (cli->json) {
-		json_t *document = json_pack("{s:O}", "events", events);
-		status = cli_print_json(document);
-		json_decref(document);
-	} else if (json_array_size(events) == 0) {
-		printf("Nothing has been recorded%s.\n", tenant ? " about this tenant" : "");
-	} else {
-		struct table *table = table_new(headings, sizeof headings / sizeof *headings);
-		json_array_foreach(events, index, event) add_row(table, event);
-		table_print(table);
-		table_free(table);
-	}
-	json_decref(events);
-	return status;
+	return cli_print_list(cli, "events", events,
+	                      tenant ? "Nothing has been recorded about this tenant."
+	                             : "Nothing has been recorded.",
+	                      print_events);
 }
 
 static const struct option options[] = {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <towonel/tunnel/key_file.h>
+#include <towonel/tunnel/settings.h>
 #include <towonel/wire/request_signature.h>
 #include <towonel/wire/token.h>
 
@@ -95,20 +96,34 @@ static int find_hub(struct cli *cli, struct tow_hub_client_config *config, struc
 	return 0;
 }
 
+static int read_operator_key(const char *text, const char *whence, char *out, size_t cap,
+                             struct tow_error *err)
+{
+	uint8_t key[TOW_SECRET_SIZE];
+	char *secret = NULL;
+	int rc = tow_setting_secret(text, &secret, err);
+	if (rc != 0)
+		return tow_error_prefix(err, "%s", whence);
+	if (tow_base64url_decode(tow_slice_of(secret), key, sizeof key) == sizeof key)
+		snprintf(out, cap, "%s", secret);
+	else
+		rc = tow_error_set(err, TOW_ECONFIG,
+		                   "%s is no operator key: it has 43 letters, digits, "
+		                   "\"-\" and \"_\"",
+		                   whence);
+	tow_wipe(key, sizeof key);
+	tow_wipe(secret, strlen(secret));
+	free(secret);
+	return rc;
+}
+
 static int find_operator_key(struct cli *cli, char *out, size_t cap, struct tow_error *err)
 {
 	uint8_t key[TOW_SECRET_SIZE];
 	const char *text = cli->api_key ? cli->api_key : environment("TOWONEL_OPERATOR_KEY");
-	if (text) {
-		if (tow_base64url_decode(tow_slice_of(text), key, sizeof key) != sizeof key)
-			return tow_error_set(err, TOW_ECONFIG,
-			                     "%s is no operator key: it has 43 letters, digits, "
-			                     "\"-\" and \"_\"",
-			                     cli->api_key ? "--api-key" : "TOWONEL_OPERATOR_KEY");
-		tow_wipe(key, sizeof key);
-		snprintf(out, cap, "%s", text);
-		return 0;
-	}
+	if (text)
+		return read_operator_key(
+			text, cli->api_key ? "--api-key" : "TOWONEL_OPERATOR_KEY", out, cap, err);
 	int rc = find_key("operator.key", TOW_KEY_BASE64URL, key, err);
 	if (rc == TOW_ENOTFOUND)
 		return tow_error_set(err, rc,

@@ -114,6 +114,17 @@ int cli_passphrase(struct cli *cli, const char *file, int is_new, struct tow_buf
 #define INVITE_PATH_SIZE 64
 int cli_invite_path(struct cli *cli, const char *noun, char out[INVITE_PATH_SIZE]);
 
+/* --- commands that are alike: ending.c --- */
+
+/* Of --tenant-id; NULL: not given. Returns 0, or an exit status: the reason has been printed. */
+int cli_tenant_id(struct cli *cli, const char **out);
+/* What a list command ends with: {name: items} in JSON, else a hint when there are none, or print's
+ * table. Takes items. Returns the exit status. */
+int cli_print_list(struct cli *cli, const char *name, json_t *items, const char *none,
+                   void (*print)(const json_t *items));
+/* Asks the hub to remove what is at path, and says so. Returns the exit status. */
+int cli_remove(struct cli *cli, const char *path, const char *sentence);
+
 /* A table with aligned columns; cells are copied. */
 struct table;
 struct table *table_new(const char *const *headings, size_t columns);

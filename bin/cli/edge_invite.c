@@ -78,28 +78,26 @@ static void add_row(struct table *table, const json_t *invite)
 	table_add(table, cells);
 }
 
-static int run_list(struct cli *cli)
+static void print_invites(const json_t *invites)
 {
 	static const char *const headings[] = { "ID", "NAME", "STATUS", "CREATED", "EDGE" };
-	json_t *invites, *invite;
+	struct table *table = table_new(headings, sizeof headings / sizeof *headings);
 	size_t index;
+	json_t *invite;
+	json_array_foreach(invites, index, invite) add_row(table, invite);
+	table_print(table);
+	table_free(table);
+}
+
+static int run_list(struct cli *cli)
+{
+	json_t *invites;
 	int status = cli_list(cli, "/v1/edge-invites", "invites", &invites);
 	if (status != 0)
 		return status;
-	if (cli->json) {
-		json_t *document = json_pack("{s:O}", "invites", invites);
-		status = cli_print_json(document);
-		json_decref(document);
-	} else if (json_array_size(invites) == 0) {
-		printf("No edge invites. Make one: towonel edge-invite create --name fra1\n");
-	} else {
-		struct table *table = table_new(headings, sizeof headings / sizeof *headings);
-		json_array_foreach(invites, index, invite) add_row(table, invite);
-		table_print(table);
-		table_free(table);
-	}
-	json_decref(invites);
-	return status;
+	return cli_print_list(cli, "invites", invites,
+	                      "No edge invites. Make one: towonel edge-invite create --name fra1",
+	                      print_invites);
 }
 
 const struct command edge_invite_list = {
@@ -116,18 +114,11 @@ const struct command edge_invite_list = {
 static int run_revoke(struct cli *cli)
 {
 	char path[INVITE_PATH_SIZE];
-	json_t *body;
 	int status = cli_invite_path(cli, "edge-invite", path);
-	if (status == 0)
-		status = cli_call(cli, "DELETE", path, NULL, TOW_HUB_OPERATOR, &body, NULL);
 	if (status != 0)
 		return status;
-	if (cli->json)
-		status = cli_print_json(body);
-	else
-		printf("Revoked. The edge stops; agents let go of it within half a minute.\n");
-	json_decref(body);
-	return status;
+	return cli_remove(cli, path,
+	                  "Revoked. The edge stops; agents let go of it within half a minute.");
 }
 
 static const struct option revoke_options[] = {

@@ -311,16 +311,12 @@ static int print_log(const struct cli *cli, const struct log *log)
 
 static int run_list(struct cli *cli)
 {
-	struct log log = { .tenant = cli->given['t'], .auth = TOW_HUB_OPERATOR };
+	struct log log = { .auth = TOW_HUB_OPERATOR };
 	char text[TOW_ID_TEXT_SIZE];
 	uint64_t after = 0, next = 0;
-	struct tow_id id;
-	int status = 0;
-	if (log.tenant && tow_id_parse(tow_slice_of(log.tenant), &id) != 0)
-		return cli_usage_error(cli,
-		                       "--tenant-id \"%s\" is not 64 lowercase hex digits; "
-		                       "see towonel tenant list",
-		                       log.tenant);
+	int status = cli_tenant_id(cli, &log.tenant);
+	if (status != 0)
+		return status;
 	if (log.tenant && (cli->key_path || cli->token))
 		return cli_usage_error(cli, "--tenant-id is for the operator, --key-path and "
 		                            "--token for the tenant: give one of them");

@@ -92,29 +92,28 @@ static void add_row(struct table *table, const json_t *invite)
 	tow_buf_deinit(&names);
 }
 
-static int run_list(struct cli *cli)
+static void print_invites(const json_t *invites)
 {
 	static const char *const headings[] = { "ID",      "NAME",    "STATUS",
 		                                "CREATED", "EXPIRES", "HOSTNAMES" };
-	json_t *invites, *invite;
+	struct table *table = table_new(headings, sizeof headings / sizeof *headings);
 	size_t index;
+	json_t *invite;
+	json_array_foreach(invites, index, invite) add_row(table, invite);
+	table_print(table);
+	table_free(table);
+}
+
+static int run_list(struct cli *cli)
+{
+	json_t *invites;
 	int status = cli_list(cli, "/v1/invites", "invites", &invites);
 	if (status != 0)
 		return status;
-	if (cli->json) {
-		json_t *document = json_pack("{s:O}", "invites", invites);
-		status = cli_print_json(document);
-		json_decref(document);
-	} else if (json_array_size(invites) == 0) {
-		printf("No invites. Make one: towonel invite create --hostnames app.example.eu\n");
-	} else {
-		struct table *table = table_new(headings, sizeof headings / sizeof *headings);
-		json_array_foreach(invites, index, invite) add_row(table, invite);
-		table_print(table);
-		table_free(table);
-	}
-	json_decref(invites);
-	return status;
+	return cli_print_list(
+		cli, "invites", invites,
+		"No invites. Make one: towonel invite create --hostnames app.example.eu",
+		print_invites);
 }
 
 const struct command invite_list = {
@@ -266,18 +265,11 @@ const struct command invite_hostnames = {
 static int run_revoke(struct cli *cli)
 {
 	char path[INVITE_PATH_SIZE];
-	json_t *body;
 	int status = cli_invite_path(cli, "invite", path);
-	if (status == 0)
-		status = cli_call(cli, "DELETE", path, NULL, TOW_HUB_OPERATOR, &body, NULL);
 	if (status != 0)
 		return status;
-	if (cli->json)
-		status = cli_print_json(body);
-	else
-		printf("Revoked. Its hostnames and ports are free, its tunnels are closed.\n");
-	json_decref(body);
-	return status;
+	return cli_remove(cli, path,
+	                  "Revoked. Its hostnames and ports are free, its tunnels are closed.");
 }
 
 static const struct option revoke_options[] = {

@@ -10,17 +10,13 @@
 /* --protocol, and with needed --port and --tenant-id too, each checked. Returns an exit status. */
 static int read_options(struct cli *cli, int port_needed, int tenant_needed)
 {
-	const char *protocol = cli->given['p'], *number = cli->given['n'],
-		   *tenant = cli->given['t'];
+	const char *protocol = cli->given['p'], *number = cli->given['n'], *tenant;
 	uint64_t port;
-	struct tow_id id;
+	int status = cli_tenant_id(cli, &tenant);
+	if (status != 0)
+		return status;
 	if (tenant_needed && !tenant)
 		return cli_usage_error(cli, "--tenant-id is missing; see towonel tenant list");
-	if (tenant && tow_id_parse(tow_slice_of(tenant), &id) != 0)
-		return cli_usage_error(cli,
-		                       "--tenant-id \"%s\" is not 64 lowercase hex digits; "
-		                       "see towonel tenant list",
-		                       tenant);
 	if (!protocol)
 		return cli_usage_error(cli, "--protocol is missing: tcp or udp");
 	if (strcmp(protocol, "tcp") != 0 && strcmp(protocol, "udp") != 0)
@@ -143,32 +139,21 @@ static void print_ports(const json_t *ports)
 
 static int run_list(struct cli *cli)
 {
-	const char *tenant = cli->given['t'];
 	char path[TOW_ID_TEXT_SIZE + 32] = "/v1/ports";
-	struct tow_id id;
+	const char *tenant;
 	json_t *ports;
-	if (tenant && tow_id_parse(tow_slice_of(tenant), &id) != 0)
-		return cli_usage_error(cli,
-		                       "--tenant-id \"%s\" is not 64 lowercase hex digits; "
-		                       "see towonel tenant list",
-		                       tenant);
-	if (tenant)
-		snprintf(path, sizeof path, "/v1/tenants/%s/ports", tenant);
-	int status = cli_list(cli, path, "ports", &ports);
+	int status = cli_tenant_id(cli, &tenant);
 	if (status != 0)
 		return status;
-	if (cli->json) {
-		json_t *document = json_pack("{s:O}", "ports", ports);
-		status = cli_print_json(document);
-		json_decref(document);
-	} else if (json_array_size(ports) == 0) {
-		printf("No service has a public port. Agents claim them: "
-		       "TOWONEL_AGENT_TCP_SERVICES\n");
-	} else {
-		print_ports(ports);
-	}
-	json_decref(ports);
-	return status;
+	if (tenant)
+		snprintf(path, sizeof path, "/v1/tenants/%s/ports", tenant);
+	status = cli_list(cli, path, "ports", &ports);
+	if (status != 0)
+		return status;
+	return cli_print_list(cli, "ports", ports,
+	                      "No service has a public port. Agents claim them: "
+	                      "TOWONEL_AGENT_TCP_SERVICES",
+	                      print_ports);
 }
 
 static const struct option list_options[] = {
@@ -251,21 +236,13 @@ const struct command port_reserve = {
 static int run_release(struct cli *cli)
 {
 	char path[TOW_ID_TEXT_SIZE + 48];
-	json_t *body;
 	int status = read_options(cli, 1, 1);
 	if (status != 0)
 		return status;
 	snprintf(path, sizeof path, "/v1/tenants/%s/ports/%s/%s", cli->given['t'], cli->given['p'],
 	         cli->given['n']);
-	status = cli_call(cli, "DELETE", path, NULL, TOW_HUB_OPERATOR, &body, NULL);
-	if (status != 0)
-		return status;
-	if (cli->json)
-		status = cli_print_json(body);
-	else
-		printf("Released. A service that has the port keeps it until its agent lets go.\n");
-	json_decref(body);
-	return status;
+	return cli_remove(cli, path,
+	                  "Released. A service that has the port keeps it until its agent lets go.");
 }
 
 static const struct option release_options[] = {

@@ -27,30 +27,28 @@ static void add_row(struct table *table, const json_t *tenant)
 	tow_buf_deinit(&allowed);
 }
 
-static int run_list(struct cli *cli)
+static void print_tenants(const json_t *tenants)
 {
 	static const char *const headings[] = { "TENANT", "NAME",      "AGENTS",
 		                                "PORTS",  "HOSTNAMES", "ALLOWED" };
-	json_t *tenants, *tenant;
+	struct table *table = table_new(headings, sizeof headings / sizeof *headings);
 	size_t index;
+	json_t *tenant;
+	json_array_foreach(tenants, index, tenant) add_row(table, tenant);
+	table_print(table);
+	table_free(table);
+}
+
+static int run_list(struct cli *cli)
+{
+	json_t *tenants;
 	int status = cli_list(cli, "/v1/tenants", "tenants", &tenants);
 	if (status != 0)
 		return status;
-	if (cli->json) {
-		json_t *document = json_pack("{s:O}", "tenants", tenants);
-		status = cli_print_json(document);
-		json_decref(document);
-	} else if (json_array_size(tenants) == 0) {
-		printf("No tenants. An invite makes one: towonel invite create --hostnames "
-		       "app.example.eu\n");
-	} else {
-		struct table *table = table_new(headings, sizeof headings / sizeof *headings);
-		json_array_foreach(tenants, index, tenant) add_row(table, tenant);
-		table_print(table);
-		table_free(table);
-	}
-	json_decref(tenants);
-	return status;
+	return cli_print_list(cli, "tenants", tenants,
+	                      "No tenants. An invite makes one: towonel invite create --hostnames "
+	                      "app.example.eu",
+	                      print_tenants);
 }
 
 const struct command tenant_list = {
@@ -68,27 +66,16 @@ const struct command tenant_list = {
 static int run_remove(struct cli *cli)
 {
 	char path[TOW_ID_TEXT_SIZE + 16];
-	const char *given = cli->given['t'];
-	struct tow_id id;
-	json_t *body;
-	if (!given)
-		return cli_usage_error(cli, "--tenant-id is missing");
-	if (tow_id_parse(tow_slice_of(given), &id) != 0)
-		return cli_usage_error(cli,
-		                       "--tenant-id \"%s\" is not 64 lowercase hex digits; "
-		                       "see towonel tenant list",
-		                       given);
-	snprintf(path, sizeof path, "/v1/tenants/%s", given);
-	int status = cli_call(cli, "DELETE", path, NULL, TOW_HUB_OPERATOR, &body, NULL);
+	const char *tenant;
+	int status = cli_tenant_id(cli, &tenant);
 	if (status != 0)
 		return status;
-	if (cli->json)
-		status = cli_print_json(body);
-	else
-		printf("Removed. Its hostnames and ports are free, its tunnels are closed, its "
-		       "token is dead.\n");
-	json_decref(body);
-	return status;
+	if (!tenant)
+		return cli_usage_error(cli, "--tenant-id is missing");
+	snprintf(path, sizeof path, "/v1/tenants/%s", tenant);
+	return cli_remove(cli, path,
+	                  "Removed. Its hostnames and ports are free, its tunnels are closed, its "
+	                  "token is dead.");
 }
 
 static const struct option remove_options[] = {

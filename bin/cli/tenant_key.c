@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <towonel/tunnel/key_file.h>
+#include <towonel/tunnel/settings.h>
 #include <towonel/wire/token.h>
 
 #include "common.h"
@@ -18,7 +19,13 @@ static int from_file(struct cli *cli, struct tow_error *err)
 static int from_token(struct cli *cli, const char *text, const char *whence, struct tow_error *err)
 {
 	struct tow_token token;
-	int rc = tow_token_parse(tow_slice_of(text), TOW_TOKEN_INVITE, &token, err);
+	char *secret = NULL;
+	int rc = tow_setting_secret(text, &secret, err);
+	if (rc == 0)
+		rc = tow_token_parse(tow_slice_of(secret), TOW_TOKEN_INVITE, &token, err);
+	if (secret)
+		tow_wipe(secret, strlen(secret));
+	free(secret);
 	if (rc != 0)
 		return tow_error_prefix(err, "%s", whence);
 	memcpy(cli->tenant.seed, token.seed, sizeof cli->tenant.seed);

@@ -67,9 +67,10 @@ def bash(scripts, words, typed):
 
 
 def fish(scripts, words, typed):
-    # fish wants a line; each of what it offers may have a description behind a tab
+    # fish wants a line; each of what it offers may have a description behind a tab, and newer ones offer what has the
+    # letters inside, too
     lines = shell("fish", scripts, "source ./fish; or exit 1; complete -C $argv[1]", " ".join([*words, typed]))
-    return [line.split("\t")[0] for line in lines]
+    return [line.split("\t")[0] for line in lines if line.startswith(typed)]
 
 
 def zsh(scripts, words, typed):

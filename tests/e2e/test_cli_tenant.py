@@ -402,3 +402,22 @@ def test_a_key_file_is_made(node, tenant):
         done = tenant.towonel("entry", "list", "--key-path", mine, token=False, TOWONEL_HUB_URL=url)
         assert done.returncode == code, done.stderr
         assert code == 0 or mine in done.stderr
+
+
+def test_secrets_from_files(node, tenant, tmp_path):
+    """As the settings of node and agent may name them."""
+    path = tmp_path / "secret"
+    path.write_text(tenant.token + "\n")
+    for arguments, env in ((["--token", f"@{path}"], {}), ([], {"TOWONEL_INVITE_TOKEN": f"@{path}"})):
+        done = tenant.towonel("entry", "list", *arguments, token=False, **env)
+        assert done.returncode == 0, done.stderr
+    with open(os.path.join(node.data_dir, "operator.key")) as file:
+        path.write_text(file.read())
+    for arguments, env in ((["--api-key", f"@{path}"], {}), ([], {"TOWONEL_OPERATOR_KEY": f"@{path}"})):
+        done = node.towonel("tenant", "list", *arguments, env=env)
+        assert done.returncode == 0, done.stderr
+    path.write_text("\n")
+    for arguments in (["entry", "list", "--token", f"@{path}"], ["tenant", "list", "--api-key", f"@{path}"],
+                      ["entry", "list", "--token", f"@{path}.none"]):
+        done = tenant.towonel(*arguments, token=False)
+        assert done.returncode != 0 and str(path) in done.stderr and arguments[2] in done.stderr, done.stderr

@@ -75,8 +75,7 @@ static int store_string(const char *text, void *place)
 	return 0;
 }
 
-/* The text itself, or what is in the file that it names, without white space at the end. */
-static int store_secret(const char *text, void *place, struct tow_error *err)
+int tow_setting_secret(const char *text, char **out, struct tow_error *err)
 {
 	struct tow_buf file = { 0 };
 	struct tow_slice secret;
@@ -84,7 +83,7 @@ static int store_secret(const char *text, void *place, struct tow_error *err)
 	int rc;
 
 	if (text[0] != '@')
-		return store_string(text, place);
+		return store_string(text, out);
 	rc = tow_file_read(text + 1, SECRET_MAX, &file, err);
 	secret = tow_buf_peek(&file);
 	while (secret.len && strchr(" \t\r\n", secret.base[secret.len - 1]))
@@ -96,7 +95,7 @@ static int store_secret(const char *text, void *place, struct tow_error *err)
 		rc = copy ? 0 : TOW_ENOMEM;
 	}
 	if (!rc)
-		memcpy(place, &copy, sizeof copy);
+		*out = copy;
 	tow_wipe(file.base, file.cap);
 	tow_buf_deinit(&file);
 	return rc;
@@ -322,7 +321,7 @@ static int fill_row(const struct tow_setting *row, const char *text, bool is_def
 	clear_row(row, out);
 	switch (row->type) {
 	case TOW_SETTING_STRING: rc = store_string(text, place); break;
-	case TOW_SETTING_SECRET: rc = store_secret(text, place, err); break;
+	case TOW_SETTING_SECRET: rc = tow_setting_secret(text, place, err); break;
 	case TOW_SETTING_PATH:
 		rc = is_default ? store_default_path(text, data_dir, place)
 		                : store_string(text, place);

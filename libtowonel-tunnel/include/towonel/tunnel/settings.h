@@ -60,6 +60,10 @@ int tow_settings_is_set(char **environment, const char *name);
 /* Warns about TOWONEL_* variables that none of the tables knows. */
 void tow_settings_warn_unknown(const struct tow_setting *const *tables, const size_t *counts,
                                size_t table_count, char **environment, struct tow_log *log);
+/* As a row's SECRET is read: the text itself, or what is in the file after an "@", without white
+ * space at the end. The caller wipes and frees *out. Returns 0; TOW_ECONFIG for an empty file,
+ * TOW_ENOMEM, or as tow_file_read. */
+int tow_setting_secret(const char *text, char **out, struct tow_error *err);
 /* The rows as text for --help, one or two lines each. Returns 0, TOW_ENOMEM. */
 int tow_settings_help(const struct tow_setting *table, size_t count, struct tow_buf *out);
 
