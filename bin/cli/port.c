@@ -241,8 +241,9 @@ static int run_release(struct cli *cli)
 		return status;
 	snprintf(path, sizeof path, "/v1/tenants/%s/ports/%s/%s", cli->given['t'], cli->given['p'],
 	         cli->given['n']);
-	return cli_remove(cli, path,
-	                  "Released. A service that has the port keeps it until its agent lets go.");
+	return cli_remove(
+		cli, path,
+		"Released. A service that has the port keeps it until its agent lets go.");
 }
 
 static const struct option release_options[] = {
