@@ -9,7 +9,9 @@ import queue
 import struct
 import threading
 
-UPLOAD = 5 << 20
+from .process import QUICK
+
+UPLOAD = (5 if QUICK else 100) << 20
 
 PAGE = """<!doctype html><title>towonel</title><script>
 const told = {};
