@@ -22,11 +22,14 @@
 #include "tls/context.h"
 #include "tls/preferences.h"
 
+#define RECORD_MAX 16384 /* RFC 8446 section 5.1 */
+
 struct tow_tls {
 	WOLFSSL *ssl;
 	int fd;
 	struct tow_buf early; /* read from fd before the session was made */
 	int events;           /* what the last call waits for */
+	int more;     /* another record follows at once */
 	int finished; /* the peer has sent FIN */
 	int reset;    /* the connection is broken */
 	int failed;   /* nothing may be sent any more, close_notify neither */
@@ -75,7 +78,7 @@ static int transmit(WOLFSSL *ssl, char *from, int len, void *user)
 
 	(void)ssl;
 	do
-		n = send(tls->fd, from, (size_t)len, MSG_NOSIGNAL);
+		n = send(tls->fd, from, (size_t)len, MSG_NOSIGNAL | (tls->more ? MSG_MORE : 0));
 	while (n < 0 && errno == EINTR);
 	if (n >= 0)
 		return (int)n;
@@ -243,7 +246,10 @@ int tow_tls_write(struct tow_tls *tls, const void *bytes, size_t len, size_t *n)
 	if (tls->failed)
 		return tls->reset ? TOW_ERESET : TOW_ETLS;
 	tls->events = TOW_IO_WRITE;
+	/* The kernel makes one packet of what several records bring. */
+	tls->more = len > RECORD_MAX;
 	ret = wolfSSL_write(tls->ssl, bytes, len < INT_MAX ? (int)len : INT_MAX);
+	tls->more = 0;
 	if (ret <= 0) {
 		rc = translate(tls, ret, &error);
 		return rc == TOW_EOF ? TOW_ERESET : rc;
