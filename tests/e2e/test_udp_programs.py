@@ -53,6 +53,7 @@ def test_dns_over_udp_and_tcp(tmp_path, expose, begin):
     pidfile: "{tmp_path}/unbound.pid"
     use-syslog: no
     do-daemonize: no
+    max-udp-size: 4096
     local-zone: "test." static
     local-data: "small.test. A 192.0.2.7"
 {records}remote-control:
