@@ -6,13 +6,16 @@ import http.server
 import json
 import os
 import re
+import select
 import shlex
+import subprocess
 import threading
+import time
 
 import pytest
 
 from support.postgres import Postgres, programs
-from support.process import QUICK, Process, free_port, metric, run, wait_until
+from support.process import PATIENCE, QUICK, Process, free_port, metric, run, wait_until
 from support.ssh import Ssh
 
 SIZE = (10 if QUICK else 1024) * 1024 * 1024
@@ -60,6 +63,38 @@ def test_ssh_copies_files_both_ways(ssh, expose, tmp_path):
         run(["scp", "-q", *ssh.options, "-P", port, source, target], check=True, timeout=240)
         assert digest(file) == sent
         large.unlink(missing_ok=True)  # two of them at a time are enough
+
+
+def test_ssh_at_a_terminal(ssh, expose, stack):
+    """A shell that is typed to: each key is echoed at once, and a command that waits is interrupted."""
+    ours, theirs = os.openpty()
+    shell = subprocess.Popen(["ssh", "-tt", *ssh.options, "-p", str(expose(ssh.port)), ssh.there, "exec sh"], stdin=theirs,
+                             stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    stack.callback(os.close, ours)
+    stack.callback(shell.kill)
+    seen = b""
+
+    def await_text(text):
+        nonlocal seen
+        deadline = time.monotonic() + PATIENCE
+        while text not in seen:
+            ready = select.select([ours], [], [], max(deadline - time.monotonic(), 0))[0]
+            assert ready, seen
+            seen += os.read(ours, 4096)
+        seen = seen[seen.index(text) + len(text):]
+    for key in b"echo $((6*7))":
+        os.write(ours, bytes([key]))
+        await_text(bytes([key]))
+    os.write(ours, b"\r")
+    await_text(b"42\r\n")
+    os.write(ours, b"sleep 1000\r")
+    await_text(b"sleep 1000\r\n")
+    time.sleep(0.5)  # for the shell to have started it
+    os.write(ours, b"\x03")
+    await_text(b"^C")
+    os.write(ours, b"exit 7\r")
+    assert shell.wait(PATIENCE) == 7
 
 
 def test_ssh_carries_other_connections(ssh, expose, stack, tmp_path):
