@@ -19,6 +19,7 @@ SOURCES := \
 	src/http/requests.c \
 	src/http/responses.c \
 	src/http/short_answer.c \
+	src/port_log.c \
 	src/ports.c \
 	src/routes/cache.c \
 	src/routes/follow.c \

@@ -12,8 +12,7 @@
 
 struct port {
 	struct ports *ports;
-	enum tow_protocol protocol;
-	uint16_t number;
+	struct tow_route_port route; /* as it was when the port was added */
 	uint32_t key;
 	struct tow_tcp_listener *tcp; /* one of them, unless it could not be bound */
 	struct udp_listener *udp;
@@ -48,7 +47,7 @@ static void on_accepted(void *user, int fd, const struct tow_addr *peer,
 {
 	struct port *port = user;
 
-	tow__visitor_accept(port->ports->worker, fd, peer, local, port->number);
+	tow__visitor_accept(port->ports->worker, fd, peer, local, port->route.port);
 }
 
 static int bind_port(struct port *port, struct tow_error *err)
@@ -57,8 +56,8 @@ static int bind_port(struct port *port, struct tow_error *err)
 	struct worker *w = ports->worker;
 	struct tow_addr addr = ports->host;
 
-	addr.port = port->number;
-	port->why = port->protocol == TOW_PROTOCOL_UDP
+	addr.port = port->route.port;
+	port->why = port->route.protocol == TOW_PROTOCOL_UDP
 	                    ? tow__udp_listener_new(w, &addr, ports->dual_stack, &port->udp, err)
 	                    : tow_tcp_listener_new(w->loop, w->log, &addr, ports->dual_stack, 0,
 	                                           on_accepted, port, &port->tcp, err);
@@ -73,7 +72,7 @@ static void retry_later(struct port *port)
 	port->retry_ns = delay * 2 < t->port_retry_max_ns ? delay * 2 : t->port_retry_max_ns;
 	if (tow_timer_start_in(&port->retry, delay) != 0)
 		tow_log_error(port->ports->worker->log, "out of memory: a port will not be retried",
-		              tow_f_uint("port", port->number));
+		              tow_f_uint("port", port->route.port));
 }
 
 static void on_retry(void *user)
@@ -83,16 +82,16 @@ static void on_retry(void *user)
 	struct tow_error err;
 
 	if (bind_port(port, &err) != 0) {
-		tow_log_debug(
-			w->log, "a port still cannot be bound", tow_f_uint("port", port->number),
-			tow_f_str("protocol", tow_protocol_name(port->protocol)), tow_f_err(&err));
+		tow_log_debug(w->log, "a port still cannot be bound",
+		              tow_f_uint("port", port->route.port),
+		              tow_f_str("protocol", tow_protocol_name(port->route.protocol)),
+		              tow_f_err(&err));
 		retry_later(port);
 		return;
 	}
 	port->ports->failed--;
 	port->ports->bound++;
-	tow_log_info(w->log, "port is bound after all", tow_f_uint("port", port->number),
-	             tow_f_str("protocol", tow_protocol_name(port->protocol)));
+	tow__port_log_note(&port->ports->log, PORT_BOUND_AT_LAST, &port->route, NULL);
 	count(port->ports);
 }
 
@@ -117,12 +116,14 @@ void tow__ports_init(struct ports *ports, struct worker *worker, const struct to
                      int dual_stack)
 {
 	*ports = (struct ports){ .worker = worker, .host = *host, .dual_stack = dual_stack };
+	tow__port_log_init(&ports->log, worker->loop, worker->log);
 }
 
 void tow__ports_deinit(struct ports *ports)
 {
 	struct port *port, *next;
 
+	tow__port_log_deinit(&ports->log);
 	if (ports->ports == NULL)
 		return;
 	HASH_ITER(hh, ports->ports, port, next)
@@ -157,8 +158,7 @@ void tow__ports_add(struct ports *ports, const struct tow_route_port *route)
 	port = calloc(1, sizeof(*port));
 	if (port != NULL) {
 		port->ports = ports;
-		port->protocol = route->protocol;
-		port->number = route->port;
+		port->route = *route;
 		port->key = key;
 		port->retry_ns = w->timing.port_retry_min_ns;
 		tow_timer_init(&port->retry, w->loop, on_retry, port);
@@ -171,17 +171,10 @@ void tow__ports_add(struct ports *ports, const struct tow_route_port *route)
 	}
 	if (bind_port(port, &err) == 0) {
 		ports->bound++;
-		tow_log_info(w->log, "port is bound", tow_f_uint("port", port->number),
-		             tow_f_str("protocol", tow_protocol_name(port->protocol)),
-		             tow_f_str("service", route->service),
-		             tow_f_id("tenant", &route->tenant_id));
+		tow__port_log_note(&ports->log, PORT_BOUND, route, NULL);
 	} else {
 		ports->failed++;
-		tow_log_warn(w->log, "port cannot be bound, trying again",
-		             tow_f_uint("port", port->number),
-		             tow_f_str("protocol", tow_protocol_name(port->protocol)),
-		             tow_f_str("service", route->service),
-		             tow_f_id("tenant", &route->tenant_id), tow_f_err(&err));
+		tow__port_log_note(&ports->log, PORT_FAILED, route, &err);
 		retry_later(port);
 	}
 	count(ports);
@@ -195,9 +188,8 @@ void tow__ports_remove(struct ports *ports, enum tow_protocol protocol, uint16_t
 	HASH_FIND(hh, ports->ports, &key, sizeof(key), port);
 	if (port == NULL)
 		return;
+	tow__port_log_note(&ports->log, PORT_RELEASED, &port->route, NULL);
 	release(port);
-	tow_log_info(ports->worker->log, "port is released", tow_f_uint("port", number),
-	             tow_f_str("protocol", tow_protocol_name(protocol)));
 	count(ports);
 }
 
@@ -208,7 +200,7 @@ size_t tow__ports_failed(const struct ports *ports, struct tow_failed_port *out,
 
 	for (port = ports->ports; port != NULL && n < cap; port = port->hh.next)
 		if (!is_bound(port))
-			out[n++] =
-				(struct tow_failed_port){ port->protocol, port->number, port->why };
+			out[n++] = (struct tow_failed_port){ port->route.protocol, port->route.port,
+				                             port->why };
 	return n;
 }

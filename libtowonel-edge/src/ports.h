@@ -9,6 +9,7 @@
 
 #include <towonel/wire/addr.h>
 #include <towonel/wire/route_feed.h>
+#include "port_log.h"
 
 struct port;
 struct worker;
@@ -19,6 +20,7 @@ struct ports {
 	size_t bound, failed;
 	struct tow_addr host; /* where to bind; its port does not matter */
 	int dual_stack;
+	struct port_log log;
 };
 
 void tow__ports_init(struct ports *ports, struct worker *worker, const struct tow_addr *host,

@@ -54,6 +54,8 @@ def test_each_port_of_a_range_leads_to_its_own(make_node, make_agent, origins, t
     agent = make_agent(token, tcp=f"@{path}")
     bound(COUNT)
     assert leads(first, COUNT, origins.first)
+    node.process.wait_log(f"ports are bound port={first} last={first + COUNT - 1} protocol=tcp service=game")
+    assert "port is bound" not in node.process.log()
     with socket.create_connection(("127.0.0.1", first + 3), timeout=PATIENCE) as stays:
         lines = stays.makefile("rw")
         assert lines.readline().strip() == str(origins.first + 3)
