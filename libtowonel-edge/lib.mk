@@ -33,6 +33,7 @@ SOURCES := \
 	src/tls/cert_listing.c \
 	src/tls/cert_record.c \
 	src/tls/cert_store.c \
+	src/tls/challenge_fetch.c \
 	src/tls/challenge_forwards.c \
 	src/tls/http_port.c \
 	src/tls/issuance.c \

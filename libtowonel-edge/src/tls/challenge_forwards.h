@@ -4,9 +4,7 @@
 
 /*
  * Challenges that an origin answers for itself: it has certificates of its own behind a name whose
- * TLS passes through, and its ACME server asks on port 80 of the edge (RFC 8555 section 8.3). An
- * agent leads the question to the service's http_origin. Nothing of the visitor's but the token
- * goes there, and what comes back is short.
+ * TLS passes through, and its ACME server asks on port 80 of the edge (RFC 8555 section 8.3).
  */
 
 #include <towonel/tunnel/http_server.h>
