@@ -231,7 +231,7 @@ static void silent_ones_end(void **state)
 	struct agent *a;
 	int busy, silent;
 
-	f->timing.udp_idle_second_ns = 20 * TOW_NSEC_PER_MSEC;
+	f->timing.udp_idle_second_ns = 60 * TOW_NSEC_PER_MSEC;
 	start(f, 10);
 	a = up(f, 0, HABIT_ECHO);
 	busy = come();
@@ -244,7 +244,7 @@ static void silent_ones_end(void **state)
 	for (int i = 0; i < 20; i++) {
 		say(busy, "b", 1);
 		expect(f, busy, "b", 1);
-		pass(f, 20);
+		pass(f, 40);
 	}
 	assert_int_equal(sessions(f), 1);
 	await(f, a->streams->was_reset); /* the newest: the silent one's */
@@ -256,7 +256,7 @@ static void silent_ones_end(void **state)
 		                                               tow_slice_of("tick")),
 		                 0);
 		expect(f, busy, "tick", 4);
-		pass(f, 20);
+		pass(f, 40);
 	}
 	assert_int_equal(sessions(f), 1);
 	await(f, sessions(f) == 0);
