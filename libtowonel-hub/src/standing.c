@@ -126,7 +126,7 @@ static json_t *agent_standing(const json_t *agent, const struct tow__edges_said 
 	                 get(agent, "version"), "live", tunnels > 0 || heard_lately, "tunnels",
 	                 tunnels, "heard_age_ms",
 	                 heard ? json_integer((json_int_t)silent) : json_null(), "last_byte_age_ms",
-	                 quiet < UINT64_MAX ? json_integer((json_int_t)(silent + quiet))
+	                 quiet < UINT64_MAX ? json_integer((json_int_t)silent + (json_int_t)quiet)
 	                                    : json_null(),
 	                 "rtt_us", rtt ? json_integer((json_int_t)rtt) : json_null());
 }

@@ -256,6 +256,11 @@ def test_it_can_be_read(hub, browser, make_agent, dark, tmp_path):
                          "!e.innerText.trim() && !e.getAttribute('aria-label')).map(e => e.outerHTML)")
     assert [one for one in unlabelled if "hidden" not in one and "sure" not in one] == []
     well(page)
+    # The policy is in force: whatever came to be in the page, nothing of it would run.
+    for attempt in ("document.body.innerHTML = '<b>'", "document.body.setAttribute('onclick', 'window.pwned = 1')"):
+        assert page.js(f"try {{ {attempt}; 'taken' }} catch (error) {{ error.name }}") == "TypeError", attempt
+    assert page.js("document.body.click()") is None and page.js("window.pwned") is None
+    assert any("TrustedHTML" in str(one) for one in page.complaints())
 
 
 def test_the_health_listener_shows_names_on_loopback_alone(make_node, browser, make_agent):

@@ -510,7 +510,7 @@
     const problems = seen ? problemsOf(seen.status) : [];
     if (failure)
       problems.unshift({ key: "hub", what: "The hub does not answer", state: "", why: failure +
-        (seen ? `; what is shown is of ${new Date(seen.at).toLocaleTimeString()}` : "") });
+        (seen ? `; what is shown is of ${new Date(seen.at).toTimeString().slice(0, 8)}` : "") });
     drawProblems(problems);
     if (!seen)
       return;
