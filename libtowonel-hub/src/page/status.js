@@ -194,7 +194,8 @@
 
   function serviceProblems(services) {
     const groups = new Map();
-    for (const service of services.filter((one) => one.state !== "up")) {
+    const down = services.filter((one) => one.state !== "up").sort((a, b) => byName(a.service, b.service));
+    for (const service of down) {
       const group = JSON.stringify([service.tenant, service.state, service.why]);
       groups.set(group, [...(groups.get(group) ?? []), service]);
     }
@@ -456,6 +457,7 @@
     { label: "Heard", kind: "number", text: (one) => age(one.heard_age_ms) },
     { label: "Tunnels", kind: "number", text: (one) => one.tunnels },
     { label: "Last byte", kind: "number", text: (one) => age(one.last_byte_age_ms) },
+    { label: "Round trip", kind: "number", text: (one) => (one.rtt_us ? `${(one.rtt_us / 1000).toFixed(1)} ms` : NONE) },
     { label: "Round trip", kind: "number", text: (one) => (one.rtt_us === null ? "-" : `${(one.rtt_us / 1000).toFixed(1)} ms`) },
     { label: "Version", kind: "word", text: (one) => one.version ?? NONE },
   ];
