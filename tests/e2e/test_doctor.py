@@ -169,18 +169,22 @@ class Hosts:
             TOWONEL_EDGE_TUNNEL_LISTEN_ADDR=f"{at}:443", TOWONEL_EDGE_PUBLIC_ADDRESSES="edge.example.eu:443",
             TOWONEL_HUB_PUBLIC_URL="https://hub.example.eu:8443", TOWONEL_HUB_LISTEN_ADDR=f"{at}:8443"))
         stack.callback(end, self.node)
-        self.node.start(wait=False, preexec=self.server.preexec)
+        self.node.preexec = self.server.preexec
+        self.node.start(wait=False)
         wait_until(lambda: self.node.hub_ready()[0] == 200, "the node is ready")
-        self.token = self.on_server("invite", "create", "--hostnames", "*.alice.example.eu").stdout.strip()
+        made = self.on_server("invite", "create", "--hostnames", "*.alice.example.eu")
+        assert made.returncode == 0, made.stderr
+        self.token = made.stdout.strip()
         with self.home:
             origin = Origin("origin")
         stack.callback(origin.close)
         self.agent = Placed(self.home, lambda: Agent(tmp_path / "home", self.token, [origin.service(NAME)]))
+        self.agent.preexec = self.home.preexec
         stack.callback(end, self.agent)
         self.start_agent()
 
     def start_agent(self):
-        self.agent.start(preexec=self.home.preexec)
+        self.agent.start()
         wait_until(lambda: self.on_server("status").returncode == 0, "the hub and its edge know the agent")
 
     def _dns(self, tmp_path, stack, at):
