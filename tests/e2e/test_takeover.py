@@ -86,10 +86,15 @@ def test_everything_at_once(make_node, make_agent, make_udp_origin, make_raw_ori
     assert ask(udp_port, b"join", sock=player) == b"join"
     players = len(udp_origin.peers)
 
-    def call_the_hub():
-        assert Api(node).get("/v1/health").status == 200
+    api = Api(node)
+    by_key = f"{api.get('/v1/health').json['node_id'][:32]}.towonel.invalid"  # by way of the edge's port
 
-    with Load(lambda: visit(node.edge_port, NAME)) as web, Load(call_the_hub, threads=1) as hub, \
+    def call_the_hub():
+        assert api.get("/v1/health").status == 200
+        assert api.get("/v1/health", url=f"https://{by_key}",
+                       arguments=["--connect-to", f"{by_key}:443:127.0.0.1:{node.edge_port}"]).status == 200
+
+    with Load(lambda: visit(node.edge_port, NAME)) as web, Load(call_the_hub, threads=2) as hub, \
             Load(lambda: one_echo(tcp_port), threads=1) as ports:
         for _ in range(2):
             before = len(web.answers), len(hub.answers), len(ports.answers)
@@ -208,7 +213,7 @@ def test_an_edge_alone(make_node, make_edge, make_agent, origin):
     node = make_node(TOWONEL_EDGE_ENABLED="false")
     edge = make_edge(node.invite_edge("fra"))
     make_agent(node.invite(NAME), [origin.service(NAME)], wait=False)
-    wait_until(lambda: agents(edge) == 1, "the agent is there")
+    wait_until(lambda: agents(edge) == 1 and metric(edge.edge_metrics(), "towonel_edge_hostnames") == 1, "all is there")
     with Load(lambda: visit(edge.edge_port, NAME)) as load, Visitor(edge.edge_port, NAME) as visitor:
         visitor.send("drip 10")
         assert edge.take_over() == 0
