@@ -8,10 +8,13 @@ TEXT := Moving bytes for towonel: event loop, QUIC, TLS, HTTP, pipes
 SOURCES := \
 	src/http/answer.c \
 	src/http/client.c \
+	src/http/client_proxy.c \
 	src/http/connection.c \
 	src/http/event_stream.c \
 	src/http/hub_client.c \
 	src/http/peer_check.c \
+	src/http/proxy.c \
+	src/http/proxy_connect.c \
 	src/http/request.c \
 	src/http/router.c \
 	src/http/server.c \
@@ -22,6 +25,8 @@ SOURCES := \
 	src/loop/timer.c \
 	src/pipe/pipe.c \
 	src/quic/callbacks.c \
+	src/quic/carrier.c \
+	src/quic/carrier_dial.c \
 	src/quic/cid_map.c \
 	src/quic/closing.c \
 	src/quic/connection.c \

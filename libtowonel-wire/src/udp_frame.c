@@ -48,6 +48,54 @@ int tow_udp_frame_read(struct tow_slice bytes, struct tow_slice *payload, size_t
 	return 0;
 }
 
+/* How many bytes the frame at the start of partial lacks; its length first. */
+static size_t missing(const struct tow_buf *partial)
+{
+	struct tow_slice have = tow_buf_peek(partial);
+	size_t size = TOW_UDP_FRAME_HEADER_SIZE;
+
+	if (have.len >= size)
+		size += (size_t)have.base[0] << 8 | have.base[1];
+	return size - have.len;
+}
+
+/* Completes the frame of which the beginning came earlier. Returns 1 when it is whole, 0 when bytes
+ * has been used up, TOW_ENOMEM. */
+static int complete(struct tow_buf *partial, struct tow_slice *bytes)
+{
+	size_t lacks;
+
+	while ((lacks = missing(partial)) > 0 && bytes->len > 0) {
+		size_t n = lacks < bytes->len ? lacks : bytes->len;
+		if (tow_buf_append(partial, bytes->base, n) != 0)
+			return TOW_ENOMEM;
+		*bytes = tow_slice_make(bytes->base + n, bytes->len - n);
+	}
+	return lacks == 0;
+}
+
+int tow_udp_frames_read(struct tow_buf *partial, struct tow_slice bytes,
+                        void (*payload)(void *user, struct tow_slice payload), void *user)
+{
+	struct tow_slice content;
+	size_t len;
+	int rc;
+
+	if (tow_buf_len(partial) > 0) {
+		rc = complete(partial, &bytes);
+		if (rc <= 0)
+			return rc;
+		tow_udp_frame_read(tow_buf_peek(partial), &content, &len);
+		payload(user, content);
+		tow_buf_deinit(partial);
+	}
+	while (tow_udp_frame_read(bytes, &content, &len) == 0) {
+		payload(user, content);
+		bytes = tow_slice_make(bytes.base + len, bytes.len - len);
+	}
+	return bytes.len > 0 ? tow_buf_append(partial, bytes.base, bytes.len) : 0;
+}
+
 int tow_varint_write(uint64_t value, uint8_t *out, size_t cap)
 {
 	struct tow_writer w = tow_writer_of(out, cap);

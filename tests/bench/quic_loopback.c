@@ -7,8 +7,8 @@
  *      quic_loopback ping [SECONDS] [STREAMS]           100 bytes there and back, again and again
  *      quic_loopback idle [CONNECTIONS] [MAX_UDP_PAYLOAD] memory per idle connection and side
  *
- * Each prints one line for the whole and one for each process: CPU seconds per gigabyte or per
- * request.
+ * With tcp- in front of bulk or ping, over TLS over TCP, as where UDP is blocked. Each prints one
+ * line for the whole and one for each process: CPU seconds per gigabyte or per request.
  */
 
 #include <malloc.h>
@@ -22,7 +22,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <towonel/tunnel/quic.h>
+#include <towonel/tunnel/quic_carrier.h>
+#include <towonel/tunnel/tcp.h>
 #include <towonel/wire/limits.h>
 
 #define REQUEST      100
@@ -35,6 +36,7 @@ enum mode {
 };
 
 static enum mode mode;
+static int carried;
 static struct tow_loop *loop;
 static struct tow_node_key server_key, client_key;
 static struct tow_quic_endpoint *endpoint;
@@ -239,6 +241,70 @@ static void start(int server)
 
 /* --- the server --- */
 
+static struct tow_tls_context *context;
+static struct tow_tcp_listener *listener;
+static struct tow_quic_carrier *carrier;
+
+struct arrival {
+	int fd;
+	struct tow_tls *tls;
+	struct tow_io *io;
+	struct tow_addr peer;
+};
+
+static void shake_hands(void *user, int events)
+{
+	struct arrival *arrival = user;
+	int rc = tow_tls_handshake(arrival->tls, NULL);
+	struct tow_quic_carrier_config config = {
+		.endpoint = endpoint,
+		.fd = arrival->fd,
+		.tls = arrival->tls,
+		.local = *tow_tcp_listener_addr(listener),
+		.remote = arrival->peer,
+		.begin_timeout_ns = 10 * TOW_NSEC_PER_SEC,
+	};
+
+	(void)events;
+	if (rc == TOW_BLOCKED) {
+		tow_io_watch(arrival->io, tow_tls_events(arrival->tls));
+		return;
+	}
+	tow_io_free(arrival->io);
+	if (rc != 0 || tow_quic_carrier_new(&config, &carrier) != 0)
+		die("no carrier");
+	free(arrival);
+}
+
+static void arrived(void *user, int fd, const struct tow_addr *peer, const struct tow_addr *local)
+{
+	struct arrival *arrival = calloc(1, sizeof(*arrival));
+
+	(void)user;
+	(void)local;
+	if (!arrival ||
+	    tow_tls_accept(context, fd, NULL, tow_slice_make(NULL, 0), &arrival->tls) != 0)
+		die("out of memory");
+	arrival->fd = fd;
+	arrival->peer = *peer;
+	arrival->io = tow_io_new(loop, fd, shake_hands, arrival);
+	if (!arrival->io)
+		die("out of memory");
+	tow_io_watch(arrival->io, TOW_IO_READ);
+}
+
+static uint16_t listen_port(void)
+{
+	struct tow_addr addr = { .family = 4, .bytes = { 127, 0, 0, 1 } };
+
+	if (!carried)
+		return tow_quic_endpoint_addr(endpoint)->port;
+	if (tow_tls_context_new_identity(&server_key, TOW_CARRIER_ALPN, &context, NULL) != 0 ||
+	    tow_tcp_listener_new(loop, NULL, &addr, 0, 0, arrived, NULL, &listener, NULL) != 0)
+		die("cannot listen");
+	return tow_tcp_listener_addr(listener)->port;
+}
+
 static void report_idle(void *user)
 {
 	struct tow_timer *timer = user;
@@ -256,10 +322,12 @@ static void serve(int port_fd)
 {
 	struct tow_timer timer;
 	double before;
+	uint16_t port;
 
 	start(1);
 	before = (double)heap_in_use();
-	if (write(port_fd, &tow_quic_endpoint_addr(endpoint)->port, 2) != 2)
+	port = listen_port();
+	if (write(port_fd, &port, sizeof(port)) != sizeof(port))
 		die("cannot report");
 	if (mode == IDLE) {
 		if (write(answers, &before, sizeof(before)) != sizeof(before))
@@ -310,14 +378,43 @@ static void measure_idle(const struct tow_addr *to, int results)
 	       (server[2] - server_before) / count / 1e3);
 }
 
+static void dialled(void *user, int status, struct tow_quic_carrier *dialled_carrier,
+                    const struct tow_error *err)
+{
+	(void)user;
+	if (status != 0)
+		die(err->text);
+	carrier = dialled_carrier;
+	if (tow_quic_connect_over(carrier, &server_key.id, &client_events, NULL, &the_connection) !=
+	    0)
+		die("cannot connect");
+}
+
+static void connect_to(const struct tow_addr *to)
+{
+	const struct tow_quic_carrier_dial_config config = {
+		.loop = loop,
+		.endpoint = endpoint,
+		.host = "127.0.0.1",
+		.port = to->port,
+		.peer = &server_key.id,
+		.done = dialled,
+	};
+	struct tow_quic_carrier_dial *dial;
+	int rc = carried ? tow_quic_carrier_dial_start(&config, &dial)
+	                 : tow_quic_connect(endpoint, to, &server_key.id, &client_events, NULL,
+	                                    &the_connection);
+
+	if (rc != 0)
+		die("cannot connect");
+}
+
 static void measure(const struct tow_addr *to, int results, double seconds)
 {
 	struct tow_quic_stats stats;
 	double server[3], took, cpu;
 
-	if (tow_quic_connect(endpoint, to, &server_key.id, &client_events, NULL, &the_connection) !=
-	    0)
-		die("cannot connect");
+	connect_to(to);
 	while (!established)
 		run_for(TOW_NSEC_PER_MSEC);
 	run_for((uint64_t)(seconds * 1e9));
@@ -350,6 +447,8 @@ int main(int argc, char **argv)
 	double seconds = 3;
 	pid_t child;
 
+	carried = strncmp(what, "tcp-", 4) == 0;
+	what += carried ? 4 : 0;
 	if (strcmp(what, "idle") == 0) {
 		mode = IDLE;
 		count = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 500;

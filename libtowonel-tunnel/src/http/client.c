@@ -23,6 +23,7 @@
 #include <towonel/wire/limits.h>
 
 #include "http/client.h"
+#include "http/client_proxy.h"
 #include "http/peer_check.h"
 #include "tls/preferences.h"
 
@@ -70,6 +71,7 @@ struct tow_http_client {
 	CURLM *multi;
 	char *user_agent;
 	struct tow__peer_checks checks;
+	struct tow_proxies proxies;
 	struct tow_timer timer;
 	struct tow_task task;
 	struct tow_http_call *calls;
@@ -397,6 +399,8 @@ static void describe(struct tow_http_call *call, struct tow_error *err)
 		tow_error_set(err, call->given_up, "%s", tow_strerror(call->given_up));
 		return;
 	}
+	if (tow__client_proxy_failed(call->easy, call->curl_code, err))
+		return;
 	switch (call->curl_code) {
 	case CURLE_OK: break;
 	case CURLE_COULDNT_RESOLVE_HOST:
@@ -495,6 +499,7 @@ static void on_task(void *user)
 struct tow_http_client *tow_http_client_new(const struct tow_http_client_config *config)
 {
 	struct tow_http_client *client = calloc(1, sizeof *client);
+	struct tow_error err;
 
 	pthread_once(&once, init_curl);
 	if (!client)
@@ -511,6 +516,8 @@ struct tow_http_client *tow_http_client_new(const struct tow_http_client_config 
 		tow_http_client_free(client);
 		return NULL;
 	}
+	if (tow_proxies_from_environment(&client->proxies, &err) != 0)
+		tow_log_warn(client->log, "the proxy is not used", tow_f_err(&err));
 	if (config->key) {
 		client->checks.key = *config->key;
 		client->checks.has_key = true;
@@ -533,6 +540,7 @@ static void destroy(struct tow_http_client *client)
 	tow_timer_stop(&client->timer);
 	tow_task_cancel(&client->task);
 	tow__peer_checks_deinit(&client->checks);
+	tow_proxies_deinit(&client->proxies);
 	free(client->user_agent);
 	free(client);
 }
@@ -609,9 +617,8 @@ static int set_up(struct tow_http_call *call, const struct tow_http_call_config 
 	rc |= curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
 	rc |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->curl_text);
 	rc |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-	rc |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	rc |= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-	rc |= curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* also nothing from the environment */
+	rc |= tow__client_proxy_apply(&call->client->proxies, call->url, easy);
 	rc |= curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
 	rc |= curl_easy_setopt(easy, CURLOPT_USERAGENT, call->client->user_agent);
 	rc |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT);

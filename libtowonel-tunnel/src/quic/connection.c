@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <towonel/tunnel/quic_carrier.h>
 #include <towonel/wire/limits.h>
 
 #include "quic/path.h"
@@ -54,7 +55,11 @@ static void choose_settings(const struct tow__quic_conn_params *params, uint16_t
 	settings->max_tx_udp_payload_size = config->max_udp_payload;
 	settings->pmtud_probes = probes;
 	settings->pmtud_probeslen = choose_probes(config->max_udp_payload, probes);
-	settings->no_pmtud = settings->pmtud_probeslen == 0;
+	settings->no_pmtud = settings->pmtud_probeslen == 0 || params->carried;
+	if (params->carried) {
+		settings->max_tx_udp_payload_size = TOW__QUIC_CARRIED_PAYLOAD;
+		settings->no_tx_udp_payload_size_shaping = 1;
+	}
 	settings->max_window = WINDOW_MAX;
 	settings->max_stream_window = config->stream_window;
 	settings->handshake_timeout = config->handshake_timeout_ns;
@@ -106,6 +111,7 @@ int tow__quic_conn_new(const struct tow__quic_conn_params *params, struct tow_qu
 	conn->host = params->host;
 	conn->owner = params->owner;
 	conn->server = params->initial != NULL;
+	conn->carried = params->carried != 0;
 	conn->user = params->user;
 	conn->local = *params->local;
 	conn->remote = *params->remote;
@@ -480,6 +486,11 @@ const struct tow_addr *tow_quic_conn_remote(const struct tow_quic_conn *conn)
 
 	tow__quic_path_to_addrs(ngtcp2_conn_get_path2(conn->quic), &local, &changing->remote);
 	return &conn->remote;
+}
+
+int tow_quic_conn_is_carried(const struct tow_quic_conn *conn)
+{
+	return conn->carried;
 }
 
 void tow_quic_conn_close(struct tow_quic_conn *conn, uint64_t code, const char *text)

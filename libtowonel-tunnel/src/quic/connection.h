@@ -29,6 +29,8 @@
 /* The largest batch: what one IPv6 packet carries is the most that GSO takes at once. */
 #define TOW__QUIC_PAYLOAD_MAX  65487
 #define TOW__QUIC_SEGMENTS_MAX 64
+/* Of a packet that a carrier takes: four frames fill a TLS record. */
+#define TOW__QUIC_CARRIED_PAYLOAD 4094
 
 /* DATAGRAM frames that came to nothing, other than by a queue that was full. */
 enum tow__quic_datagram_loss {
@@ -101,6 +103,7 @@ struct tow_quic_conn {
 	enum tow__quic_farewell farewell;
 	struct tow_quic_close_reason reason;
 	unsigned server : 1;
+	unsigned carried : 1;
 	unsigned inside : 1;    /* ngtcp2 is on the stack */
 	unsigned announced : 1; /* established or accepted was called: closed is owed */
 	unsigned streams_short : 1;
@@ -157,6 +160,7 @@ struct tow__quic_conn_params {
 	struct tow__quic_host *host;
 	void *owner;
 	const struct tow_addr *local, *remote;
+	int carried;     /* not by UDP */
 	ngtcp2_cid scid; /* ours; the owner has put it in its map */
 	uint64_t now_ns;
 	/* client */

@@ -41,15 +41,23 @@ static void transmit(struct tow_quic_endpoint *endpoint, const struct tow__quic_
 
 static void transmit_for(struct tow__link *link, struct tow__quic_batch *batch)
 {
+	struct tow_quic_endpoint *endpoint = link->endpoint;
+
+	if (link->carried) {
+		if (link->carrier)
+			tow__carrier_send(link->carrier, endpoint->buf + batch->at, batch->len,
+			                  batch->segment);
+		return;
+	}
 	/* A client lets the kernel choose: its address may change under it. */
 	if (!link->conn->server)
 		memset(&batch->local, 0, sizeof(batch->local));
-	transmit(link->endpoint, batch, 0);
+	transmit(endpoint, batch, 0);
 }
 
-/* One datagram to a stranger, or again to one who has been told; lost when the socket is full. */
-void tow__endpoint_reply(struct tow_quic_endpoint *endpoint, const struct tow_addr *local,
-                         const struct tow_addr *remote, const uint8_t *bytes, size_t len)
+void tow__endpoint_reply(struct tow_quic_endpoint *endpoint, struct tow_quic_carrier *carrier,
+                         const struct tow_addr *local, const struct tow_addr *remote,
+                         const uint8_t *bytes, size_t len)
 {
 	uint64_t second = tow_loop_now_ns(endpoint->host.config.loop) / TOW_NSEC_PER_SEC;
 	size_t sent;
@@ -62,7 +70,10 @@ void tow__endpoint_reply(struct tow_quic_endpoint *endpoint, const struct tow_ad
 		return;
 	endpoint->replies++;
 	tow_metric_inc(endpoint->metrics.replies);
-	(void)tow_udp_send(endpoint->socket, remote, local, 0, bytes, len, 0, &sent);
+	if (carrier)
+		tow__carrier_send(carrier, bytes, len, len);
+	else
+		(void)tow_udp_send(endpoint->socket, remote, local, 0, bytes, len, 0, &sent);
 }
 
 /* The connection has ended: says so to the peer, tells the owner, and keeps the link
@@ -76,16 +87,15 @@ static void retire(struct tow__link *link)
 	int forgotten = conn->reason.status == TOW_ETIMEDOUT || conn->reason.status == TOW_ERESET;
 
 	if (tow__quic_conn_write_close(conn, endpoint->buf, tow_now_ns(), &batch)) {
-		if (!conn->server)
-			memset(&batch.local, 0, sizeof(batch.local));
-		link->farewell = malloc(batch.len);
+		transmit_for(link, &batch);
+		if (!link->carried)
+			link->farewell = malloc(batch.len);
 		if (link->farewell) {
 			memcpy(link->farewell, endpoint->buf, batch.len);
 			link->farewell_len = batch.len;
 			link->farewell_local = batch.local;
 			link->farewell_remote = batch.remote;
 		}
-		transmit(endpoint, &batch, 0);
 	}
 	if (!conn->announced)
 		tow_metric_inc(endpoint->metrics.failed);
@@ -96,7 +106,8 @@ static void retire(struct tow__link *link)
 	tow__quic_conn_finish(conn);
 	if (endpoint->freeing)
 		return; /* one of its callbacks freed the endpoint; the rest of it will do */
-	if (forgotten)
+	/* On a carrier nothing is lost, and nothing comes late. */
+	if (forgotten || link->carried)
 		tow__link_drop(link);
 	else
 		tow__link_linger(link, linger_ns);
@@ -126,6 +137,9 @@ static void flush(void *user)
 			endpoint->dirty_end = &endpoint->dirty;
 		link->dirty = 0;
 		now_ns = tow_now_ns();
+		if (link->carrier && link->conn->state < TOW__QUIC_ENDING &&
+		    tow__carrier_full(link->carrier))
+			continue;
 		if (tow__link_may_wait(link, now_ns)) {
 			tow__link_set_timer(link, now_ns);
 			continue;
@@ -155,12 +169,15 @@ static void flush(void *user)
 	tow__endpoint_leave(endpoint);
 }
 
-static void on_batch_end(void *user)
+void tow__endpoint_batch_end(struct tow_quic_endpoint *endpoint)
 {
-	struct tow_quic_endpoint *endpoint = user;
-
 	endpoint->batch_ns = 0;
 	/* the task sends, after all batches of the turn */
+}
+
+static void on_batch_end(void *user)
+{
+	tow__endpoint_batch_end(user);
 }
 
 static void on_writable(void *user)
@@ -269,6 +286,8 @@ static void make_metrics(struct tow_quic_endpoint *endpoint, const char *prefix)
 	                    "Datagrams sent outside a connection.");
 	m->retries = series(endpoint, prefix, TOW_METRIC_COUNTER, "retries_total", NULL,
 	                    "Retry packets sent because many handshakes were open.");
+	m->carriers = series(endpoint, prefix, TOW_METRIC_GAUGE, "carriers", NULL,
+	                     "TLS connections that carry QUIC where UDP is blocked.");
 	m->resets = series(endpoint, prefix, TOW_METRIC_COUNTER, "unknown_connection_total", NULL,
 	                   "Packets of connections that this process does not know.");
 	m->strays = &endpoint->nowhere;
@@ -335,6 +354,7 @@ static void destroy(struct tow_quic_endpoint *endpoint)
 	}
 	while (endpoint->lingering)
 		tow__link_forget(endpoint->lingering);
+	tow__carriers_deinit(endpoint);
 	tow_task_cancel(&endpoint->task);
 	if (endpoint->old_socket)
 		tow_udp_socket_free(endpoint->old_socket);
@@ -359,6 +379,7 @@ void tow_quic_endpoint_free(struct tow_quic_endpoint *endpoint, uint64_t code)
 		tow_quic_conn_close(link->conn, code, "");
 		tow__quic_conn_finish(link->conn);
 	}
+	tow__carriers_close(endpoint);
 	tow__endpoint_leave(endpoint);
 	if (endpoint->depth == 0)
 		destroy(endpoint);
@@ -373,7 +394,7 @@ const struct tow_addr *tow_quic_endpoint_addr(const struct tow_quic_endpoint *en
 
 void tow_quic_endpoint_hand(struct tow_quic_endpoint *endpoint, const struct tow_udp_packet *packet)
 {
-	tow__endpoint_take(endpoint, packet, 1);
+	tow__endpoint_take(endpoint, NULL, packet, 1);
 	on_batch_end(endpoint);
 }
 
@@ -407,9 +428,42 @@ int tow_quic_endpoint_rebind(struct tow_quic_endpoint *endpoint, struct tow_erro
 	endpoint->addr = *tow_udp_socket_addr(socket);
 	endpoint->stuck.len = 0;
 	for (link = endpoint->links; link; link = link->next)
-		if (link->conn && !link->conn->server)
+		if (link->conn && !link->conn->server && !link->carried)
 			tow__quic_conn_migrate(link->conn, &endpoint->addr);
 	tow_task_schedule(&endpoint->task);
+	return 0;
+}
+
+/* Of params, what both ways have in common is still to be filled in. */
+static int connect_by(struct tow_quic_endpoint *endpoint, struct tow_quic_carrier *carrier,
+                      struct tow__quic_conn_params *params, struct tow_quic_conn **out)
+{
+	struct tow__link *link;
+	int ret;
+
+	if (endpoint->freeing)
+		return TOW_EIO;
+	link = tow__link_new(endpoint);
+	if (!link)
+		return TOW_ENOMEM;
+	params->host = &endpoint->host;
+	params->now_ns = tow_now_ns();
+	params->owner = link;
+	params->carried = carrier != NULL;
+	tow__quic_host_cid(&endpoint->host, &params->scid);
+	ret = tow__link_cid_add(link, params->scid.data, params->scid.datalen);
+	if (ret == 0)
+		ret = tow__quic_conn_new(params, &link->conn);
+	if (ret == 0 && carrier)
+		ret = tow__carrier_begin(carrier, link);
+	if (ret != 0) {
+		tow__link_drop(link);
+		return ret == TOW_ENOMEM || ret == TOW_ECRYPTO ? ret : TOW_EIO;
+	}
+	link->client = 1;
+	endpoint->client_count++;
+	*out = link->conn;
+	tow__link_wake(link);
 	return 0;
 }
 
@@ -425,35 +479,26 @@ int tow_quic_connect_at(struct tow_quic_endpoint *endpoint, const struct tow_add
                         const struct tow_quic_conn_events *events, void *user,
                         struct tow_quic_conn **out)
 {
-	struct tow__quic_conn_params params = { .host = &endpoint->host,
-		                                .local = &endpoint->addr,
+	struct tow__quic_conn_params params = { .local = &endpoint->addr,
 		                                .remote = remote,
-		                                .now_ns = tow_now_ns(),
 		                                .peer = peer,
 		                                .worker = worker,
 		                                .workers = workers,
 		                                .events = events,
 		                                .user = user };
-	struct tow__link *link;
-	int ret;
 
-	if (endpoint->freeing)
-		return TOW_EIO;
-	link = tow__link_new(endpoint);
-	if (!link)
-		return TOW_ENOMEM;
-	params.owner = link;
-	tow__quic_host_cid(&endpoint->host, &params.scid);
-	ret = tow__link_cid_add(link, params.scid.data, params.scid.datalen);
-	if (ret == 0)
-		ret = tow__quic_conn_new(&params, &link->conn);
-	if (ret != 0) {
-		tow__link_drop(link);
-		return ret == TOW_ECRYPTO ? ret : TOW_ENOMEM;
-	}
-	link->client = 1;
-	endpoint->client_count++;
-	*out = link->conn;
-	tow__link_wake(link);
-	return 0;
+	return connect_by(endpoint, NULL, &params, out);
+}
+
+int tow_quic_connect_over(struct tow_quic_carrier *carrier, const struct tow_id *peer,
+                          const struct tow_quic_conn_events *events, void *user,
+                          struct tow_quic_conn **out)
+{
+	struct tow__quic_conn_params params = { .local = tow__carrier_local(carrier),
+		                                .remote = tow__carrier_remote(carrier),
+		                                .peer = peer,
+		                                .events = events,
+		                                .user = user };
+
+	return connect_by(tow__carrier_endpoint(carrier), carrier, &params, out);
 }

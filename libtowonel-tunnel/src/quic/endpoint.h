@@ -19,6 +19,7 @@
  * on the stack (`depth`), at the latest in the task.
  */
 
+#include "quic/carrier.h"
 #include "quic/cid_map.h"
 #include "quic/connection.h"
 #include "quic/stateless.h"
@@ -31,10 +32,12 @@ struct tow__link {
 	struct tow__link *prev, *next;
 	struct tow__link *dirty_next;
 	unsigned dirty : 1;
-	unsigned handshaking : 1; /* counted for Retry */
-	unsigned client : 1;      /* counted */
-	unsigned asked : 1;       /* the connection has woken us since it was let write */
-	unsigned owed;            /* packets that came since then */
+	unsigned handshaking : 1;         /* counted for Retry */
+	unsigned client : 1;              /* counted */
+	unsigned carried : 1;             /* by a carrier, not by the endpoint's socket, */
+	struct tow_quic_carrier *carrier; /* which may be gone: NULL */
+	unsigned asked : 1;               /* the connection has woken us since it was let write */
+	unsigned owed;                    /* packets that came since then */
 	struct tow_timer timer;
 	uint64_t patient_until_ns;
 	struct tow__cid_entry *cids;
@@ -48,6 +51,7 @@ struct tow__endpoint_metrics {
 	struct tow_metric *connections, *accepted, *failed, *deferred;
 	struct tow_metric *packets, *bytes_in, *bytes_out, *unknown;
 	struct tow_metric *replies, *retries, *resets, *strays;
+	struct tow_metric *carriers;
 };
 
 struct tow_quic_endpoint {
@@ -64,6 +68,8 @@ struct tow_quic_endpoint {
 	uint64_t batch_ns; /* when this batch of packets came; 0: it has not */
 	unsigned depth;
 	unsigned freeing : 1;
+	struct tow_quic_carrier *carriers;
+	uint8_t *frames;              /* one batch for a carrier; NULL: there was none yet */
 	uint8_t *buf;                 /* one batch */
 	struct tow__quic_batch stuck; /* what the socket has not taken of it */
 	size_t stuck_at;
@@ -90,17 +96,19 @@ static inline void tow__endpoint_leave(struct tow_quic_endpoint *endpoint)
 
 /* --- endpoint.c --- */
 
-/* One datagram to a stranger, or again to one who has been told; lost when the socket is full, or
- * when there have been many this second. */
-void tow__endpoint_reply(struct tow_quic_endpoint *endpoint, const struct tow_addr *local,
-                         const struct tow_addr *remote, const uint8_t *bytes, size_t len);
+/* One datagram to a stranger, or again to one who has been told, the way that his came; lost when
+ * the socket is full, or when there have been many this second. carrier may be NULL. */
+void tow__endpoint_reply(struct tow_quic_endpoint *endpoint, struct tow_quic_carrier *carrier,
+                         const struct tow_addr *local, const struct tow_addr *remote,
+                         const uint8_t *bytes, size_t len);
+void tow__endpoint_batch_end(struct tow_quic_endpoint *endpoint); /* of packets that came */
 
 /* --- ingress.c --- */
 
 void tow__endpoint_packet(void *user, const struct tow_udp_packet *packet);
-/* handed: by another worker, so it is not handed on. */
-void tow__endpoint_take(struct tow_quic_endpoint *endpoint, const struct tow_udp_packet *packet,
-                        int handed);
+/* carrier: what brought it; NULL: the socket. handed: by another worker, so it is not handed on. */
+void tow__endpoint_take(struct tow_quic_endpoint *endpoint, struct tow_quic_carrier *carrier,
+                        const struct tow_udp_packet *packet, int handed);
 void tow__endpoint_unreachable(void *user, struct tow_slice quoted);
 
 /* --- link.c: the first four are what a connection asks of its owner --- */

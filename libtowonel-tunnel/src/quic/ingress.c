@@ -24,8 +24,9 @@ static int retried_just_now(struct tow_quic_endpoint *endpoint, const ngtcp2_cid
 	return 0;
 }
 
-static void send_retry(struct tow_quic_endpoint *endpoint, const struct tow_udp_packet *packet,
-                       const ngtcp2_pkt_hd *initial, uint64_t now_ns)
+static void send_retry(struct tow_quic_endpoint *endpoint, struct tow_quic_carrier *carrier,
+                       const struct tow_udp_packet *packet, const ngtcp2_pkt_hd *initial,
+                       uint64_t now_ns)
 {
 	ngtcp2_cid scid;
 	uint8_t out[512];
@@ -37,7 +38,7 @@ static void send_retry(struct tow_quic_endpoint *endpoint, const struct tow_udp_
 	len = tow__quic_retry(&endpoint->host.crypto, initial, &scid, &packet->remote, now_ns, out,
 	                      sizeof(out));
 	tow_metric_inc(endpoint->metrics.retries);
-	tow__endpoint_reply(endpoint, &packet->local, &packet->remote, out, len);
+	tow__endpoint_reply(endpoint, carrier, &packet->local, &packet->remote, out, len);
 }
 
 /* A handshake costs a millisecond or two, and memory until it ends or times out. Beyond the bound
@@ -60,11 +61,16 @@ static int may_begin(struct tow_quic_endpoint *endpoint, uint64_t now_ns)
 /* An Initial that belongs to no connection. Returns the new one's link; NULL when there is none to
  * be. */
 static struct tow__link *accept_initial(struct tow_quic_endpoint *endpoint,
+                                        struct tow_quic_carrier *carrier,
                                         const struct tow_udp_packet *packet, uint64_t now_ns)
 {
 	struct tow__quic_host *host = &endpoint->host;
 	struct tow__quic_conn_params params = {
-		.host = host, .local = &packet->local, .remote = &packet->remote, .now_ns = now_ns
+		.host = host,
+		.local = &packet->local,
+		.remote = &packet->remote,
+		.now_ns = now_ns,
+		.carried = carrier != NULL,
 	};
 	ngtcp2_pkt_hd initial;
 	ngtcp2_cid original_dcid;
@@ -79,19 +85,20 @@ static struct tow__link *accept_initial(struct tow_quic_endpoint *endpoint,
 	}
 	if (endpoint->connections >= host->config.max_connections) {
 		len = tow__quic_refusal(&initial, NGTCP2_CONNECTION_REFUSED, out, sizeof(out));
-		tow__endpoint_reply(endpoint, &packet->local, &packet->remote, out, len);
+		tow__endpoint_reply(endpoint, carrier, &packet->local, &packet->remote, out, len);
 		return NULL;
 	}
 	if (initial.tokenlen > 0) {
 		if (tow__quic_retry_check(&host->crypto, &initial, &packet->remote, now_ns,
 		                          &original_dcid) != 0) {
 			len = tow__quic_refusal(&initial, NGTCP2_INVALID_TOKEN, out, sizeof(out));
-			tow__endpoint_reply(endpoint, &packet->local, &packet->remote, out, len);
+			tow__endpoint_reply(endpoint, carrier, &packet->local, &packet->remote, out,
+			                    len);
 			return NULL;
 		}
 		params.original_dcid = &original_dcid;
-	} else if (endpoint->handshakes >= host->config.retry_above) {
-		send_retry(endpoint, packet, &initial, now_ns);
+	} else if (endpoint->handshakes >= host->config.retry_above && !carrier) {
+		send_retry(endpoint, NULL, packet, &initial, now_ns);
 		return NULL;
 	}
 	if (!may_begin(endpoint, now_ns)) {
@@ -108,7 +115,8 @@ static struct tow__link *accept_initial(struct tow_quic_endpoint *endpoint,
 	 * late would begin another connection. */
 	if (tow__link_cid_add(link, params.scid.data, params.scid.datalen) != 0 ||
 	    tow__link_cid_add(link, initial.dcid.data, initial.dcid.datalen) != 0 ||
-	    tow__quic_conn_new(&params, &link->conn) != 0) {
+	    tow__quic_conn_new(&params, &link->conn) != 0 ||
+	    (carrier && tow__carrier_begin(carrier, link) != 0)) {
 		tow__link_drop(link);
 		return NULL;
 	}
@@ -122,8 +130,8 @@ static void on_lingering(struct tow__link *link)
 	/* 1st, 2nd, 4th, 8th ... packet: enough for a peer that lost it, no mirror for a flood */
 	link->heard++;
 	if ((link->heard & (link->heard - 1)) == 0 && link->farewell)
-		tow__endpoint_reply(link->endpoint, &link->farewell_local, &link->farewell_remote,
-		                    link->farewell, link->farewell_len);
+		tow__endpoint_reply(link->endpoint, NULL, &link->farewell_local,
+		                    &link->farewell_remote, link->farewell, link->farewell_len);
 }
 
 static void receive(struct tow__link *link, const struct tow_udp_packet *packet, uint64_t now_ns)
@@ -131,8 +139,9 @@ static void receive(struct tow__link *link, const struct tow_udp_packet *packet,
 	struct tow_quic_endpoint *endpoint = link->endpoint;
 
 	tow__endpoint_enter(endpoint);
-	tow__quic_conn_receive(link->conn, link->conn->server ? &packet->local : &endpoint->addr,
-	                       &packet->remote, packet->ecn, packet->bytes, now_ns);
+	tow__quic_conn_receive(
+		link->conn, link->conn->server || link->carried ? &packet->local : &endpoint->addr,
+		&packet->remote, packet->ecn, packet->bytes, now_ns);
 	tow__link_received(link, now_ns);
 	tow__endpoint_leave(endpoint);
 	tow__link_look(link);
@@ -141,17 +150,18 @@ static void receive(struct tow__link *link, const struct tow_udp_packet *packet,
 /* A short header with an id that is nobody's. From a server that we are connected to it may be a
  * stateless reset, whose token only its connection knows. From others it may be for a connection
  * of before a restart, which is then reset. */
-static void on_unknown(struct tow_quic_endpoint *endpoint, const struct tow_udp_packet *packet,
-                       const ngtcp2_version_cid *id, uint64_t now_ns)
+static void on_unknown(struct tow_quic_endpoint *endpoint, struct tow_quic_carrier *carrier,
+                       const struct tow_udp_packet *packet, const ngtcp2_version_cid *id,
+                       uint64_t now_ns)
 {
 	struct tow__link *link;
 	uint8_t out[256];
 	size_t len;
 
 	tow_metric_inc(endpoint->metrics.unknown);
-	if (endpoint->client_count > 0) {
+	if (endpoint->client_count > 0 && !carrier) {
 		for (link = endpoint->links; link && !endpoint->freeing; link = link->next) {
-			if (link->conn->server ||
+			if (link->conn->server || link->carried ||
 			    !tow_addr_equal(&link->conn->remote, &packet->remote))
 				continue;
 			receive(link, packet, now_ns);
@@ -164,7 +174,7 @@ static void on_unknown(struct tow_quic_endpoint *endpoint, const struct tow_udp_
 	len = tow__quic_stateless_reset(&endpoint->host.crypto, id, packet->bytes.len, out,
 	                                sizeof(out));
 	tow_metric_inc(endpoint->metrics.resets);
-	tow__endpoint_reply(endpoint, &packet->local, &packet->remote, out, len);
+	tow__endpoint_reply(endpoint, carrier, &packet->local, &packet->remote, out, len);
 }
 
 /* A packet of a connection that is here is taken, whatever its id says: it may have come another
@@ -182,11 +192,11 @@ static int is_stray(const struct tow_quic_endpoint *endpoint, struct tow_slice b
 
 void tow__endpoint_packet(void *user, const struct tow_udp_packet *packet)
 {
-	tow__endpoint_take(user, packet, 0);
+	tow__endpoint_take(user, NULL, packet, 0);
 }
 
-void tow__endpoint_take(struct tow_quic_endpoint *endpoint, const struct tow_udp_packet *packet,
-                        int handed)
+void tow__endpoint_take(struct tow_quic_endpoint *endpoint, struct tow_quic_carrier *carrier,
+                        const struct tow_udp_packet *packet, int handed)
 {
 	uint64_t now_ns;
 	ngtcp2_version_cid id;
@@ -207,7 +217,7 @@ void tow__endpoint_take(struct tow_quic_endpoint *endpoint, const struct tow_udp
 	                                   TOW__QUIC_CID_SIZE);
 	if (rv == NGTCP2_ERR_VERSION_NEGOTIATION && endpoint->host.config.accepted) {
 		len = tow__quic_version_negotiation(&id, packet->bytes.len, out, sizeof(out));
-		tow__endpoint_reply(endpoint, &packet->local, &packet->remote, out, len);
+		tow__endpoint_reply(endpoint, carrier, &packet->local, &packet->remote, out, len);
 		return;
 	}
 	if (rv != 0) {
@@ -215,7 +225,7 @@ void tow__endpoint_take(struct tow_quic_endpoint *endpoint, const struct tow_udp
 		return;
 	}
 	link = tow__cid_map_find(&endpoint->map, id.dcid, id.dcidlen);
-	if (!link && !handed && is_stray(endpoint, packet->bytes, &home)) {
+	if (!link && !handed && !carrier && is_stray(endpoint, packet->bytes, &home)) {
 		tow_metric_inc(endpoint->metrics.strays);
 		endpoint->host.config.stray(endpoint->host.config.user, home, packet);
 		return;
@@ -223,10 +233,15 @@ void tow__endpoint_take(struct tow_quic_endpoint *endpoint, const struct tow_udp
 	if (!link && tow_udp_pass(endpoint->socket, packet))
 		return;
 	if (!link && id.version != 0)
-		link = accept_initial(endpoint, packet, now_ns);
+		link = accept_initial(endpoint, carrier, packet, now_ns);
 	if (!link) {
 		if (id.version == 0)
-			on_unknown(endpoint, packet, &id, now_ns);
+			on_unknown(endpoint, carrier, packet, &id, now_ns);
+		return;
+	}
+	/* A connection does not change between carrier and socket: its peer takes a new one. */
+	if (link->carrier != carrier || (link->carried && !carrier)) {
+		tow_metric_inc(endpoint->metrics.unknown);
 		return;
 	}
 	if (!link->conn) {
@@ -239,7 +254,7 @@ void tow__endpoint_take(struct tow_quic_endpoint *endpoint, const struct tow_udp
 
 		if (link->conn->wants_retry &&
 		    ngtcp2_accept(&initial, packet->bytes.base, packet->bytes.len) == 0)
-			send_retry(endpoint, packet, &initial, now_ns);
+			send_retry(endpoint, carrier, packet, &initial, now_ns);
 		if (endpoint->begun > 0)
 			endpoint->begun--; /* noise, which anybody can make a lot of */
 		tow__link_drop(link);

@@ -103,6 +103,9 @@ static void link_leave_connections(struct tow__link *link)
 	link_settled(link);
 	if (link->client)
 		endpoint->client_count--;
+	if (link->carrier)
+		tow__carrier_leave(link->carrier);
+	link->carrier = NULL;
 	if (link->prev)
 		link->prev->next = link->next;
 	else

@@ -117,6 +117,19 @@ int tow_tls_context_new_client(const char *ca_file, int insecure, const char *al
 	return rc;
 }
 
+int tow_tls_context_new_pinning(const char *alpn, struct tow_tls_context **out,
+                                struct tow_error *err)
+{
+	struct tow_tls_context *context = NULL;
+	int rc = new_context(wolfSSLv23_client_method(), TOW__TLS_CLIENT, alpn, &context, err);
+
+	if (rc)
+		return rc;
+	wolfSSL_CTX_set_verify(context->ctx, WOLFSSL_VERIFY_PEER, tow__tls_check_pin);
+	*out = context;
+	return 0;
+}
+
 void tow_tls_context_free(struct tow_tls_context *context)
 {
 	if (!context)

@@ -20,6 +20,7 @@
 #include <towonel/tunnel/loop.h>
 
 #include "tls/context.h"
+#include "tls/identity_cert.h"
 #include "tls/preferences.h"
 
 #define RECORD_MAX 16384 /* RFC 8446 section 5.1 */
@@ -29,10 +30,12 @@ struct tow_tls {
 	int fd;
 	struct tow_buf early; /* read from fd before the session was made */
 	int events;           /* what the last call waits for */
-	int more;     /* another record follows at once */
-	int finished; /* the peer has sent FIN */
-	int reset;    /* the connection is broken */
-	int failed;   /* nothing may be sent any more, close_notify neither */
+	int more;             /* another record follows at once */
+	int finished;         /* the peer has sent FIN */
+	int reset;            /* the connection is broken */
+	int failed;           /* nothing may be sent any more, close_notify neither */
+	struct tow_id pin;
+	int refused; /* the peer has another key */
 };
 
 static int receive_early(struct tow_tls *tls, char *to, size_t cap)
@@ -161,6 +164,30 @@ int tow_tls_new(struct tow_tls_context *context, int fd, const char *server_name
 	return new_session(context, fd, context->alpn, server_name, tow_slice_make(NULL, 0), out);
 }
 
+/* wolfSSL asks once or twice for each certificate; the key decides every time. */
+int tow__tls_check_pin(int preverify, WOLFSSL_X509_STORE_CTX *store)
+{
+	struct tow_tls *tls = store->userCtx;
+	struct tow_id shown;
+
+	(void)preverify;
+	tls->refused =
+		tow__identity_cert_of_peer(store, &shown) != 0 || !tow_id_equal(&shown, &tls->pin);
+	return !tls->refused;
+}
+
+int tow_tls_new_pinned(struct tow_tls_context *context, int fd, const char *server_name,
+                       const struct tow_id *peer, struct tow_tls **out)
+{
+	int rc = tow_tls_new(context, fd, server_name, out);
+
+	if (rc)
+		return rc;
+	(*out)->pin = *peer;
+	wolfSSL_SetCertCbCtx((*out)->ssl, *out);
+	return 0;
+}
+
 int tow_tls_accept(struct tow_tls_context *context, int fd, const char *alpn,
                    struct tow_slice early, struct tow_tls **out)
 {
@@ -201,6 +228,8 @@ static int handshake_failed(struct tow_tls *tls, int rc, int error, struct tow_e
 	if (rc == TOW_EOF || rc == TOW_ERESET)
 		return tow_error_set(err, TOW_ERESET,
 		                     "the peer closed the connection during the TLS handshake");
+	if (tls->refused)
+		return tow_error_set(err, TOW_EAUTH, "the peer's key is not the expected one");
 	if (reason)
 		return tow_error_set(err, TOW_ETLS, "the peer is not trusted: %s", reason);
 	if (wolfSSL_get_alert_history(tls->ssl, &alerts) == WOLFSSL_SUCCESS &&

@@ -35,6 +35,10 @@ int tow_tls_group_served(uint16_t group);
  * system's. insecure: any certificate (an origin on the same host, known by its address). */
 int tow_tls_context_new_client(const char *ca_file, int insecure, const char *alpn,
                                struct tow_tls_context **out, struct tow_error *err);
+/* Client of nodes of ours, each known by its key alone, which the session names. Returns as the
+ * others do. */
+int tow_tls_context_new_pinning(const char *alpn, struct tow_tls_context **out,
+                                struct tow_error *err);
 void tow_tls_context_free(struct tow_tls_context *context);
 
 /* fd stays the caller's. server_name: SNI and name to verify (client), else NULL. An address
@@ -42,6 +46,10 @@ void tow_tls_context_free(struct tow_tls_context *context);
  * TOW_ENOMEM. */
 int tow_tls_new(struct tow_tls_context *context, int fd, const char *server_name,
                 struct tow_tls **out);
+/* A session of tow_tls_context_new_pinning: the handshake fails unless the peer shows that it has
+ * peer's key. */
+int tow_tls_new_pinned(struct tow_tls_context *context, int fd, const char *server_name,
+                       const struct tow_id *peer, struct tow_tls **out);
 /* A server's session whose first bytes, early, have been read from fd already; they are copied.
  * alpn, if not NULL, counts instead of the context's. Returns 0, TOW_ENOMEM. */
 int tow_tls_accept(struct tow_tls_context *context, int fd, const char *alpn,
@@ -49,8 +57,8 @@ int tow_tls_accept(struct tow_tls_context *context, int fd, const char *alpn,
 void tow_tls_free(struct tow_tls *tls);
 
 /* All return 0; TOW_BLOCKED (wait for tow_tls_events, then call again with the same arguments);
- * TOW_ETLS, TOW_ERESET. read also TOW_EOF after the peer's close_notify or FIN. *n is written on 0
- * only. */
+ * TOW_ETLS, TOW_ERESET; handshake also TOW_EAUTH (pinned: another key). read also TOW_EOF after the
+ * peer's close_notify or FIN. *n is written on 0 only. */
 int tow_tls_handshake(struct tow_tls *tls, struct tow_error *err);
 int tow_tls_read(struct tow_tls *tls, void *out, size_t cap, size_t *n);
 int tow_tls_write(struct tow_tls *tls, const void *bytes, size_t len, size_t *n);

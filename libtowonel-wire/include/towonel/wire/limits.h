@@ -43,6 +43,11 @@
 #define TOW_DATAGRAM_QUEUE_MS 50        /* DATAGRAM frames that wait are to leave in that time; */
 #define TOW_DATAGRAM_QUEUES_MIN 65536   /* so many bytes always may, */
 #define TOW_DATAGRAM_QUEUES_MAX 4194304 /* and no more, of a connection's streams together */
+#define TOW_CARRIER_UNSENT_MAX 262144   /* framed packets that a full TCP socket has not taken */
+#define TOW_CARRIER_PORT       443      /* where agents without UDP come, unless it is told */
+#define TOW_CARRIER_BEGIN_MS   10000    /* for a connection to begin on a carrier that came */
+#define TOW_CARRIER_DIAL_MS    15000    /* TCP, a proxy, and TLS */
+#define TOW_CARRIER_STALL_MS   30000    /* without a byte taken */
 #define TOW_ROUTE_EVENT_MAX 268435456 /* a snapshot of a million names */
 #define TOW_EVENT_WORD_MAX 64       /* type and id of an event in an event stream */
 
@@ -168,6 +173,9 @@
 #define TOW_HTTP_ENTRIES_BODY_MAX 1048576
 #define TOW_HTTP_HEARTBEAT_BODY_MAX 1048576 /* with the names of an agent's services */
 #define TOW_HTTP_HEADER_MAX 16384   /* request line and all header fields */
+#define TOW_PROXY_USER_MAX 128
+#define TOW_PROXY_PASSWORD_MAX 256
+#define TOW_PROXY_ANSWER_MAX 8192   /* head of a proxy's answer to CONNECT */
 #define TOW_HTTP_HEADERS_COUNT_MAX 64
 #define TOW_HTTP_REQUEST_TIMEOUT_MS 15000
 #define TOW_HTTP_IDLE_TIMEOUT_MS 60000

@@ -25,6 +25,11 @@ int tow_udp_frame_append(struct tow_buf *buf, struct tow_slice payload);
  * TOW_MORE. */
 int tow_udp_frame_read(struct tow_slice bytes, struct tow_slice *payload, size_t *len);
 
+/* Frames as a stream brings them, in any pieces: hands over each payload that is whole, and keeps
+ * the beginning of the next in partial, which has to outlive the call. Returns 0, TOW_ENOMEM. */
+int tow_udp_frames_read(struct tow_buf *partial, struct tow_slice bytes,
+                        void (*payload)(void *user, struct tow_slice payload), void *user);
+
 /* Returns the bytes written (1, 2, 4, 8), or TOW_ETOOBIG for a value of 2^62 or more,
  * or no room. */
 int tow_varint_write(uint64_t value, uint8_t *out, size_t cap);
