@@ -8,6 +8,7 @@ TEXT := The data plane of towonel for visitors
 SOURCES := \
 	src/agent_session.c \
 	src/agents.c \
+	src/carriers.c \
 	src/dial.c \
 	src/edge.c \
 	src/edge_metrics.c \

@@ -150,10 +150,46 @@ static void print_edges(const json_t *edges, uint64_t now_ms)
 	print_and_free(table);
 }
 
-static void print_agents(const json_t *tenants)
+static const char *edge_name(const json_t *edges, const char *id)
 {
-	static const char *const headings[] = { "AGENT", "TENANT",  "VERSION",   "LIVE",
-		                                "HEARD", "TUNNELS", "LAST BYTE", "ROUND TRIP" };
+	json_t *edge;
+	size_t index;
+	json_array_foreach(edges, index, edge)
+	{
+		if (strcmp(cli_text(edge, "node_id"), id) == 0)
+			return cli_text(edge, "name");
+	}
+	return id;
+}
+
+/* What is the same for all of its tunnels is said once. */
+static const char *format_transports(const json_t *agent, const json_t *edges, char *out,
+                                     size_t cap)
+{
+	const json_t *list = json_object_get(agent, "transports");
+	const char *first = cli_text(json_array_get(list, 0), "transport");
+	json_t *tunnel;
+	size_t index, len;
+	int differ = 0;
+	json_array_foreach(list, index, tunnel) differ |=
+		strcmp(cli_text(tunnel, "transport"), first) != 0;
+	snprintf(out, cap, "%s", differ ? "" : first);
+	json_array_foreach(list, index, tunnel)
+	{
+		len = strlen(out);
+		if (differ)
+			snprintf(out + len, cap - len, "%s%s to %.40s", index ? ", " : "",
+			         cli_text(tunnel, "transport"),
+			         edge_name(edges, cli_text(tunnel, "edge_id")));
+	}
+	return out;
+}
+
+static void print_agents(const json_t *tenants, const json_t *edges)
+{
+	static const char *const headings[] = { "AGENT", "TENANT",    "VERSION",
+		                                "LIVE",  "HEARD",     "TUNNELS",
+		                                "BY",    "LAST BYTE", "ROUND TRIP" };
 	struct table *table = table_new(headings, sizeof headings / sizeof *headings);
 	size_t index, k, count = 0;
 	json_t *tenant, *agent;
@@ -161,7 +197,7 @@ static void print_agents(const json_t *tenants)
 	{
 		json_array_foreach(json_object_get(tenant, "agents"), k, agent)
 		{
-			char id[17], heard[32], byte[32], rtt[32], tunnels[24];
+			char id[17], heard[32], byte[32], rtt[32], tunnels[24], by[512];
 			snprintf(id, sizeof id, "%s", cli_text(agent, "agent_id"));
 			snprintf(tunnels, sizeof tunnels, "%" PRIu64, cli_number(agent, "tunnels"));
 			const char *cells[] = {
@@ -171,6 +207,7 @@ static void print_agents(const json_t *tenants)
 				json_is_true(json_object_get(agent, "live")) ? "yes" : "no",
 				format_age(agent, "heard_age_ms", heard),
 				tunnels,
+				format_transports(agent, edges, by, sizeof by),
 				format_age(agent, "last_byte_age_ms", byte),
 				format_rtt(agent, rtt),
 			};
@@ -252,7 +289,7 @@ static void print_document(const json_t *document, int all)
 	if (json_array_size(tenants) == 0)
 		printf("\nNo tenants. An invite makes one: towonel invite create --hostnames "
 		       "app.example.eu\n");
-	print_agents(tenants);
+	print_agents(tenants, json_object_get(document, "edges"));
 	print_services(tenants, all);
 }
 
@@ -284,9 +321,10 @@ const struct command status_all = {
 	.details =
 		"  --all              list the services that are up, however many there are\n"
 		"\n"
-		"LAST BYTE is how long ago a byte is known to have gone to an edge and back, ROUND "
-		"TRIP how long\nthat took. A "
-		"service is up,\n"
+		"An agent's tunnels go BY udp, or by tcp where UDP is blocked. LAST BYTE is how "
+		"long ago a\n"
+		"byte is known to have gone to an edge and back, ROUND TRIP how long that took. "
+		"A service is up,\n"
 		"or: no agent (that is there serves it), no tunnel (from its agent to any edge), "
 		"port failed\n"
 		"(on an edge), refused (by the hub). FROM is how many networks its visitors may "

@@ -85,11 +85,26 @@ static void link_up(void *user, struct edge_link *link)
 {
 	struct tow_agent *agent = user;
 	tow_log_info(agent->log, "tunnel is up", tow_f_id("edge", tow__edge_link_edge(link)),
-	             tow_f_str("address", tow__edge_link_address(link)));
+	             tow_f_str("address", tow__edge_link_address(link)),
+	             tow_f_str("by", tow__edge_link_is_carried(link) ? "tcp" : "udp"));
 	tow_metric_inc(agent->links_accepted);
 	push_link(agent, TOW_AGENT_CONNECTED, link, NULL);
 	set_up_count(agent, agent->up_count + 1);
 	/* it hears of the tunnel, too */
+	tow__registration_check(agent->registration);
+}
+
+static void link_moved(void *user, struct edge_link *link)
+{
+	struct tow_agent *agent = user;
+	int carried = tow__edge_link_is_carried(link);
+	tow_log_info(agent->log,
+	             carried ? "UDP does not get through; the tunnel goes by TCP now"
+	                     : "UDP gets through again; the tunnel goes by it now",
+	             tow_f_id("edge", tow__edge_link_edge(link)),
+	             tow_f_str("address", tow__edge_link_address(link)),
+	             tow_f_str("by", carried ? "tcp" : "udp"));
+	tow_metric_inc(agent->transport_changes);
 	tow__registration_check(agent->registration);
 }
 
@@ -160,6 +175,7 @@ static char **authorities(void *user, size_t *count)
 static const struct edge_link_events link_events = {
 	.sign = sign_entry,
 	.up = link_up,
+	.moved = link_moved,
 	.lost = link_lost,
 	.refused = link_refused,
 	.superseded = link_superseded,
@@ -181,6 +197,7 @@ static struct link_slot *slot_new(struct tow_agent *agent, const struct tow_id *
 		.loop = agent->loop,
 		.log = agent->log,
 		.endpoint = agent->endpoint,
+		.proxies = &agent->proxies,
 		.edge = *edge,
 		.services = authorities,
 		.events = &link_events,
@@ -195,6 +212,7 @@ static void follow_edge(struct tow_agent *agent, const json_t *edge)
 	const char *id_text = json_string_value(json_object_get(edge, "node_id"));
 	const json_t *list = json_object_get(edge, "addresses");
 	const char *addresses[LINK_ADDRESSES_MAX];
+	json_int_t port = json_integer_value(json_object_get(edge, "tcp_port"));
 	size_t count = 0, index;
 	json_t *item;
 
@@ -211,7 +229,9 @@ static void follow_edge(struct tow_agent *agent, const json_t *edge)
 	if (!slot || count == 0)
 		return;
 	slot->missing = 0;
-	tow__edge_link_set_addresses(slot->link, addresses, count);
+	tow__edge_link_set_addresses(slot->link, addresses, count,
+	                             port > 0 && port <= UINT16_MAX ? (uint16_t)port
+	                                                            : TOW_CARRIER_PORT);
 }
 
 static void let_go(struct tow_agent *agent, struct edge_link *link, const char *why)

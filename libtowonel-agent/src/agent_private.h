@@ -42,7 +42,8 @@ struct tow_agent {
 	uint64_t drain_ms;
 
 	struct tow_metrics *metrics;
-	struct tow_metric *links_accepted, *links_rejected, *tunnels;
+	struct tow_metric *links_accepted, *links_rejected, *tunnels, *transport_changes;
+	struct tow_proxies proxies; /* on the way of TCP */
 	struct tow_health *health;
 	struct tow_http_client *http;
 	struct tow_quic_endpoint *endpoint;

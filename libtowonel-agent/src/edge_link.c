@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <towonel/tunnel/tcp.h>
 #include <towonel/tunnel/backoff.h>
+#include <towonel/tunnel/tcp.h>
+#include <towonel/wire/control_message.h>
 #include <towonel/wire/hostname.h>
 
 #include "tunnel.h"
@@ -16,6 +17,14 @@
 #define REFUSED_DELAY_NS (5 * TOW_NSEC_PER_SEC)
 /* An edge that was away for hours has its agents back within seconds all the same. */
 #define BACKOFF_LAST_NS (8 * TOW_NSEC_PER_SEC)
+/* Three packets have gone unanswered by then. With as much of chance, so that agents whose edge has
+ * many to greet do not all come twice. */
+#define TCP_AFTER_NS  (3 * TOW_NSEC_PER_SEC)
+#define TCP_SPREAD_NS (2 * TOW_NSEC_PER_SEC)
+/* A pong is due every 5 s. */
+#define SUSPECT_NS   (8 * TOW_NSEC_PER_SEC)
+#define UDP_EVERY_NS (30 * TOW_NSEC_PER_SEC)
+#define TICK_NS      (2 * TOW_NSEC_PER_SEC)
 
 /* Between two moves to another port; doubles. */
 #define PORT_REST_FIRST_NS (60 * TOW_NSEC_PER_SEC)
@@ -35,13 +44,17 @@ struct edge_link {
 	struct edge_link_config config;
 	enum state state;
 	int draining;
-	struct tow_timer timer; /* WAIT: the next try */
+	struct tow_timer timer; /* WAIT: the next try; CONNECT: TCP as well; UP: the next look */
 	struct tow_backoff backoff;
 
 	char *addresses[LINK_ADDRESSES_MAX];
 	size_t address_count, address_next;
-	char address[300];           /* the one being tried or in use */
-	struct tow_resolve *resolve; /* RESOLVE */
+	uint16_t tcp_port;
+	int usual_port;               /* the edge's idea of its TCP port has failed */
+	char host[TOW_HOSTNAME_SIZE]; /* of the address being tried or in use */
+	char address[300], tcp_address[300];
+	const char *shown;           /* one of them; NULL: there is none yet */
+	struct tow_resolve *resolve; /* RESOLVE; UP: for another try by UDP */
 	struct tow_addr remotes[TOW_RESOLVE_MAX];
 	size_t remote_count,
 		remote_next; /* what the name resolved to; each is tried before the next name */
@@ -50,11 +63,15 @@ struct edge_link {
 	int way_appeared;               /* WAIT: no try has been made on it yet */
 	struct tow_addr good;           /* where the last tunnel was; the first to be tried again */
 
-	struct tunnel *tunnel;              /* CONNECT and on */
-	struct tunnel *left[LINK_LEFT_MAX]; /* to processes that have given way */
-	size_t left_count;
 	uint64_t next_port_ns, port_rest_ns;
-	int moving; /* the last of them still takes visitors */
+	/* Each NULL, being dialled, or up. */
+	struct tunnel *udp, *tcp;
+	struct tow_quic_carrier_dial *carrier; /* on the way to tcp */
+	struct tunnel *current;                /* UP: one of them, or of `finishing` when moving */
+	struct tunnel *finishing;              /* a list of those that another took over from */
+	int moving;           /* UP: to another process of the edge; current takes visitors */
+	int blocked;          /* the last tunnel that was up went by TCP */
+	uint64_t next_try_ns; /* UP: of the other way */
 };
 
 static void try_next(struct edge_link *link);
@@ -72,9 +89,15 @@ static void link_free(struct edge_link *link)
 	tow_timer_stop(&link->timer);
 	if (link->resolve)
 		tow_resolve_cancel(link->resolve);
+	tow_quic_carrier_dial_cancel(link->carrier);
 	for (size_t i = 0; i < link->address_count; i++)
 		free(link->addresses[i]);
 	free(link);
+}
+
+static int is_trying(const struct edge_link *link)
+{
+	return link->udp || link->tcp || link->carrier;
 }
 
 static void wait_then_try(struct edge_link *link, uint64_t at_least_ns)
@@ -84,10 +107,81 @@ static void wait_then_try(struct edge_link *link, uint64_t at_least_ns)
 	tow_timer_start_in(&link->timer, delay < at_least_ns ? at_least_ns : delay);
 }
 
-/* CLOSING is over when no tunnel is left. */
-static void gone_if_bare(struct edge_link *link)
+static void failed(struct edge_link *link, const char *address, const char *by, const char *why)
 {
-	if (link->tunnel || link->left_count)
+	if (link->state == UP)
+		tow_log_debug(link->config.log, "no other tunnel to the edge",
+		              tow_f_id("edge", &link->config.edge), tow_f_str("address", address),
+		              tow_f_str("by", by), tow_f_str("error", why));
+	else
+		tow_log_warn(link->config.log, "no tunnel to the edge; trying again",
+		             tow_f_id("edge", &link->config.edge), tow_f_str("address", address),
+		             tow_f_str("by", by), tow_f_str("error", why));
+}
+
+/* --- tunnels that have been taken over from, or were tried in vain --- */
+
+static void let_finish(struct edge_link *link, struct tunnel **slot)
+{
+	struct tunnel *tunnel = *slot;
+
+	*slot = NULL;
+	*tow__tunnel_next(tunnel) = link->finishing;
+	link->finishing = tunnel;
+	tow__tunnel_drain(tunnel);
+}
+
+static void abandon(struct edge_link *link, struct tunnel **slot)
+{
+	struct tunnel *tunnel = *slot;
+
+	if (!tunnel)
+		return;
+	let_finish(link, slot);
+	tow__tunnel_close(tunnel, TOW_TUNNEL_OK);
+}
+
+static void abandon_tcp(struct edge_link *link)
+{
+	tow_quic_carrier_dial_cancel(link->carrier);
+	link->carrier = NULL;
+	abandon(link, &link->tcp);
+}
+
+/* Those to processes that have given way are the edge's to close. */
+static void close_finished(struct edge_link *link)
+{
+	for (struct tunnel *t = link->finishing; t; t = *tow__tunnel_next(t))
+		if (tow__tunnel_is_draining(t) && tow__tunnel_streams(t) == 0)
+			tow__tunnel_close(t, TOW_TUNNEL_OK);
+}
+
+/* What is up finishes, what is on its way is given up. */
+static void give_way(struct edge_link *link, struct tunnel **slot)
+{
+	if (*slot && *slot == link->current)
+		let_finish(link, slot);
+	else
+		abandon(link, slot);
+}
+
+/* Returns 1 if it was one of them. */
+static int is_finished(struct edge_link *link, const struct tunnel *tunnel)
+{
+	struct tunnel **at = &link->finishing;
+
+	while (*at && *at != tunnel)
+		at = tow__tunnel_next(*at);
+	if (!*at)
+		return 0;
+	*at = *tow__tunnel_next(*at);
+	return 1;
+}
+
+/* CLOSING: the last to go takes the link along. */
+static void leave_when_empty(struct edge_link *link)
+{
+	if (is_trying(link) || link->finishing)
 		return;
 	link->config.events->gone(link->config.user, link);
 	link_free(link);
@@ -110,20 +204,48 @@ static void try_another_port(struct edge_link *link)
 	tow__edge_link_look(link);
 }
 
-/* --- the tunnel --- */
+/* --- the tunnels --- */
+
+static int falls_silent(const struct edge_link *link)
+{
+	uint64_t now = tow_loop_now_ns(link->config.loop);
+	uint64_t last = tow__tunnel_last_pong_ns(link->current);
+
+	return now > last && now - last >= SUSPECT_NS;
+}
 
 static void tunnel_up(void *user, struct tunnel *tunnel)
 {
 	struct edge_link *link = user;
-	(void)tunnel;
-	if (link->state == CLOSING)
+	int by_tcp = tunnel == link->tcp, was_up = link->state == UP;
+	int goes_on = was_up && by_tcp == link->blocked;
+
+	if (link->state == CLOSING || (tunnel != link->udp && !by_tcp))
 		return;
-	enter(link, UP);
-	link->good = link->remotes[link->remote_next - 1];
-	link->port_rest_ns = 0;
-	if (!link->moving)
-		link->config.events->up(link->config.user, link);
+	if (by_tcp && was_up && !link->moving && !falls_silent(link)) {
+		abandon_tcp(link);
+		return;
+	}
+	if (by_tcp) {
+		give_way(link, &link->udp);
+	} else {
+		tow_quic_carrier_dial_cancel(link->carrier);
+		link->carrier = NULL;
+		give_way(link, &link->tcp);
+		link->good = link->remotes[link->remote_next - 1];
+		link->port_rest_ns = 0;
+	}
+	link->current = tunnel;
 	link->moving = 0;
+	link->blocked = by_tcp;
+	link->shown = by_tcp ? link->tcp_address : link->address;
+	link->next_try_ns = tow_loop_now_ns(link->config.loop) + UDP_EVERY_NS;
+	enter(link, UP);
+	tow_timer_start_in(&link->timer, TICK_NS);
+	if (!was_up)
+		link->config.events->up(link->config.user, link);
+	else if (!goes_on)
+		link->config.events->moved(link->config.user, link);
 }
 
 static void tunnel_refused(void *user, struct tunnel *tunnel, const char *why)
@@ -143,7 +265,7 @@ static void tunnel_superseded(void *user, struct tunnel *tunnel)
 static void tunnel_silent(void *user, struct tunnel *tunnel)
 {
 	struct edge_link *link = user;
-	if (tunnel == link->tunnel)
+	if (tunnel == link->udp)
 		try_another_port(link);
 }
 
@@ -154,70 +276,68 @@ static void tunnel_stream(void *user, struct tunnel *tunnel, struct tow_quic_str
 	link->config.events->stream(link->config.user, link, stream);
 }
 
-static void connect_remote(struct edge_link *link);
+static void redial(struct edge_link *link);
+
+/* What is up goes on until there is another one like it. */
+static void leave_behind(struct edge_link *link)
+{
+	struct tunnel *tunnel = link->current;
+
+	*(tunnel == link->udp ? &link->udp : &link->tcp) = NULL;
+	*tow__tunnel_next(tunnel) = link->finishing;
+	link->finishing = tunnel;
+	link->moving = 1;
+	redial(link);
+}
 
 static void tunnel_moved(void *user, struct tunnel *tunnel)
 {
 	struct edge_link *link = user;
 
-	if (tunnel != link->tunnel || link->state != UP || link->draining ||
-	    link->left_count == LINK_LEFT_MAX)
-		return;
-	link->left[link->left_count++] = tunnel;
-	link->tunnel = NULL;
-	link->moving = 1;
-	link->remotes[0] = link->good;
-	link->remote_count = 1;
-	link->remote_next = 0;
-	connect_remote(link);
+	if (tunnel == link->current && !link->moving && !link->draining)
+		leave_behind(link);
 }
 
-/* Returns 1 when the tunnel was one of them. */
-static int forget_left(struct edge_link *link, const struct tunnel *tunnel)
+static void tunnel_lost(struct edge_link *link, const struct tunnel_end *end)
 {
-	for (size_t i = 0; i < link->left_count; i++) {
-		if (link->left[i] != tunnel)
-			continue;
-		memmove(&link->left[i], &link->left[i + 1],
-		        (--link->left_count - i) * sizeof *link->left);
-		if (link->moving && i == link->left_count) {
-			link->moving = 0;
-			link->config.events->lost(link->config.user, link,
-			                          "the edge's process has ended");
-		}
-		return 1;
+	link->current = NULL;
+	link->moving = 0;
+	tow_resolve_cancel(link->resolve);
+	link->resolve = NULL;
+	if (end->lived_ns >= GOOD_TUNNEL_NS)
+		tow_backoff_reset(&link->backoff);
+	if (is_trying(link)) { /* the other way, since it fell silent */
+		enter(link, CONNECT);
+		tow_timer_stop(&link->timer);
+	} else {
+		link->remote_count = 0; /* ask for the address again: it may be why */
+		enter(link, WAIT);
 	}
-	return 0;
+	link->config.events->lost(link->config.user, link, end->why);
 }
 
 static void tunnel_closed(void *user, struct tunnel *tunnel, const struct tunnel_end *end)
 {
 	struct edge_link *link = user;
+	int by_tcp = tunnel == link->tcp, was_current = tunnel == link->current;
+	int finished = is_finished(link, tunnel);
 
-	int was_left = forget_left(link, tunnel);
-
-	if (!was_left)
-		link->tunnel = NULL;
+	if (!finished)
+		*(by_tcp ? &link->tcp : &link->udp) = NULL;
 	if (link->state == CLOSING) {
-		gone_if_bare(link);
+		leave_when_empty(link);
 		return;
 	}
-	if (was_left)
+	if (finished && !was_current)
 		return;
-	if (end->was_up) {
-		if (end->lived_ns >= GOOD_TUNNEL_NS)
-			tow_backoff_reset(&link->backoff);
-		link->remote_count = 0; /* ask for the address again: it may be why */
-		enter(link, WAIT);
-		link->config.events->lost(link->config.user, link, end->why);
-	} else {
-		tow_log_warn(link->config.log, "no tunnel to the edge; trying again",
-		             tow_f_id("edge", &link->config.edge),
-		             tow_f_str("address", link->address), tow_f_str("error", end->why));
-	}
-	if (end->silent)
+	if (was_current)
+		tunnel_lost(link, end);
+	else
+		failed(link, by_tcp ? link->tcp_address : link->address, by_tcp ? "tcp" : "udp",
+		       end->why);
+	if (end->silent && !by_tcp && link->state != UP)
 		try_another_port(link);
-	if (!link->draining)
+	if (link->state != UP && !is_trying(link) && !link->draining)
 		wait_then_try(link, end->refused ? REFUSED_DELAY_NS : 0);
 }
 
@@ -245,11 +365,9 @@ static const struct tunnel_events tunnel_events = {
 	.closed = tunnel_closed,
 };
 
-static void connect_remote(struct edge_link *link)
+static struct tunnel_config tunnel_config(struct edge_link *link)
 {
-	const struct tow_addr *remote = &link->remotes[link->remote_next++];
-	tow_addr_format(remote, link->address);
-	const struct tunnel_config tunnel = {
+	return (struct tunnel_config){
 		.loop = link->config.loop,
 		.log = link->config.log,
 		.endpoint = link->config.endpoint,
@@ -257,19 +375,120 @@ static void connect_remote(struct edge_link *link)
 		.events = &tunnel_events,
 		.user = link,
 	};
-	enter(link, CONNECT);
+}
+
+/* --- by TCP --- */
+
+static void tcp_failed(struct edge_link *link, const char *why)
+{
+	failed(link, link->tcp_address, "tcp", why);
+	link->usual_port = !link->usual_port;
+	if (link->state == CONNECT && !is_trying(link) && !link->draining)
+		wait_then_try(link, 0);
+}
+
+static void carrier_dialled(void *user, int status, struct tow_quic_carrier *carrier,
+                            const struct tow_error *err)
+{
+	struct edge_link *link = user;
+	const struct tunnel_config config = tunnel_config(link);
+
+	link->carrier = NULL;
+	if (status != 0) {
+		tcp_failed(link, err->text);
+		return;
+	}
+	status = tow__tunnel_dial_over(&config, carrier, &link->tcp);
+	if (status != 0) {
+		tow_quic_carrier_free(carrier);
+		tcp_failed(link, tow_strerror(status));
+	}
+}
+
+static void dial_tcp(struct edge_link *link)
+{
+	const struct tow_quic_carrier_dial_config config = {
+		.loop = link->config.loop,
+		.endpoint = link->config.endpoint,
+		.host = link->host,
+		.port = link->usual_port ? TOW_CARRIER_PORT : link->tcp_port,
+		.peer = &link->config.edge,
+		.proxies = link->config.proxies,
+		.done = carrier_dialled,
+		.user = link,
+	};
+	int rc;
+
+	if (link->tcp || link->carrier)
+		return;
+	snprintf(link->tcp_address, sizeof link->tcp_address,
+	         strchr(link->host, ':') ? "[%s]:%u" : "%s:%u", link->host, config.port);
+	rc = tow_quic_carrier_dial_start(&config, &link->carrier);
+	if (rc != 0)
+		tcp_failed(link, tow_strerror(rc));
+}
+
+/* --- by UDP --- */
+
+static void dial_udp(struct edge_link *link)
+{
+	const struct tow_addr *remote = &link->remotes[link->remote_next++];
+	const struct tunnel_config config = tunnel_config(link);
+	int rc;
+
+	tow_addr_format(remote, link->address);
 	link->remote = *remote;
 	link->way_appeared = 0;
 	if (tow_route_source(remote, &link->source) != 0)
 		link->source.family = 0;
-	int rc = tow__tunnel_dial(&tunnel, remote, &link->tunnel);
-	if (rc != 0) {
-		tow_log_warn(link->config.log, "no tunnel to the edge; trying again",
-		             tow_f_id("edge", &link->config.edge),
-		             tow_f_str("address", link->address),
-		             tow_f_str("error", tow_strerror(rc)));
-		wait_then_try(link, 0);
+	rc = tow__tunnel_dial(&config, remote, &link->udp);
+	if (rc != 0)
+		failed(link, link->address, "udp", tow_strerror(rc));
+}
+
+/* To the process that has taken over, by the way that works. */
+static void redial(struct edge_link *link)
+{
+	if (is_trying(link))
+		return;
+	if (link->blocked) {
+		dial_tcp(link);
+		return;
 	}
+	link->remotes[0] = link->good;
+	link->remote_count = 1;
+	link->remote_next = 0;
+	dial_udp(link);
+}
+
+/* Not at once, unless UDP was of no use before. */
+static void start(struct edge_link *link)
+{
+	uint32_t chance;
+
+	tow_random(&chance, sizeof chance);
+	enter(link, CONNECT);
+	link->shown = link->address;
+	dial_udp(link);
+	if (link->blocked)
+		dial_tcp(link);
+	else
+		tow_timer_start_in(&link->timer, TCP_AFTER_NS + chance % TCP_SPREAD_NS);
+	if (link->state == CONNECT && !is_trying(link))
+		wait_then_try(link, 0);
+}
+
+/* A proxy may know the name that we do not. */
+static void unresolved(struct edge_link *link, const char *why)
+{
+	tow_log_warn(link->config.log, "the edge's address cannot be resolved; trying again",
+	             tow_f_str("address", link->address), tow_f_str("error", why));
+	if (!tow_proxies_find(link->config.proxies, link->host)) {
+		wait_then_try(link, 0);
+		return;
+	}
+	enter(link, CONNECT);
+	dial_tcp(link);
 }
 
 static void resolved(void *user, int status, const struct tow_addr *addrs, size_t count,
@@ -278,13 +497,14 @@ static void resolved(void *user, int status, const struct tow_addr *addrs, size_
 	struct edge_link *link = user;
 	link->resolve = NULL;
 	if (status != 0) {
-		tow_log_warn(link->config.log,
-		             "the edge's address cannot be resolved; trying again",
-		             tow_f_str("address", link->address), tow_f_str("error", err->text));
 		if (!link->good.family) {
-			wait_then_try(link, 0);
+			if (link->state == RESOLVE)
+				unresolved(link, err->text);
 			return;
 		}
+		tow_log_warn(link->config.log,
+		             "the edge's address cannot be resolved; trying the last one",
+		             tow_f_str("address", link->address), tow_f_str("error", err->text));
 		addrs = &link->good; /* names may be gone, and the edge be where it was */
 		count = 1;
 	}
@@ -297,38 +517,78 @@ static void resolved(void *user, int status, const struct tow_addr *addrs, size_
 			link->remotes[0] = link->good;
 		}
 	}
-	connect_remote(link);
+	if (link->state == RESOLVE)
+		start(link);
+	else if (!link->udp)
+		dial_udp(link);
+}
+
+/* Takes the next address that the hub has told. Returns 0, or a negative code. */
+static int resolve_next(struct edge_link *link)
+{
+	uint16_t port;
+
+	link->remote_count = link->remote_next = 0;
+	snprintf(link->address, sizeof link->address, "%s",
+	         link->addresses[link->address_next++ % link->address_count]);
+	if (tow_host_port_split(tow_slice_of(link->address), link->host, &port, NULL) != 0)
+		return TOW_EPARSE;
+	return tow_resolve_start(link->config.loop, link->host, port, resolved, link,
+	                         &link->resolve);
 }
 
 static void try_next(struct edge_link *link)
 {
-	char host[TOW_HOSTNAME_SIZE];
-	uint16_t port;
-
 	if (link->remote_next < link->remote_count) {
-		connect_remote(link);
+		start(link);
 		return;
 	}
-	link->remote_count = link->remote_next = 0;
-	if (link->address_count == 0) {
-		enter(link, WAIT);
-		return;
-	}
-	snprintf(link->address, sizeof link->address, "%s",
-	         link->addresses[link->address_next++ % link->address_count]);
-	enter(link, RESOLVE);
-	if (tow_host_port_split(tow_slice_of(link->address), host, &port, NULL) != 0 ||
-	    tow_resolve_start(link->config.loop, host, port, resolved, link, &link->resolve) != 0) {
+	enter(link, link->address_count ? RESOLVE : WAIT);
+	if (link->address_count && resolve_next(link) != 0) {
 		link->resolve = NULL;
 		wait_then_try(link, 0);
+	}
+}
+
+/* While one way is up: is the other one to be tried? */
+static void look(struct edge_link *link)
+{
+	uint64_t now = tow_loop_now_ns(link->config.loop);
+
+	close_finished(link);
+	tow_timer_start_in(&link->timer, TICK_NS);
+	if (link->draining)
+		return;
+	if (link->moving) {
+		redial(link);
+	} else if (link->blocked) {
+		if (now < link->next_try_ns || link->udp || link->resolve || !link->address_count)
+			return;
+		link->next_try_ns = now + UDP_EVERY_NS;
+		if (link->remote_next < link->remote_count)
+			dial_udp(link);
+		else
+			(void)resolve_next(link);
+	} else if (falls_silent(link)) {
+		dial_tcp(link);
+	} else {
+		abandon_tcp(link);
 	}
 }
 
 static void timer_fired(void *user)
 {
 	struct edge_link *link = user;
-	if (link->state == WAIT)
-		try_next(link);
+	switch (link->state) {
+	case WAIT: try_next(link); break;
+	case CONNECT:
+		if (!link->udp || !tow__tunnel_is_answered(link->udp))
+			dial_tcp(link);
+		break;
+	case UP: look(link); break;
+	case RESOLVE:
+	case CLOSING: break;
+	}
 }
 
 /* --- lifetime --- */
@@ -346,7 +606,7 @@ int tow__edge_link_new(const struct edge_link_config *config, struct edge_link *
 }
 
 void tow__edge_link_set_addresses(struct edge_link *link, const char *const *addresses,
-                                  size_t count)
+                                  size_t count, uint16_t tcp_port)
 {
 	int idle = link->state == WAIT && link->address_count == 0;
 	if (count > LINK_ADDRESSES_MAX)
@@ -359,26 +619,31 @@ void tow__edge_link_set_addresses(struct edge_link *link, const char *const *add
 		if (link->addresses[link->address_count])
 			link->address_count++;
 	}
+	link->tcp_port = tcp_port;
 	if (idle && link->address_count && !link->draining)
 		try_next(link);
 }
 
 void tow__edge_link_hello(struct edge_link *link)
 {
-	if (link->tunnel)
-		tow__tunnel_hello(link->tunnel);
 	if (link->moving)
-		tow__tunnel_hello(link->left[link->left_count - 1]);
+		tow__tunnel_hello(link->current);
+	if (link->udp)
+		tow__tunnel_hello(link->udp);
+	if (link->tcp)
+		tow__tunnel_hello(link->tcp);
 }
 
 void tow__edge_link_drain(struct edge_link *link)
 {
 	link->draining = 1;
-	for (size_t i = 0; i < link->left_count; i++)
-		tow__tunnel_drain(link->left[i]);
-	if (link->tunnel)
-		tow__tunnel_drain(link->tunnel);
-	else if (link->state == WAIT)
+	for (struct tunnel *t = link->finishing; t; t = *tow__tunnel_next(t))
+		tow__tunnel_drain(t);
+	if (link->udp)
+		tow__tunnel_drain(link->udp);
+	if (link->tcp)
+		tow__tunnel_drain(link->tcp);
+	if (link->state == WAIT)
 		tow_timer_stop(&link->timer);
 }
 
@@ -388,13 +653,13 @@ int tow__edge_link_has_moved(struct edge_link *link)
 	if (!link->remote.family)
 		return 0;
 	if (tow_route_source(&link->remote, &source) != 0) {
-		if (!link->tunnel)
+		if (!is_trying(link))
 			link->source.family = 0;
 		return 0; /* a tunnel waits: the way may come back as it was */
 	}
 	if (tow_addr_equal(&source, &link->source))
 		return 0;
-	if (link->tunnel) {
+	if (is_trying(link)) {
 		char from[TOW_ADDR_TEXT_SIZE], to[TOW_ADDR_TEXT_SIZE];
 		tow_log_info(link->config.log, "this host's address has changed; the tunnel moves",
 		             tow_f_id("edge", &link->config.edge),
@@ -403,16 +668,21 @@ int tow__edge_link_has_moved(struct edge_link *link)
 	}
 	link->source = source;
 	link->way_appeared = 1;
-	return link->tunnel != NULL;
+	/* TCP does not move. */
+	if (link->state == UP && link->blocked && !link->moving && !link->draining)
+		leave_behind(link);
+	return link->udp || link->finishing;
 }
 
 void tow__edge_link_look(struct edge_link *link)
 {
-	for (size_t i = 0; i < link->left_count; i++)
-		tow__tunnel_look(link->left[i]);
-	if (link->tunnel) {
-		tow__tunnel_look(link->tunnel);
-	} else if (link->state == WAIT && link->way_appeared && !link->draining) {
+	for (struct tunnel *t = link->finishing; t; t = *tow__tunnel_next(t))
+		tow__tunnel_look(t);
+	if (link->udp)
+		tow__tunnel_look(link->udp);
+	if (link->tcp)
+		tow__tunnel_look(link->tcp);
+	if (link->state == WAIT && link->way_appeared && !link->draining) {
 		tow_backoff_reset(&link->backoff);
 		tow_timer_start_in(&link->timer, tow_backoff_next(&link->backoff));
 	}
@@ -424,17 +694,25 @@ void tow__edge_link_close(struct edge_link *link, uint64_t code)
 		return;
 	enter(link, CLOSING);
 	tow_timer_stop(&link->timer);
-	link->moving = 0;
-	for (size_t i = 0; i < link->left_count; i++)
-		tow__tunnel_close(link->left[i], code);
-	if (link->tunnel)
-		tow__tunnel_close(link->tunnel, code);
-	gone_if_bare(link); /* else tunnel_closed does the rest */
+	tow_quic_carrier_dial_cancel(link->carrier);
+	link->carrier = NULL;
+	for (struct tunnel *t = link->finishing; t; t = *tow__tunnel_next(t))
+		tow__tunnel_close(t, code);
+	if (link->udp)
+		tow__tunnel_close(link->udp, code);
+	if (link->tcp)
+		tow__tunnel_close(link->tcp, code);
+	leave_when_empty(link);
 }
 
 int tow__edge_link_is_up(const struct edge_link *link)
 {
-	return link->state == UP || link->moving;
+	return link->state == UP;
+}
+
+int tow__edge_link_is_carried(const struct edge_link *link)
+{
+	return link->state == UP && link->blocked;
 }
 
 const struct tow_id *tow__edge_link_edge(const struct edge_link *link)
@@ -444,23 +722,15 @@ const struct tow_id *tow__edge_link_edge(const struct edge_link *link)
 
 const char *tow__edge_link_address(const struct edge_link *link)
 {
-	return link->address;
-}
-
-/* The one that takes visitors. */
-static const struct tunnel *serving(const struct edge_link *link)
-{
-	return link->moving ? link->left[link->left_count - 1] : link->tunnel;
+	return link->shown ? link->shown : "";
 }
 
 uint64_t tow__edge_link_last_pong_ns(const struct edge_link *link)
 {
-	const struct tunnel *tunnel = serving(link);
-	return tunnel ? tow__tunnel_last_pong_ns(tunnel) : 0;
+	return link->current ? tow__tunnel_last_pong_ns(link->current) : 0;
 }
 
 uint64_t tow__edge_link_rtt_ns(const struct edge_link *link)
 {
-	const struct tunnel *tunnel = serving(link);
-	return tunnel ? tow__tunnel_rtt_ns(tunnel) : 0;
+	return link->current ? tow__tunnel_rtt_ns(link->current) : 0;
 }

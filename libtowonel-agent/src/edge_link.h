@@ -9,17 +9,21 @@
  *      ▲ backoff  │ name      │ welcome  │ tunnel lost
  *      └──────────┴───────────┴──────────┘        any ──► CLOSING ──► (gone)
  *
- * When the edge's process gives way to another one, the tunnel is left to what it carries, and the
- * next is dialled; the link counts as up meanwhile.
+ * A tunnel goes by UDP where that gets through. When nothing has answered for some seconds, it is
+ * tried over TCP as well, and whichever is welcome first is taken; so it is when a tunnel that was
+ * up falls silent. While one goes by TCP, UDP is tried every half minute, and taken when it works.
+ * A tunnel that another one has taken over from gets no new streams, and ends with its last one.
+ * When the edge's process gives way to another one, the next tunnel is dialled in the same way, and
+ * the one that is left there takes visitors until then.
  */
 
 #include <towonel/tunnel/log.h>
 #include <towonel/tunnel/loop.h>
+#include <towonel/tunnel/proxy.h>
 #include <towonel/tunnel/quic.h>
 #include <towonel/wire/limits.h>
 
 #define LINK_ADDRESSES_MAX 8
-#define LINK_LEFT_MAX      8 /* tunnels to processes of before */
 
 struct edge_link;
 
@@ -27,6 +31,8 @@ struct edge_link_events {
 	/* Appends the agent's signed entry. Returns 0 or a negative code. */
 	int (*sign)(void *user, struct tow_buf *out);
 	void (*up)(void *user, struct edge_link *link);
+	/* Another tunnel has taken over, by UDP or by TCP. */
+	void (*moved)(void *user, struct edge_link *link);
 	void (*lost)(void *user, struct edge_link *link, const char *why);
 	void (*refused)(void *user, struct edge_link *link, const char *why);
 	void (*superseded)(void *user, struct edge_link *link);
@@ -39,6 +45,7 @@ struct edge_link_config {
 	struct tow_loop *loop;
 	struct tow_log *log;
 	struct tow_quic_endpoint *endpoint;
+	const struct tow_proxies *proxies; /* on the way of TCP; borrowed */
 	struct tow_id edge;
 	/* Authorities that this agent serves; asked for at each hello. */
 	char **(*services)(void *user,
@@ -48,9 +55,9 @@ struct edge_link_config {
 };
 
 int tow__edge_link_new(const struct edge_link_config *config, struct edge_link **out);
-/* "host:port" texts; dials at once if none was known before. */
+/* "host:port" texts, and the port that TCP is for; dials at once if none was known before. */
 void tow__edge_link_set_addresses(struct edge_link *link, const char *const *addresses,
-                                  size_t count);
+                                  size_t count, uint16_t tcp_port);
 /* Says hello again on a tunnel that is up: the service list has changed. */
 void tow__edge_link_hello(struct edge_link *link);
 /* Asks the edge for no new streams, and does not dial again. */
@@ -63,6 +70,7 @@ int tow__edge_link_has_moved(struct edge_link *link);
 void tow__edge_link_look(struct edge_link *link);
 
 int tow__edge_link_is_up(const struct edge_link *link);
+int tow__edge_link_is_carried(const struct edge_link *link); /* it is up, by TCP */
 const struct tow_id *tow__edge_link_edge(const struct edge_link *link);
 const char *tow__edge_link_address(const struct edge_link *link); /* the one in use; "" when none */
 /* When the last byte is known to have gone end to end; 0: never. Monotonic. */

@@ -79,6 +79,15 @@ static double rtt_seconds(void *user)
 	return (double)most(user, rtt_ns) / (double)TOW_NSEC_PER_SEC;
 }
 
+static double carried(void *user)
+{
+	const struct links *links = user;
+	size_t count = 0;
+	for (size_t i = 0; i < links->count; i++)
+		count += tow__edge_link_is_carried(links->slots[i].link) != 0;
+	return (double)count;
+}
+
 void tow__links_measure(struct links *links, struct tow_metrics *metrics)
 {
 	tow_metrics_callback(metrics, TOW_METRIC_GAUGE, "towonel_agent_tunnel_quiet_seconds", NULL,
@@ -87,6 +96,8 @@ void tow__links_measure(struct links *links, struct tow_metrics *metrics)
 	tow_metrics_callback(metrics, TOW_METRIC_GAUGE, "towonel_agent_tunnel_rtt_seconds", NULL,
 	                     "How long a byte takes there and back through the slowest tunnel.",
 	                     rtt_seconds, links);
+	tow_metrics_callback(metrics, TOW_METRIC_GAUGE, "towonel_agent_tunnels_over_tcp", NULL,
+	                     "Tunnels that go by TCP, because UDP is blocked.", carried, links);
 }
 
 int tow__links_all_quiet(const struct links *links, uint64_t for_ns)
@@ -109,8 +120,11 @@ void tow__links_note(const struct links *links, struct tow_buf *notes)
 		const struct edge_link *link = links->slots[i].link;
 		if (tow__edge_link_is_up(link))
 			tow_buf_printf(
-				notes, "tunnel to %s: answered %llu s ago, in %.1f ms\n",
+				notes, "tunnel to %s%s: answered %llu s ago, in %.1f ms\n",
 				tow__edge_link_address(link),
+				tow__edge_link_is_carried(link)
+					? ", by TCP as UDP does not get through"
+					: "",
 				(unsigned long long)(quiet_ns(link, now_ns) / TOW_NSEC_PER_SEC),
 				(double)tow__edge_link_rtt_ns(link) / (double)TOW_NSEC_PER_MSEC);
 	}
@@ -127,8 +141,9 @@ json_t *tow__links_tell(const struct links *links, uint64_t now_ns)
 			continue;
 		json_array_append_new(
 			list,
-			json_pack("{s:s,s:I,s:I}", "edge_id",
-		                  tow_id_format(tow__edge_link_edge(link), id), "quiet_ms",
+			json_pack("{s:s,s:s,s:I,s:I}", "edge_id",
+		                  tow_id_format(tow__edge_link_edge(link), id), "transport",
+		                  tow__edge_link_is_carried(link) ? "tcp" : "udp", "quiet_ms",
 		                  (json_int_t)(quiet_ns(link, now_ns) / TOW_NSEC_PER_MSEC),
 		                  "rtt_us", (json_int_t)(tow__edge_link_rtt_ns(link) / 1000)));
 	}

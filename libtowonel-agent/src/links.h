@@ -26,14 +26,15 @@ struct link_slot *tow__links_add(struct links *links, const struct edge_link_con
 void tow__links_forget(struct links *links, const struct edge_link *link); /* which has gone */
 void tow__links_deinit(struct links *links);                               /* all have gone */
 
-/* Puts into metrics how quiet and how slow tunnels are. links is borrowed for their life. */
+/* Puts into metrics how quiet and how slow tunnels are, and by what they go. links is borrowed for
+ * their life. */
 void tow__links_measure(struct links *links, struct tow_metrics *metrics);
 /* Tunnels are up, but none has proved for so long that bytes go end to end. */
 int tow__links_all_quiet(const struct links *links, uint64_t for_ns);
 /* Appends a line for each tunnel that is up. */
 void tow__links_note(const struct links *links, struct tow_buf *notes);
-/* The tunnels that are up, as many as are told of: [{edge_id, quiet_ms, rtt_us}]. NULL when out of
- * memory. */
+/* The tunnels that are up, as many as are told of: [{edge_id, transport, quiet_ms,
+ * rtt_us}]. NULL when out of memory. */
 json_t *tow__links_tell(const struct links *links, uint64_t now_ns);
 
 #endif

@@ -54,6 +54,9 @@ static int make_metrics(struct tow_agent *agent)
 	agent->links_rejected = tow_metrics_series(m, TOW_METRIC_COUNTER,
 	                                           "towonel_agent_edge_connections_rejected_total",
 	                                           NULL, "Tunnels that an edge has refused.");
+	agent->transport_changes = tow_metrics_series(
+		m, TOW_METRIC_COUNTER, "towonel_agent_transport_changes_total", NULL,
+		"Tunnels that have gone over to TCP, or back to UDP.");
 	agent->tunnels = tow_metrics_series(m, TOW_METRIC_GAUGE, "towonel_agent_tunnels", NULL,
 	                                    "Tunnels that are up.");
 	tow_metric_set(
@@ -176,6 +179,8 @@ static int make(struct tow_agent *agent, const struct tow_agent_config *config,
 		if (!agent->log)
 			return TOW_ENOMEM;
 	}
+	if (tow_proxies_from_environment(&agent->proxies, err) != 0)
+		tow_log_warn(agent->log, "the proxy is not used", tow_f_err(err));
 	tow_node_key_generate(&agent->key);
 	tow_id_format(&agent->key.id, agent->id);
 	agent->generation = tow_wall_ms();
@@ -245,6 +250,7 @@ void tow_agent_free(struct tow_agent *agent)
 		tow_loop_free(agent->loop);
 	}
 	tow_metrics_free(agent->metrics);
+	tow_proxies_deinit(&agent->proxies);
 	tow__events_deinit(&agent->events);
 	tow_service_list_deinit(&agent->services);
 	tow_tenant_key_free(agent->tenant_key);

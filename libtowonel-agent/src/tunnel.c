@@ -25,9 +25,11 @@ static const char *const state_names[] = { "connect", "hello", "up", "closing" }
 
 struct tunnel {
 	struct tunnel_config config;
+	struct tunnel *next; /* the owner's */
 	enum state state;
 	int draining;
-	struct tow_timer timer; /* HELLO: its time-out; UP: the next ping */
+	struct tow_timer timer;           /* HELLO: its time-out; UP: the next ping */
+	struct tow_quic_carrier *carrier; /* NULL: it goes by UDP */
 	struct tow_quic_conn *conn;
 	struct tow_quic_stream *control; /* HELLO and on */
 	struct tow_buf received;
@@ -250,6 +252,7 @@ static void conn_closed(void *user, const struct tow_quic_close_reason *reason)
 	                                                            tunnel->up_since_ns
 	                                                  : 0,
 		       });
+	tow_quic_carrier_free(tunnel->carrier);
 	tow_buf_deinit(&tunnel->received);
 	free(tunnel);
 }
@@ -276,14 +279,22 @@ static void timer_fired(void *user)
 	}
 }
 
-int tow__tunnel_dial(const struct tunnel_config *config, const struct tow_addr *remote,
-                     struct tunnel **out)
+static struct tunnel *tunnel_new(const struct tunnel_config *config)
 {
 	struct tunnel *tunnel = calloc(1, sizeof *tunnel);
 	if (!tunnel)
-		return TOW_ENOMEM;
+		return NULL;
 	tunnel->config = *config;
 	tow_timer_init(&tunnel->timer, config->loop, timer_fired, tunnel);
+	return tunnel;
+}
+
+int tow__tunnel_dial(const struct tunnel_config *config, const struct tow_addr *remote,
+                     struct tunnel **out)
+{
+	struct tunnel *tunnel = tunnel_new(config);
+	if (!tunnel)
+		return TOW_ENOMEM;
 	int rc = tow_quic_connect(config->endpoint, remote, &config->edge, &conn_events, tunnel,
 	                          &tunnel->conn);
 	if (rc != 0)
@@ -291,6 +302,22 @@ int tow__tunnel_dial(const struct tunnel_config *config, const struct tow_addr *
 	else
 		*out = tunnel;
 	return rc;
+}
+
+int tow__tunnel_dial_over(const struct tunnel_config *config, struct tow_quic_carrier *carrier,
+                          struct tunnel **out)
+{
+	struct tunnel *tunnel = tunnel_new(config);
+	if (!tunnel)
+		return TOW_ENOMEM;
+	int rc = tow_quic_connect_over(carrier, &config->edge, &conn_events, tunnel, &tunnel->conn);
+	if (rc != 0) {
+		free(tunnel);
+		return rc;
+	}
+	tunnel->carrier = carrier;
+	*out = tunnel;
+	return 0;
 }
 
 void tow__tunnel_hello(struct tunnel *tunnel)
@@ -322,9 +349,33 @@ void tow__tunnel_close(struct tunnel *tunnel, uint64_t code)
 	tow_quic_conn_close(tunnel->conn, code, "");
 }
 
+struct tunnel **tow__tunnel_next(struct tunnel *tunnel)
+{
+	return &tunnel->next;
+}
+
 int tow__tunnel_is_up(const struct tunnel *tunnel)
 {
 	return tunnel->state == UP;
+}
+
+int tow__tunnel_is_draining(const struct tunnel *tunnel)
+{
+	return tunnel->draining;
+}
+
+int tow__tunnel_is_answered(const struct tunnel *tunnel)
+{
+	return tunnel->state == HELLO || tunnel->state == UP;
+}
+
+size_t tow__tunnel_streams(const struct tunnel *tunnel)
+{
+	struct tow_quic_stats stats;
+	if (tunnel->state == CLOSING)
+		return 0;
+	tow_quic_conn_stats(tunnel->conn, &stats);
+	return stats.open_streams - (tunnel->control != NULL);
 }
 
 uint64_t tow__tunnel_last_pong_ns(const struct tunnel *tunnel)

@@ -15,7 +15,7 @@
 
 #include <towonel/tunnel/log.h>
 #include <towonel/tunnel/loop.h>
-#include <towonel/tunnel/quic.h>
+#include <towonel/tunnel/quic_carrier.h>
 
 struct tunnel;
 
@@ -58,6 +58,9 @@ struct tunnel_config {
 /* Returns 0, or a negative code: then there is no tunnel. */
 int tow__tunnel_dial(const struct tunnel_config *config, const struct tow_addr *remote,
                      struct tunnel **out);
+/* The same over a carrier, which is the tunnel's when it returns 0. */
+int tow__tunnel_dial_over(const struct tunnel_config *config, struct tow_quic_carrier *carrier,
+                          struct tunnel **out);
 /* Says hello again on a tunnel that is up: the service list has changed. */
 void tow__tunnel_hello(struct tunnel *tunnel);
 /* Pings at once: the network may not be what it was. */
@@ -66,7 +69,13 @@ void tow__tunnel_look(struct tunnel *tunnel);
 void tow__tunnel_drain(struct tunnel *tunnel);
 void tow__tunnel_close(struct tunnel *tunnel, uint64_t code); /* `closed` follows */
 
+/* For its owner, to string tunnels together. */
+struct tunnel **tow__tunnel_next(struct tunnel *tunnel);
+
 int tow__tunnel_is_up(const struct tunnel *tunnel);
+int tow__tunnel_is_draining(const struct tunnel *tunnel);
+int tow__tunnel_is_answered(const struct tunnel *tunnel); /* the edge has shown its key */
+size_t tow__tunnel_streams(const struct tunnel *tunnel);  /* visitors' */
 /* When the last byte is known to have gone end to end; 0: never. Monotonic. */
 uint64_t tow__tunnel_last_pong_ns(const struct tunnel *tunnel);
 /* How long the last answered ping took; 0: none was. */

@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <towonel/tunnel/quic_carrier.h>
 #include <utlist.h>
 #include "dial.h"
 #include "hello.h"
@@ -80,6 +81,8 @@ static void enter(struct agent_session *s, enum agent_state state)
 		return;
 	w->agents.serving += state == AGENT_SERVING ? 1 : (size_t)-1;
 	tow_metric_set(w->metrics.agents_connected, (int64_t)w->agents.serving);
+	if (s->carried)
+		tow_metric_add(w->metrics.agents_carried, state == AGENT_SERVING ? 1 : -1);
 	w->changed(w->user);
 }
 
@@ -202,6 +205,7 @@ static void admit(struct agent_session *s)
 	tow_log_info(w->log, again ? "agent has a new service list" : "agent is up",
 	             tow_f_id("agent", &s->agent_id), tow_f_id("tenant", &s->tenant),
 	             tow_f_addr("from", tow_quic_conn_remote(s->conn)),
+	             tow_f_str("transport", s->carried ? "tcp" : "udp"),
 	             tow_f_uint("services", s->service_count),
 	             tow_f_uint("generation", s->generation));
 	tick(s);
@@ -568,6 +572,7 @@ void tow__agent_session_accept(void *worker, struct tow_quic_conn *conn)
 	s->state = AGENT_HELLO;
 	s->refs = 1;
 	s->agent_id = *tow_quic_conn_peer(conn);
+	s->carried = tow_quic_conn_is_carried(conn);
 	s->serial = ++w->agents.next_serial;
 	DL_APPEND2(w->agents.pending, s, pending_prev, pending_next);
 	w->agents.pending_count++;

@@ -31,6 +31,7 @@ struct agent_session {
 	size_t hello_size;                /* about what it takes in memory */
 	unsigned early_messages;          /* before one was accepted */
 
+	int carried; /* by TCP: see carriers.h */
 	struct tow_id agent_id;
 	uint64_t serial; /* of this edge; an agent that comes back has another */
 	struct tow_id tenant;

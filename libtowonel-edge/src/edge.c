@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <towonel/tunnel/quic_carrier.h>
 #include "agent_session.h"
 #include "edge_private.h"
 #include "routes/cache.h"
@@ -55,6 +56,7 @@ void tow__timing_default(struct timing *timing)
 		.client_hello_ns = TOW_CLIENT_HELLO_TIMEOUT_MS * TOW_NSEC_PER_MSEC,
 		.cert_wait_ns = TOW_CERT_WAIT_TIMEOUT_MS * TOW_NSEC_PER_MSEC,
 		.handshake_ns = TOW_TLS_HANDSHAKE_TIMEOUT_MS * TOW_NSEC_PER_MSEC,
+		.carrier_begin_ns = TOW_CARRIER_BEGIN_MS * TOW_NSEC_PER_MSEC,
 		.request_ns = TOW_REQUEST_TIMEOUT_MS * TOW_NSEC_PER_MSEC,
 		.request_check_ns = TOW_REQUEST_CHECK_MS * TOW_NSEC_PER_MSEC,
 		.dial_ns = TOW_DIAL_TIMEOUT_MS * TOW_NSEC_PER_MSEC,
@@ -118,6 +120,7 @@ static void on_report_timer(void *user)
 		.node_id = w->node_id,
 		.addresses = (const char *const *)e->addresses,
 		.address_count = e->address_count,
+		.tcp_port = e->addr.port,
 		.version = e->version,
 		.agents = agents.ids,
 		.failed_ports = ports,
@@ -261,6 +264,7 @@ static void free_edge(struct tow_edge *e)
 	tow__routes_cache_free(e->cache);
 	tow__issuance_free(e->issuance);
 	tow__cert_store_free(w->certs);
+	tow_tls_context_free(w->carrier_tls);
 	tow_route_table_free(w->table);
 	tow__source_limit_deinit(&w->sources);
 	tow_rate_limit_free(w->rates);
@@ -366,6 +370,9 @@ static int open_listeners(struct tow_edge *e, const struct tow_edge_config *conf
 	if (rc != 0)
 		return tow_error_prefix(err, "listen");
 	tow_tcp_listener_defer(w->listener);
+	rc = tow_tls_context_new_identity(config->key, TOW_CARRIER_ALPN, &w->carrier_tls, err);
+	if (rc != 0)
+		return rc;
 	e->addr = *tow_tcp_listener_addr(w->listener);
 	return 0;
 }

@@ -112,6 +112,8 @@ void tow__edge_metrics_init(struct edge_metrics *m, struct tow_metrics *registry
 	                        "TLS handshakes with visitors whose TLS ends here.");
 	m->resumed = counter(registry, "towonel_edge_tls_resumed_total", NULL,
 	                     "Those of them that resumed a session.");
+	m->agents_carried = gauge(registry, "towonel_edge_agents_over_tcp",
+	                          "Of them, those whose tunnel is carried by TCP.");
 	m->agents_connected =
 		gauge(registry, "towonel_edge_agents_connected", "Agents that take new streams.");
 	m->agents_superseded = counter(registry, "towonel_edge_agents_superseded_total", NULL,

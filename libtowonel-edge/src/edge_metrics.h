@@ -90,6 +90,7 @@ struct edge_metrics {
 	struct tow_metric *terminated; /* handshakes */
 	struct tow_metric *resumed;
 	struct tow_metric *agents_connected;
+	struct tow_metric *agents_carried;
 	struct tow_metric *agents_superseded;
 	struct tow_metric *agents_lost; /* closed for not answering pings */
 	struct tow_metric *hellos[HELLO_OUTCOME_COUNT];

@@ -9,6 +9,7 @@ struct timing {
 	uint64_t client_hello_ns;
 	uint64_t cert_wait_ns;
 	uint64_t handshake_ns;
+	uint64_t carrier_begin_ns;
 	uint64_t request_ns;
 	uint64_t request_check_ns;
 	uint64_t dial_ns;

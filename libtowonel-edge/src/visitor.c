@@ -11,7 +11,8 @@
  *
  * HELLO collects the ClientHello; a visitor of a TCP service has none and begins in ROUTE. Where
  * TLS ends here, CERT has or waits for the name's certificate, HANDSHAKE answers the hello that was
- * read, and REQUEST waits for the first bytes that an agent is worth being asked for. DIAL has
+ * read, and REQUEST waits for the first bytes that an agent is worth being asked for. An agent
+ * without UDP goes from ROUTE to HANDSHAKE, and leaves there as a carrier. DIAL has
  * opened a stream, written the PROXY header and all that was read, and waits for the agent's status
  * byte; what is sent is kept until then, so that another agent can be tried when this one cannot
  * serve. PIPE is tunnel/pipe's work. ALERT says why not in the visitor's own protocol (from any
@@ -32,6 +33,7 @@
 #include <utlist.h>
 #include <towonel/wire/proxy_header.h>
 #include "agent_session.h"
+#include "carriers.h"
 
 static enum state do_hello(struct visitor *v);
 static enum state do_route(struct visitor *v);
@@ -352,6 +354,8 @@ static enum state do_route(struct visitor *v)
 		d->tenant = port->tenant_id;
 		if (!tow_access_permits(port->access, &v->peer))
 			return tow__visitor_deny(v);
+	} else if (tow__wants_carrier(&o->hello)) {
+		return tow__visitor_carry(v);
 	} else {
 		if (o->hello.server_name[0] == '\0')
 			return tow__visitor_refuse(v, REFUSED_NO_SNI, ANSWER_TLS,
@@ -504,7 +508,8 @@ static void do_closing(struct visitor *v)
 		close(v->fd);
 	}
 	DL_DELETE(w->visitors, v);
-	tow__source_limit_leave(&w->sources, &v->peer);
+	if (!v->carries)
+		tow__source_limit_leave(&w->sources, &v->peer);
 	tow_metric_dec(w->metrics.active_connections);
 	free(v);
 	if (--w->visitor_count == 0)
@@ -524,7 +529,7 @@ static int take_in(struct worker *w, int fd, const struct tow_addr *peer, enum r
 	if (fd >= w->fd_max)
 		return TOW_ELIMIT;
 	*why = REFUSED_LIMIT;
-	if (w->visitors_max != 0 && w->visitor_count >= w->visitors_max)
+	if (w->visitors_max != 0 && w->visitor_count + w->carrier_count >= w->visitors_max)
 		return TOW_ELIMIT;
 	rc = tow__source_limit_enter(&w->sources, peer);
 	*why = rc == TOW_ELIMIT ? REFUSED_ADDRESS_LIMIT : REFUSED_INTERNAL;

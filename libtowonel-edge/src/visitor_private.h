@@ -47,6 +47,7 @@ struct opening {
 	enum tow_http_mode http_mode;
 	int challenge; /* an acme-tls/1 handshake, and nothing after it */
 	int denied;    /* by the service's lists: is told so once there is a request */
+	int carrier;   /* no visitor but an agent without UDP */
 	int waited;
 	struct cert_wait wait;
 	struct tow_tls_context *context; /* the store has called: to be used before anything else */
@@ -67,6 +68,7 @@ struct visitor {
 	struct tow_timer timer;
 	/* what has happened, for the state to see */
 	int readable, timed_out, aborted;
+	int carries; /* it goes on as a carrier, which its place among the source's is for now */
 
 	struct opening *opening;     /* NULL from PIPE on */
 	struct agent_session *agent; /* PIPE */
@@ -98,6 +100,7 @@ enum state tow__visitor_deny(struct visitor *v);     /* the service's lists keep
 
 int tow__visitor_is_challenge(const struct visitor *v);
 enum state tow__visitor_terminate(struct visitor *v); /* from ROUTE */
+enum state tow__visitor_carry(struct visitor *v);     /* from ROUTE */
 enum state tow__visitor_cert(struct visitor *v);
 enum state tow__visitor_handshake(struct visitor *v);
 enum state tow__visitor_request(struct visitor *v);

@@ -6,6 +6,8 @@
 
 #include "visitor_private.h"
 
+#include "carriers.h"
+
 /* Nothing was wrong, and nothing more is to be said. */
 static enum state end_session(struct visitor *v)
 {
@@ -63,6 +65,7 @@ static enum state start_handshake(struct visitor *v, struct tow_tls_context *con
 	struct tow_slice hello = tow_buf_peek(&o->dial.bytes);
 	int speaks_h2 = o->http_mode == TOW_HTTP_H2C && !o->denied;
 	const char *alpn = o->challenge ? "acme-tls/1"
+	                   : o->carrier ? TOW_CARRIER_ALPN
 	                   : speaks_h2  ? "h2,http/1.1"
 	                                : "http/1.1,http/1.0";
 
@@ -75,6 +78,24 @@ static enum state start_handshake(struct visitor *v, struct tow_tls_context *con
 	tow__visitor_forget_hello(o);
 	v->readable = 1;
 	return HANDSHAKE;
+}
+
+enum state tow__visitor_carry(struct visitor *v)
+{
+	v->opening->carrier = 1;
+	return start_handshake(v, v->worker->carrier_tls);
+}
+
+static enum state become_carrier(struct visitor *v)
+{
+	tow_io_free(v->io);
+	v->io = NULL;
+	if (tow__edge_carrier_take(v->worker, v->fd, v->tls, &v->peer, &v->local) != 0)
+		return tow__visitor_refuse(v, REFUSED_INTERNAL, ANSWER_NONE, 0);
+	v->fd = -1;
+	v->tls = NULL;
+	v->carries = 1;
+	return CLOSING;
 }
 
 enum state tow__visitor_cert(struct visitor *v)
@@ -156,6 +177,8 @@ enum state tow__visitor_handshake(struct visitor *v)
 		              tow_f_hex("id", v->id, sizeof(v->id)), tow_f_err(&err));
 		return tow__visitor_refuse(v, REFUSED_HANDSHAKE, ANSWER_SAID, 0);
 	}
+	if (v->opening->carrier)
+		return become_carrier(v);
 	tow_metric_inc(w->metrics.terminated);
 	if (tow_tls_resumed(v->tls))
 		tow_metric_inc(w->metrics.resumed);

@@ -48,12 +48,14 @@ struct worker {
 	struct agents agents;
 	struct own_api api;
 	struct cert_store *certs;                       /* NULL: no TLS ends here; the edge's */
+	struct tow_tls_context *carrier_tls;            /* with the node's key */
 	size_t handshakes;                              /* under way */
 	uint64_t handshake_turn_ns, handshake_spent_ns; /* what they took of which turn */
 
 	struct visitor *visitors;
 	size_t visitor_count;
-	size_t visitors_max; /* 0: no limit */
+	size_t carrier_count;
+	size_t visitors_max; /* and carriers; 0: no limit */
 	struct source_limit sources;
 	struct tow_rate_limit *rates; /* of visitors by source; NULL: no limit */
 	int fd_max;                   /* those from here on are for other things than visitors */

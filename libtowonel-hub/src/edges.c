@@ -331,12 +331,20 @@ static json_t *part(const struct known *known, const char *name)
 	return value ? json_incref(value) : json_array();
 }
 
+/* One of before ports were told listens where visitors expect it. */
+static json_t *tcp_port(const struct known *known)
+{
+	json_int_t port = json_integer_value(json_object_get(known->report, "tcp_port"));
+
+	return json_integer(port ? port : TOW_CARRIER_PORT);
+}
+
 static json_t *for_agents(const struct known *known, int live, int details)
 {
 	(void)live;
 	(void)details;
-	return json_pack("{s:o, s:o}", "node_id", tow__json_id(&known->id), "addresses",
-	                 part(known, "addresses"));
+	return json_pack("{s:o, s:o, s:o}", "node_id", tow__json_id(&known->id), "addresses",
+	                 part(known, "addresses"), "tcp_port", tcp_port(known));
 }
 
 static json_t *id_alone(const struct known *known, int live, int details)
@@ -359,9 +367,10 @@ static int add_traffic(json_t *edge, const struct known *known)
 static json_t *for_all(const struct known *known, int live, int details)
 {
 	const char *version = json_string_value(json_object_get(known->report, "version"));
-	json_t *edge = json_pack("{s:o, s:s, s:o, s:b}", "node_id", tow__json_id(&known->id),
-	                         "name", known->name[0] ? known->name : TOW__LOCAL_EDGE_NAME,
-	                         "addresses", part(known, "addresses"), "live", live);
+	json_t *edge =
+		json_pack("{s:o, s:s, s:o, s:o, s:b}", "node_id", tow__json_id(&known->id), "name",
+	                  known->name[0] ? known->name : TOW__LOCAL_EDGE_NAME, "addresses",
+	                  part(known, "addresses"), "tcp_port", tcp_port(known), "live", live);
 
 	if (edge && details == OF_OPERATOR &&
 	    (json_object_set_new(edge, "version", json_string(version ? version : "")) ||

@@ -101,6 +101,18 @@ void tow__edges_said_deinit(struct tow__edges_said *said)
 
 /* --- agents --- */
 
+/* By what its tunnels go, as it said last. */
+static json_t *transports_of(const json_t *tunnels)
+{
+	json_t *list = json_array(), *tunnel;
+	size_t index;
+
+	json_array_foreach(tunnels, index, tunnel) json_array_append_new(
+		list, json_pack("{s:s, s:s}", "edge_id", text_of(tunnel, "edge_id"), "transport",
+	                        text_of(tunnel, "transport")));
+	return list;
+}
+
 static json_t *agent_standing(const json_t *agent, const struct tow__edges_said *said,
                               uint64_t now_ms)
 {
@@ -122,10 +134,11 @@ static json_t *agent_standing(const json_t *agent, const struct tow__edges_said 
 		if (number_of(tunnel, "rtt_us") > rtt)
 			rtt = number_of(tunnel, "rtt_us");
 	}
-	return json_pack("{s:s, s:O, s:b, s:I, s:o, s:o, s:o}", "agent_id", id, "version",
+	return json_pack("{s:s, s:O, s:b, s:I, s:o, s:o, s:o, s:o}", "agent_id", id, "version",
 	                 get(agent, "version"), "live", tunnels > 0 || heard_lately, "tunnels",
-	                 tunnels, "heard_age_ms",
-	                 heard ? json_integer((json_int_t)silent) : json_null(), "last_byte_age_ms",
+	                 tunnels, "transports", transports_of(get(agent, "tunnels")),
+	                 "heard_age_ms", heard ? json_integer((json_int_t)silent) : json_null(),
+	                 "last_byte_age_ms",
 	                 quiet < UINT64_MAX ? json_integer((json_int_t)silent + (json_int_t)quiet)
 	                                    : json_null(),
 	                 "rtt_us", rtt ? json_integer((json_int_t)rtt) : json_null());

@@ -23,8 +23,8 @@ void tow__edges_said_deinit(struct tow__edges_said *said);
  * How a tenant stands, by what the list of tenants and the edges say of it:
  *
  *   {tenant_id, name,
- *    agents: [{agent_id, version, live, tunnels, heard_age_ms, last_byte_age_ms,
- *             rtt_us}],
+ *    agents: [{agent_id, version, live, tunnels, transports: [{edge_id, transport}],
+ *              heard_age_ms, last_byte_age_ms, rtt_us}],
  *    services: [{service, state, why, agents: [agent_id]}]}
  *
  * state is "up", or "no agent", "no tunnel", "port failed", "refused", and then why says more.

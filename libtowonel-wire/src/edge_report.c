@@ -59,7 +59,8 @@ static int write_certificates(json_t *root, const struct tow_edge_report *report
 int tow_edge_report_write(const struct tow_edge_report *report, struct tow_buf *out)
 {
 	json_t *addresses = json_array(), *agents = json_array(), *ports = json_array();
-	json_t *root = json_pack("{s:o, s:s, s:o, s:o}", "addresses", addresses, "version",
+	json_t *root = json_pack("{s:o, s:i, s:s, s:o, s:o}", "addresses", addresses, "tcp_port",
+	                         (int)report->tcp_port, "version",
 	                         report->version ? report->version : "", "agents", agents,
 	                         "failed_ports", ports);
 	char id[TOW_ID_TEXT_SIZE];

@@ -155,7 +155,8 @@ def ask_every_endpoint(api, tool):
                                                            tls_mode="passthrough")).json["sequence"] == 2
     assert a.submit("upsert_tcp_service", name="ssh", listen_port=21022).status == 200
     assert a.beat(version="1", services=[a.zone, "tcp:ssh"], refused=[{"service": "udp:x", "reason": "taken"}],
-                  tunnels=[{"edge_id": a.agent.node_id, "quiet_ms": 5, "rtt_us": 9}]).json["superseded"] is False
+                  tunnels=[{"edge_id": a.agent.node_id, "transport": "udp", "quiet_ms": 5, "rtt_us": 9}]
+                  ).json["superseded"] is False
     assert api.get(f"/v1/tenants/{a.id}/entries").json["latest_sequence"] == 3
     by_agent = a.agent.header("towonel/entries/v1")
     assert api.as_nobody().get(f"/v1/tenants/{a.id}/entries?after=1&limit=1", headers=[by_agent]).json["next_after"] == 2
@@ -338,10 +339,13 @@ def test_unknown_fields_are_refused_by_name(api, member):
 @pytest.mark.parametrize("member_of, value", [
     ("version", 7), ("version", "x" * 65), ("services", "a.eu"), ("services", [7]), ("services", ["x" * 258]),
     ("services", ["x"] * 4097), ("refused", [{"service": "a.eu"}]), ("refused", [{"service": "a.eu", "reason": 7}]),
-    ("refused", [{"service": "a", "reason": "b", "more": 1}]), ("tunnels", [{"edge_id": "x", "quiet_ms": 1, "rtt_us": 1}]),
-    ("tunnels", [{"edge_id": "0" * 64, "quiet_ms": -1, "rtt_us": 1}]), ("tunnels", {}),
-    ("tunnels", [{"edge_id": "0" * 64, "quiet_ms": 1, "rtt_us": -1}]),
-    ("tunnels", [{"edge_id": "0" * 64, "quiet_ms": 1, "rtt_us": 1}] * 33)])
+    ("refused", [{"service": "a", "reason": "b", "more": 1}]), ("tunnels", {}),
+    ("tunnels", [{"edge_id": "x", "transport": "udp", "quiet_ms": 1, "rtt_us": 1}]),
+    ("tunnels", [{"edge_id": "0" * 64, "transport": "udp", "quiet_ms": -1, "rtt_us": 1}]),
+    ("tunnels", [{"edge_id": "0" * 64, "transport": "udp", "quiet_ms": 1, "rtt_us": -1}]),
+    ("tunnels", [{"edge_id": "0" * 64, "transport": "tin", "quiet_ms": 1, "rtt_us": 1}]),
+    ("tunnels", [{"edge_id": "0" * 64, "quiet_ms": 1, "rtt_us": 1}]),
+    ("tunnels", [{"edge_id": "0" * 64, "transport": "udp", "quiet_ms": 1, "rtt_us": 1}] * 33)])
 def test_reports_of_agents_that_are_none(member, member_of, value):
     answer = member.beat(**{member_of: value})
     assert answer.code == "invalid_request" and member_of in answer.json["error"]["message"]

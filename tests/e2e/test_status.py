@@ -80,13 +80,14 @@ def test_services_and_why_they_are_not_up(make_node, make_agent, origin):
     assert picture.services == {NAME: ("up", ""), "tcp:ssh": ("up", "")}
     (one,) = picture.agents
     assert one["live"] and one["tunnels"] == 1 and one["version"]
+    assert [tunnel["transport"] for tunnel in one["transports"]] == ["udp"]
     assert one["heard_age_ms"] < 60000 and one["last_byte_age_ms"] < 60000 and 0 < one["rtt_us"] < 60000000
     assert re.search(r"tunnel to \S+: answered \d s ago, in [\d.]+ ms", agent.ready()[1])
     assert metric(agent.metrics(), "towonel_agent_tunnel_rtt_seconds") > 0
     text = node.towonel("status").stdout
     agents, services = text.split("\n\n")[2:]
-    assert agents.splitlines()[0].split() == ["AGENT", "TENANT", "VERSION", "LIVE", "HEARD", "TUNNELS", "LAST", "BYTE",
-                                              "ROUND", "TRIP"]
+    assert agents.splitlines()[0].split() == ["AGENT", "TENANT", "VERSION", "LIVE", "HEARD", "TUNNELS", "BY",
+                                              "LAST", "BYTE", "ROUND", "TRIP"]
     assert agents.splitlines()[1].split()[0] == one["agent_id"][:16] and " yes " in agents
     assert services.splitlines()[1].split()[:4] == [NAME, "alice", "up", "1"]
 

@@ -126,8 +126,8 @@ static void check_list(struct tow__call *call, const char *key, size_t max, cons
 
 void tow__api_edge_heartbeat(void *user, struct tow_http_request *request)
 {
-	static const char *const keys[] = { "addresses", "version",      "agents", "failed_ports",
-		                            "traffic",   "certificates", NULL };
+	static const char *const keys[] = { "addresses",    "tcp_port", "version",      "agents",
+		                            "failed_ports", "traffic",  "certificates", NULL };
 	struct heartbeat *h = tow__call_new(user, request, sizeof *h);
 	const char *version;
 
@@ -142,6 +142,7 @@ void tow__api_edge_heartbeat(void *user, struct tow_http_request *request)
 	if (version && strlen(version) > TOW_EDGE_VERSION_MAX)
 		tow__fault_set(&h->call.fault, TOW__INVALID_REQUEST,
 		               "\"version\" is longer than %d bytes", TOW_EDGE_VERSION_MAX);
+	tow__call_int(&h->call, "tcp_port", UINT16_MAX, 0);
 	check_list(&h->call, "addresses", TOW_EDGE_ADDRESSES_MAX, "HOST:PORT", is_address);
 	check_list(&h->call, "agents", TOW_EDGE_AGENTS_TOLD_MAX, "agent's id", is_id);
 	check_list(&h->call, "failed_ports", TOW_EDGE_PORTS_TOLD_MAX, "protocol and port", is_port);

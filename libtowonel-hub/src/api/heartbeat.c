@@ -99,9 +99,11 @@ static int is_tunnel(const json_t *item)
 	const json_t *edge = json_object_get(item, "edge_id");
 	const json_t *quiet = json_object_get(item, "quiet_ms");
 	const json_t *rtt = json_object_get(item, "rtt_us");
+	const char *transport = json_string_value(json_object_get(item, "transport"));
 	struct tow_id id;
 
-	return json_object_size(item) == 3 && json_is_string(edge) &&
+	return json_object_size(item) == 4 && transport &&
+	       (!strcmp(transport, "udp") || !strcmp(transport, "tcp")) && json_is_string(edge) &&
 	       !tow_id_parse(tow_slice_of(json_string_value(edge)), &id) &&
 	       json_is_integer(quiet) && json_integer_value(quiet) >= 0 &&
 	       json_is_integer(rtt) && json_integer_value(rtt) >= 0;

@@ -358,11 +358,12 @@ static void reports_are_told(void **state)
 		.version = "9.9",
 		.agents = &agent,
 		.agent_count = 1,
+		.tcp_port = 8443,
 		.failed_ports = &port,
 		.failed_port_count = 1,
 	};
 	static const char said[] =
-		"{\"addresses\":[\"e.eu:443\",\"[2001:db8::1]:443\"],\"version\":\"9.9\","
+		"{\"addresses\":[\"e.eu:443\",\"[2001:db8::1]:443\"],\"tcp_port\":8443,\"version\":\"9.9\","
 		"\"agents\":[\"ab00000000000000000000000000000000000000000000000000000000000000\"],"
 		"\"failed_ports\":[{\"protocol\":\"udp\",\"port\":53,"
 		"\"reason\":\"address in use\"}]}";

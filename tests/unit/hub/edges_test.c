@@ -66,7 +66,7 @@ static struct reply beat(struct live_hub *h, const struct invited *e, const char
 
 #define BODY                                                                                       \
 	"{\"addresses\":[\"edge.example.eu:443\",\"[2001:db8::1]:443\"],\"version\":\"9.9\","      \
-	"\"agents\":[],"                                                                           \
+	"\"agents\":[],\"tcp_port\":8443,"                                                         \
 	"\"failed_ports\":[{\"protocol\":\"tcp\",\"port\":2222,\"reason\":\"address in use\"}]}"
 
 /* The edge in GET /v1/edges; NULL when it is not there. To be freed. */
@@ -203,6 +203,7 @@ static void edges_beat_and_are_listed(void **state)
 		assert_string_equal(
 			json_string_value(json_array_get(json_object_get(edge, "addresses"), 1)),
 			"[2001:db8::1]:443");
+		assert_int_equal(json_integer_value(json_object_get(edge, "tcp_port")), 8443);
 		assert_null(json_object_get(edge, "version"));
 		assert_null(json_object_get(edge, "failed_ports"));
 		json_decref(edge);
@@ -232,6 +233,7 @@ static void what_is_no_heartbeat_is_refused(void **state)
 		"{\"addresses\":[\"a\"]}",
 		"{\"addresses\":[\"a:1\",\"a:1\",\"a:1\",\"a:1\",\"a:1\",\"a:1\",\"a:1\",\"a:1\","
 		"\"a:1\"]}",
+		"{\"tcp_port\":65536}",
 		"{\"version\":7}",
 		"{\"version\":"
 		"\"0123456789012345678901234567890123456789012345678901234567890123456789\"}",

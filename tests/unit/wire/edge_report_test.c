@@ -29,7 +29,7 @@ static void an_empty_report_has_empty_lists(void **state)
 	json_t *json = write(&report);
 
 	(void)state;
-	assert_int_equal(json_object_size(json), 4);
+	assert_int_equal(json_object_size(json), 5);
 	assert_int_equal(json_array_size(json_object_get(json, "addresses")), 0);
 	assert_string_equal(json_string_value(json_object_get(json, "version")), "");
 	json_decref(json);
@@ -44,6 +44,7 @@ static void what_is_too_much_is_cut(void **state)
 	struct tow_edge_report report = {
 		.addresses = addresses,
 		.address_count = TOW_EDGE_ADDRESSES_MAX + 1,
+		.tcp_port = 8443,
 		.version = "1.2.3",
 		.agents = agents,
 		.agent_count = TOW_EDGE_AGENTS_TOLD_MAX + 1,
@@ -62,6 +63,7 @@ static void what_is_too_much_is_cut(void **state)
 	json = write(&report);
 	assert_int_equal(json_array_size(json_object_get(json, "addresses")),
 	                 TOW_EDGE_ADDRESSES_MAX);
+	assert_int_equal(json_integer_value(json_object_get(json, "tcp_port")), 8443);
 	assert_int_equal(json_array_size(json_object_get(json, "agents")),
 	                 TOW_EDGE_AGENTS_TOLD_MAX);
 	assert_int_equal(json_array_size(json_object_get(json, "failed_ports")),

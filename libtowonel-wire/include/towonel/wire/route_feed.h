@@ -75,6 +75,7 @@ struct tow_edge_report {
 	struct tow_id node_id;
 	const char *const *addresses; /* "host:port" of the tunnel listener, as agents dial it */
 	size_t address_count;
+	uint16_t tcp_port; /* of the visitors' listener there, where agents without UDP come */
 	const char *version;
 	const struct tow_id *agents; /* with a tunnel up */
 	size_t agent_count;
@@ -89,7 +90,7 @@ struct tow_edge_report {
 
 /* Appends it as the body of a heartbeat:
  *
- *   {"addresses":["host:port"], "version":"..", "agents":["<id>"],
+ *   {"addresses":["host:port"], "tcp_port":443, "version":"..", "agents":["<id>"],
  *    "failed_ports":[{"protocol":"tcp","port":2222,"reason":"address in use"}],
  *    "traffic":{"at_ms":..,"visitors":1,"visitors_total":9,"bytes_in":..,"bytes_out":..},
  *    "certificates":[{"name":"a.eu","state":"served","not_after_ms":..,"last_error":""}]}
