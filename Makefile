@@ -42,7 +42,7 @@ help:
 	@echo 'make e2e         end-to-end tests (PYTEST="-k name" picks some)'
 	@echo 'make lint        clang-tidy, shellcheck'
 	@echo 'make fuzz        every fuzz target for FUZZ_SECONDS (300) each; FUZZ_TARGETS picks some'
-	@echo 'make bench       speed and memory, next to other tunnels; what a change of routes costs'
+	@echo 'make bench       speed and memory, next to other tunnels; what routes and a crowd cost'
 	@echo 'make install     into PREFIX (/usr/local), below DESTDIR'
 	@echo 'make uninstall   what install put there'
 	@echo 'make static      agent and command line for any Linux, in build-static/stripped/'
