@@ -250,6 +250,7 @@ static void edge_not_ready(void *user, struct tow_buf *reasons)
 static void edge_notes(void *user, struct tow_buf *notes)
 {
 	struct node *node = user;
+	tow_edge_notes(node->edge, notes);
 	if (node->follower)
 		tow_follower_note(node->follower, notes);
 }

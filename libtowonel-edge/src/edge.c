@@ -46,7 +46,7 @@ struct tow_edge {
 
 	struct tow_timer close_timer; /* the grace */
 	uint64_t close_deadline_ns;
-	void (*done)(void *user);     /* not NULL: closing */
+	void (*done)(void *user); /* not NULL: closing */
 	void *done_user;
 };
 
@@ -608,6 +608,21 @@ void tow_edge_not_ready(void *edge, struct tow_buf *reasons)
 	else if (e->worker.agents.serving == 0 &&
 	         tow_route_table_hostname_count(e->worker.table) > 0)
 		tow_buf_append_text(reasons, "no agent is connected\n");
+}
+
+void tow_edge_notes(void *edge, struct tow_buf *notes)
+{
+	const struct tow_edge *e = edge;
+	const struct edge_metrics *m = &e->worker.metrics;
+
+	if (tow_metric_get(m->rtt_max_us) > 0)
+		tow_buf_printf(notes, "agents answered their last pings in %.1f to %.1f ms\n",
+		               (double)tow_metric_get(m->rtt_min_us) / 1000,
+		               (double)tow_metric_get(m->rtt_max_us) / 1000);
+	if (tow_metric_get(m->agents_late) > 0)
+		tow_buf_printf(notes, "%lld of %lld agents owe an answer to a ping\n",
+		               (long long)tow_metric_get(m->agents_late),
+		               (long long)tow_metric_get(m->agents_connected));
 }
 
 static void on_api_certificate(void *user, struct tow_tls_context *context)

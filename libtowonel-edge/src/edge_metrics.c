@@ -81,10 +81,10 @@ void tow__edge_metrics_traffic(const struct edge_metrics *m, struct tow_edge_tra
 		                       tow_metric_get(m->udp_sessions)),
 		.visitors_total = (uint64_t)(tow_metric_get(m->connections) +
 		                             tow_metric_get(m->udp_sessions_total)),
-		.bytes_in = (uint64_t)(tow_metric_get(m->bytes_in) +
-		                       tow_metric_get(m->udp_bytes_in)),
-		.bytes_out = (uint64_t)(tow_metric_get(m->bytes_out) +
-		                        tow_metric_get(m->udp_bytes_out)),
+		.bytes_in =
+			(uint64_t)(tow_metric_get(m->bytes_in) + tow_metric_get(m->udp_bytes_in)),
+		.bytes_out =
+			(uint64_t)(tow_metric_get(m->bytes_out) + tow_metric_get(m->udp_bytes_out)),
 	};
 }
 
@@ -128,6 +128,8 @@ void tow__edge_metrics_init(struct edge_metrics *m, struct tow_metrics *registry
 		                "Agents that asked to be taken, by what became of it.");
 	m->pongs = counter(registry, "towonel_edge_agent_pongs_total", NULL,
 	                   "Pings answered by agents.");
+	m->agents_late = gauge(registry, "towonel_edge_agents_late",
+	                       "Agents that had not answered a ping when the next was due.");
 	m->rtt_us = counter(registry, "towonel_edge_agent_rtt_microseconds_total", NULL,
 	                    "Time that answered pings took, summed: divide by the pongs.");
 	m->rtt_min_us = gauge(registry, "towonel_edge_agent_rtt_min_microseconds",

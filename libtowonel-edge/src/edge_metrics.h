@@ -95,6 +95,7 @@ struct edge_metrics {
 	struct tow_metric *agents_lost; /* closed for not answering pings */
 	struct tow_metric *hellos[HELLO_OUTCOME_COUNT];
 	struct tow_metric *pongs;
+	struct tow_metric *agents_late;
 	struct tow_metric *rtt_us; /* summed over pongs */
 	struct tow_metric *rtt_min_us;
 	struct tow_metric *rtt_max_us;

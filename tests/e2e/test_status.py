@@ -84,6 +84,7 @@ def test_services_and_why_they_are_not_up(make_node, make_agent, origin):
     assert one["heard_age_ms"] < 60000 and one["last_byte_age_ms"] < 60000 and 0 < one["rtt_us"] < 60000000
     assert re.search(r"tunnel to \S+: answered \d s ago, in [\d.]+ ms", agent.ready()[1])
     assert metric(agent.metrics(), "towonel_agent_tunnel_rtt_seconds") > 0
+    assert re.search(r"agents answered their last pings in [\d.]+ to [\d.]+ ms", node.edge_ready()[1])
     text = node.towonel("status").stdout
     agents, services = text.split("\n\n")[2:]
     assert agents.splitlines()[0].split() == ["AGENT", "TENANT", "VERSION", "LIVE", "HEARD", "TUNNELS", "BY",

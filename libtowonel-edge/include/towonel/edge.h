@@ -104,6 +104,8 @@ const struct tow_addr *tow_edge_addr(const struct tow_edge *edge);
 const struct tow_addr *tow_edge_tunnel_addr(const struct tow_edge *edge);
 /* Appends one line per reason for not being ready. */
 void tow_edge_not_ready(void *edge, struct tow_buf *reasons);
+/* Appends what is worth knowing of one that is ready: how its agents answer. */
+void tow_edge_notes(void *edge, struct tow_buf *notes);
 /* The certificate of api_name, if there is one; borrowed until the next turn of the loop. It is
  * asked for when it is not there or due. NULL: none now, or another name. */
 struct tow_tls_context *tow_edge_api_certificate(struct tow_edge *edge, const char *name);

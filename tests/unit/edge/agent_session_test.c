@@ -379,6 +379,7 @@ static void pings_go_both_ways(void **state)
 	struct fixture *f = *state;
 	struct tow_control_message ping = { .type = TOW_CONTROL_PING, .ping_id = 7, .sent_ms = 1 };
 	struct agent *a, *mute = &f->agents[1];
+	struct tow_buf notes = { 0 };
 	int fds[2], cut;
 
 	f->timing.ping_interval_ns = 30 * TOW_NSEC_PER_MSEC;
@@ -398,9 +399,15 @@ static void pings_go_both_ways(void **state)
 	cut = mute->stream_count == 1 ? 0 : 1;
 	fds[1] = visit_alice(f);
 	assert_int_equal(mute->stream_count, 1);
+	await(f, metric(f, "towonel_edge_agents_late", NULL) == 1);
+	tow_edge_notes(f->edge, &notes);
+	tow_buf_append(&notes, "", 1);
+	assert_non_null(strstr((const char *)notes.base, "1 of 2 agents owe an answer"));
+	tow_buf_deinit(&notes);
 	await(f, mute->closed);
 	assert_int_equal(mute->reason.code, TOW_TUNNEL_IDLE);
 	assert_int_equal(metric(f, "towonel_edge_agents_lost_total", NULL), 1);
+	assert_int_equal(metric(f, "towonel_edge_agents_late", NULL), 0);
 	await(f, metric(f, "towonel_edge_active_connections", NULL) == 1);
 	assert_false(a->closed);
 	expect_reset(f, fds[cut]);
