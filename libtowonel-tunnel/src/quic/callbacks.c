@@ -281,6 +281,19 @@ static int on_stateless_reset(ngtcp2_conn *quic, const ngtcp2_pkt_stateless_rese
 	return 0;
 }
 
+static int on_new_path(ngtcp2_conn *quic, uint32_t flags, const ngtcp2_path *path,
+                       const ngtcp2_path *before, void *user)
+{
+	struct tow_quic_conn *conn = user;
+
+	(void)quic;
+	(void)flags;
+	(void)path;
+	(void)before;
+	conn->narrow.moved = 1;
+	return 0;
+}
+
 const ngtcp2_callbacks tow__quic_callbacks = {
 	.client_initial = ngtcp2_crypto_client_initial_cb,
 	.recv_client_initial = ngtcp2_crypto_recv_client_initial_cb,
@@ -311,4 +324,5 @@ const ngtcp2_callbacks tow__quic_callbacks = {
 	.recv_datagram = on_datagram,
 	.ack_datagram = on_datagram_acked,
 	.lost_datagram = on_datagram_lost,
+	.begin_path_validation = on_new_path,
 };

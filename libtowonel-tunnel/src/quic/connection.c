@@ -229,6 +229,8 @@ void tow__quic_conn_receive(struct tow_quic_conn *conn, const struct tow_addr *l
 	conn->inside = 0;
 	if (rv != 0)
 		tow__quic_conn_end_with(conn, rv);
+	if (conn->narrow.moved)
+		tow__quic_narrow_moved(conn, now_ns);
 	tow__quic_conn_settle(conn);
 }
 
@@ -353,7 +355,7 @@ static ngtcp2_ssize write_packet(ngtcp2_conn *quic, ngtcp2_path *path, ngtcp2_pk
  * connection id on top (RFC 9000 section 9.5) it would end the connection now and then: packets may
  * have left from the new address before we knew, which is two moves at once, and ngtcp2 then counts
  * an id that it has retired against its limit. */
-static void start_migration(struct tow_quic_conn *conn)
+static void start_migration(struct tow_quic_conn *conn, uint64_t now_ns)
 {
 	struct tow__quic_path path;
 	ngtcp2_addr local;
@@ -362,6 +364,7 @@ static void start_migration(struct tow_quic_conn *conn)
 	tow__quic_path_of(&path, &conn->local, tow_quic_conn_remote(conn));
 	local = path.path.local;
 	ngtcp2_conn_set_local_addr(conn->quic, &local);
+	tow__quic_narrow_moved(conn, now_ns);
 }
 
 void tow__quic_conn_migrate(struct tow_quic_conn *conn, const struct tow_addr *local)
@@ -435,7 +438,7 @@ int tow__quic_conn_write(struct tow_quic_conn *conn, uint8_t *buf, uint64_t now_
 	if (conn->state >= TOW__QUIC_ENDING || conn->inside)
 		return 0;
 	if (conn->migrating)
-		start_migration(conn);
+		start_migration(conn, now_ns);
 	max = tow__quic_packet_max(conn);
 	packets = ngtcp2_conn_get_send_quantum2(conn->quic) / max;
 	if (packets < 1)

@@ -84,6 +84,7 @@ struct tow__quic_narrow {
 	uint64_t until_ns; /* packets are kept small; 0: they are not */
 	uint64_t for_ns;   /* the last time */
 	uint64_t frames_lost, frames_since_ns;
+	unsigned moved : 1; /* the peer did, as ngtcp2 tells in passing */
 };
 struct tow__quic_stall {
 	uint64_t at, since_ns, sent;
@@ -250,6 +251,8 @@ void tow__quic_datagram_count(struct tow_quic_conn *conn, enum tow__quic_datagra
 size_t tow__quic_packet_max(const struct tow_quic_conn *conn);
 /* How much of cap may be written to: probes for larger sizes want it all. */
 size_t tow__quic_packet_room(const struct tow_quic_conn *conn, size_t cap);
+/* The way to the peer is another one, of which nothing is known. */
+void tow__quic_narrow_moved(struct tow_quic_conn *conn, uint64_t now_ns);
 /* From time to time while something waits to be acknowledged. */
 void tow__quic_narrow_look(struct tow_quic_conn *conn, uint64_t now_ns);
 /* A DATAGRAM frame has arrived, or was lost. */

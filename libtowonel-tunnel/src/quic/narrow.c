@@ -6,7 +6,7 @@
  * looks alive, and what is large is lost each time it is sent again. ngtcp2 looks for larger sizes
  * only. So when the same bytes of a stream, or one DATAGRAM frame after the other, do not arrive
  * for a while, packets are as small as any path takes them, and after a while larger ones are tried
- * again.
+ * again. So they are after a move, which may lead to any path.
  */
 
 #include "quic/connection.h"
@@ -36,6 +36,18 @@ size_t tow__quic_packet_room(const struct tow_quic_conn *conn, size_t cap)
 	               : cap;
 }
 
+static void keep_small(struct tow__quic_narrow *narrow, uint64_t until_ns)
+{
+	narrow->until_ns = until_ns;
+	narrow->frames_lost = narrow->frames_since_ns = 0;
+}
+
+void tow__quic_narrow_moved(struct tow_quic_conn *conn, uint64_t now_ns)
+{
+	conn->narrow.moved = 0;
+	keep_small(&conn->narrow, now_ns + FIRST_NS);
+}
+
 static void begin(struct tow_quic_conn *conn, uint64_t now_ns)
 {
 	struct tow__quic_narrow *narrow = &conn->narrow;
@@ -48,7 +60,7 @@ static void begin(struct tow_quic_conn *conn, uint64_t now_ns)
 	narrow->for_ns = narrow->for_ns == 0            ? FIRST_NS
 	                 : narrow->for_ns < LAST_NS / 2 ? narrow->for_ns * 2
 	                                                : LAST_NS;
-	narrow->until_ns = now_ns + narrow->for_ns;
+	keep_small(narrow, now_ns + narrow->for_ns);
 }
 
 /* Has the stream made no way since a while, though its bytes were sent again? */

@@ -258,6 +258,37 @@ static void test_reset_drops(void **state)
 	finish(sim);
 }
 
+/* Frames that were as large as the path took are lost one after the other: it has become narrower,
+ * and those of a size for any path get through; later larger ones are tried again. */
+static void test_narrower_path(void **state)
+{
+	struct sim *sim = start(9, (struct weather){ .delay_ns = 10 * MSEC, .mtu = 1500 });
+	struct session *session = open_session(sim);
+	uint64_t received;
+
+	(void)state;
+	pass(sim, 2 * TOW_NSEC_PER_SEC);
+	check(tow_quic_stream_datagram_max(session->server) > 1350);
+	sim->weather.mtu = 1300;
+	for (int i = 0; i < 200 && tow_quic_stream_datagram_max(session->server) > 1350; i++) {
+		check(send_one(session, 1350) == 0);
+		pass(sim, 40 * MSEC);
+	}
+	check(session->received == 0 && session->sent < 150);
+	check(send_one(session, 1350) == TOW_ETOOBIG);
+	for (int i = 0; i < 20; i++)
+		check(send_one(session, 1100) == 0);
+	pass(sim, TOW_NSEC_PER_SEC);
+	check(session->received == 20);
+	sim->weather.mtu = 1500;
+	pass(sim, 70 * TOW_NSEC_PER_SEC);
+	received = session->received;
+	check(send_one(session, 1350) == 0);
+	pass(sim, TOW_NSEC_PER_SEC);
+	check(session->received == received + 1);
+	finish(sim);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -267,6 +298,7 @@ int main(void)
 		cmocka_unit_test(test_flood),
 		cmocka_unit_test(test_path_shrinks),
 		cmocka_unit_test(test_reset_drops),
+		cmocka_unit_test(test_narrower_path),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
