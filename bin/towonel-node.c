@@ -583,6 +583,10 @@ int main(int argc, char **argv)
 		first_run_tell(&node.settings, &node.outside, node.log);
 	if (rc != 0) {
 		complain(PROGRAM, "%s", err.text);
+		if (err.code == TOW_EADDRINUSE && node.waiter < 0 && handover_is_possible(&node))
+			complain(PROGRAM,
+			         "another process runs the node in %s: --takeover takes its place",
+			         node.settings.data_dir);
 		/* Threads may be running and half of the parts exist: the system takes
 		 * it all back. */
 		_exit(EXIT_USAGE);

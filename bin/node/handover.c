@@ -8,9 +8,11 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "common.h"
 #include "node/background.h"
+#include "node/parley.h"
 #include "notify.h"
 
 #define FORGET_INHERITED_NS (30 * TOW_NSEC_PER_SEC)
@@ -106,6 +108,15 @@ void handover_await(struct node *node)
 }
 
 /* --- one that this one takes over from --- */
+
+int handover_is_possible(const struct node *node)
+{
+	int fd;
+	if (parley_connect(node->settings.data_dir, &fd, NULL) != 0)
+		return 0;
+	close(fd);
+	return 1;
+}
 
 int handover_begin(struct node *node, struct tow_error *err)
 {

@@ -65,6 +65,8 @@ void node_api_visitor(void *node, int fd, const struct tow_addr *peer, struct to
 /* --- handover.c --- */
 
 void handover_await(struct node *node); /* another process may take over from now on */
+/* Does a process run that could be taken over from? */
+int handover_is_possible(const struct node *node);
 /* Takes the sockets of the process that runs, and has its hub closed. What is bound then waits. */
 int handover_begin(struct node *node, struct tow_error *err);
 /* The parts are there: has agents and visitors come here. */

@@ -466,6 +466,14 @@ int tow_edge_new(const struct tow_edge_config *config, struct tow_edge **out, st
 
 /* --- the way down --- */
 
+static void redial_agent(void *user, struct agent_session *s)
+{
+	const int *carried = user;
+
+	if (s->carried == *carried)
+		tow__agent_session_redial(s);
+}
+
 static void drain_agent(void *user, struct agent_session *s)
 {
 	(void)user;
@@ -529,7 +537,7 @@ void tow_edge_close(struct tow_edge *edge, uint64_t grace_ns, void (*done)(void 
 	struct worker *w = &edge->worker;
 	uint64_t now = tow_now_ns();
 	uint64_t deadline = grace_ns < TOW_NEVER - 1 - now ? now + grace_ns : TOW_NEVER - 1;
-	int first = edge->done == NULL;
+	int first = edge->done == NULL, carried = 1;
 
 	edge->done = done;
 	edge->done_user = user;
@@ -540,7 +548,9 @@ void tow_edge_close(struct tow_edge *edge, uint64_t grace_ns, void (*done)(void 
 		tow__issuance_free(edge->issuance);
 		edge->issuance = NULL;
 		tow_timer_stop(&edge->report_timer);
-		if (!w->yielded)
+		if (w->yielded)
+			tow__agents_each(&w->agents, redial_agent, &carried);
+		else
 			tow__agents_each(&w->agents, drain_agent, NULL);
 		tow_log_info(w->log, "edge is closing", tow_f_uint("visitors", w->visitor_count),
 		             tow_f_uint("udp_sessions", w->udp.count));
@@ -558,21 +568,18 @@ void tow_edge_close(struct tow_edge *edge, uint64_t grace_ns, void (*done)(void 
 
 /* --- another process takes over --- */
 
-static void redial_agent(void *user, struct agent_session *s)
-{
-	(void)user;
-	tow__agent_session_redial(s);
-}
 
 void tow_edge_yield(struct tow_edge *edge)
 {
 	struct worker *w = &edge->worker;
 
+	int carried = 0; /* those have no way to the other process before it accepts */
+
 	w->yielded = 1;
 	if (w->endpoint == NULL)
 		return;
 	tow_udp_socket_yield(tow_quic_endpoint_socket(w->endpoint));
-	tow__agents_each(&w->agents, redial_agent, NULL);
+	tow__agents_each(&w->agents, redial_agent, &carried);
 }
 
 void tow_edge_resume(struct tow_edge *edge)

@@ -151,6 +151,21 @@ def in_the_middle(node):
     assert command.wait(PATIENCE) == 1
 
 
+def test_ten_in_a_row(make_node, make_agent, origin):
+    """Each has a visitor; all of which last."""
+    node = make_node()
+    make_agent(node.invite(NAME), [origin.service(NAME)])
+    with contextlib.ExitStack() as visitors, Load(lambda: visit(node.edge_port, NAME), threads=1) as load:
+        lasting = []
+        for number in range(10):
+            lasting.append(visitors.enter_context(Visitor(node.edge_port, NAME)))
+            assert node.take_over() == 0
+            assert all(visitor.ask("echo here") == "here" for visitor in lasting), number
+    assert load.failures == []
+    for before in node.befores:
+        before.wait(10)
+
+
 def test_one_that_fails_changes_nothing(make_node, make_agent, origin):
     node = make_node()
     make_agent(node.invite(NAME), [origin.service(NAME)])
@@ -246,6 +261,13 @@ def test_only_the_owner_may_take_over(make_node, origin):
         sock.send(b'{"do":"commit"}')
         assert sock.recv(4096) == b""
     assert node.edge_ready()[0] in (200, 503) and node.hub_ready()[0] == 200
+
+
+def test_one_that_is_started_beside_another_is_told(make_node):
+    node = make_node()
+    done = run([f"{BUILD}/towonel-node"], env=node.env)
+    assert done.returncode == 2 and "in use" in done.stderr
+    assert f"another process runs the node in {node.data_dir}: --takeover takes its place" in done.stderr
 
 
 def test_without_a_node_there_is_nothing_to_take_over(make_node):

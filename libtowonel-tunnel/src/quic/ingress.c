@@ -230,7 +230,7 @@ void tow__endpoint_take(struct tow_quic_endpoint *endpoint, struct tow_quic_carr
 		endpoint->host.config.stray(endpoint->host.config.user, home, packet);
 		return;
 	}
-	if (!link && tow_udp_pass(endpoint->socket, packet))
+	if (!link && !carrier && tow_udp_pass(endpoint->socket, packet))
 		return;
 	if (!link && id.version != 0)
 		link = accept_initial(endpoint, carrier, packet, now_ns);
