@@ -25,6 +25,7 @@ SOURCES := \
 	src/routes/cache.c \
 	src/routes/follow.c \
 	src/source_limit.c \
+	src/tenants.c \
 	src/tls/acme_advice.c \
 	src/tls/acme_errand.c \
 	src/tls/acme_jws.c \

@@ -23,7 +23,9 @@ SOURCES := \
 	src/loop/spare.c \
 	src/loop/task.c \
 	src/loop/timer.c \
+	src/pipe/pacing.c \
 	src/pipe/pipe.c \
+	src/pipe/socket_io.c \
 	src/quic/callbacks.c \
 	src/quic/carrier.c \
 	src/quic/carrier_dial.c \
@@ -47,6 +49,7 @@ SOURCES := \
 	src/runtime/log.c \
 	src/runtime/metrics.c \
 	src/runtime/network_watch.c \
+	src/runtime/pace.c \
 	src/runtime/rate_limit.c \
 	src/runtime/settings.c \
 	src/tcp/dial.c \

@@ -55,7 +55,7 @@ size_t cli_options(const struct command *command, struct option out[CLI_OPTIONS_
 
 extern const struct command invite_create, invite_list, invite_hostnames, invite_revoke;
 extern const struct command edge_invite_create, edge_invite_list, edge_invite_revoke;
-extern const struct command tenant_list, tenant_remove, tenant_leave;
+extern const struct command tenant_list, tenant_limit, tenant_remove, tenant_leave;
 extern const struct command tenant_init, tenant_export_key, tenant_import_key;
 extern const struct command entry_submit, entry_list, status_all, doctor_all, audit_list;
 extern const struct command port_available, port_list, port_reserve, port_release;

@@ -220,6 +220,7 @@ int tow_edge_apply(void *edge, const struct tow_route_event *event)
 	if (e->cache != NULL)
 		tow__routes_cache_changed(e->cache);
 	tow__agent_sessions_routes_changed(w);
+	tow__tenants_refresh(&w->tenants, w->table);
 	return 0;
 }
 

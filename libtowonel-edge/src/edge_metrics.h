@@ -21,6 +21,7 @@
 	X(REFUSED_GONE, "gone") /* left before it was served */                                    \
 	X(REFUSED_LIMIT, "limit")                                                                  \
 	X(REFUSED_ADDRESS_LIMIT, "address_limit")                                                  \
+	X(REFUSED_TENANT_LIMIT, "tenant_limit") /* the tenant has all that the operator allows */  \
 	X(REFUSED_RATE, "rate")               /* too many from its address in too short a time */  \
 	X(REFUSED_DESCRIPTORS, "descriptors") /* the process may open few more files */            \
 	X(REFUSED_NO_CERTIFICATE, "no_certificate")                                                \
@@ -64,6 +65,7 @@ enum hello_outcome {
 	X(UDP_DROP_REPLAY_FULL, "replay_full") /* no agent has accepted yet, and many wait */      \
 	X(UDP_DROP_TUNNEL_FULL, "tunnel_full") /* too many of the session's wait already */        \
 	X(UDP_DROP_SOCKET_FULL, "socket_full")                                                     \
+	X(UDP_DROP_TENANT_LIMIT, "tenant_limit") /* beyond the tenant's bytes a second */          \
 	X(UDP_DROP_TOO_BIG, "too_big")                                                             \
 	X(UDP_DROP_UNSENT, "unsent")
 

@@ -338,6 +338,16 @@ enum state tow__visitor_deny(struct visitor *v)
 	                           TOW_ALERT_ACCESS_DENIED);
 }
 
+/* Returns 0, or why not. */
+static int enter_tenant(struct visitor *v, enum refusal *why)
+{
+	struct worker *w = v->worker;
+	int rc = tow__tenants_enter(&w->tenants, w->table, &v->opening->dial.tenant, &v->use);
+
+	*why = rc == TOW_ELIMIT ? REFUSED_TENANT_LIMIT : REFUSED_INTERNAL;
+	return rc;
+}
+
 static enum state do_route(struct visitor *v)
 {
 	struct worker *w = v->worker;
@@ -345,6 +355,7 @@ static enum state do_route(struct visitor *v)
 	struct dial *d = &o->dial;
 	const struct tow_route_hostname *route;
 	const struct tow_route_port *port;
+	enum refusal why;
 
 	if (v->service_port != 0) {
 		port = tow_route_lookup_port(w->table, TOW_PROTOCOL_TCP, v->service_port);
@@ -354,6 +365,8 @@ static enum state do_route(struct visitor *v)
 		d->tenant = port->tenant_id;
 		if (!tow_access_permits(port->access, &v->peer))
 			return tow__visitor_deny(v);
+		if (enter_tenant(v, &why) != 0)
+			return tow__visitor_refuse_all(v, why);
 	} else if (tow__wants_carrier(&o->hello)) {
 		return tow__visitor_carry(v);
 	} else {
@@ -370,6 +383,8 @@ static enum state do_route(struct visitor *v)
 		d->tenant = route->tenant_id;
 		o->http_mode = route->http_mode;
 		o->denied = !tow_access_permits(route->access, &v->peer);
+		if (!o->denied && !tow__visitor_is_challenge(v) && enter_tenant(v, &why) != 0)
+			return tow__visitor_refuse_all(v, why);
 		if (route->tls_mode == TOW_TLS_TERMINATE)
 			return tow__visitor_terminate(v);
 		if (o->denied)
@@ -431,6 +446,8 @@ static enum state start_pipe(struct visitor *v)
 		.idle_timeout_ns = w->timing.visitor_idle_ns,
 		.to_stream = w->metrics.bytes_in,
 		.to_socket_count = w->metrics.bytes_out,
+		.to_stream_pace = v->use != NULL ? &v->use->in : NULL,
+		.to_socket_pace = v->use != NULL ? &v->use->out : NULL,
 		.done = on_pipe_done,
 		.user = v,
 	};
@@ -510,6 +527,7 @@ static void do_closing(struct visitor *v)
 	DL_DELETE(w->visitors, v);
 	if (!v->carries)
 		tow__source_limit_leave(&w->sources, &v->peer);
+	tow__tenants_leave(&w->tenants, v->use);
 	tow_metric_dec(w->metrics.active_connections);
 	free(v);
 	if (--w->visitor_count == 0)

@@ -72,6 +72,7 @@ struct visitor {
 
 	struct opening *opening;     /* NULL from PIPE on */
 	struct agent_session *agent; /* PIPE */
+	struct tenant_use *use;      /* NULL before it is known whose visitor this is */
 	struct tow_pipe *pipe;
 	struct tow_pipe_result result;
 	enum answer answer;

@@ -19,6 +19,7 @@
 #include "edge_metrics.h"
 #include "ports.h"
 #include "source_limit.h"
+#include "tenants.h"
 #include "timing.h"
 #include "udp/limits.h"
 
@@ -60,6 +61,7 @@ struct worker {
 	struct tow_rate_limit *rates; /* of visitors by source; NULL: no limit */
 	int fd_max;                   /* those from here on are for other things than visitors */
 	struct udp_limits udp;
+	struct tenants tenants;
 	int draining;
 	int yielded; /* another process takes over */
 	int hurried; /* draining, and not for as long as it takes */

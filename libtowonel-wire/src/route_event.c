@@ -34,6 +34,27 @@ static int protocol_of(struct tow_slice text, enum tow_protocol *out)
 /* The elements of the lists. What else an object has is ignored: an edge may be older
  * than its hub. */
 
+static int read_limits(const json_t *item, struct tow_tenant_limits *out, struct tow_error *err)
+{
+	uint64_t connections;
+	int rc;
+
+	if (!item)
+		return 0;
+	if (!json_is_object(item))
+		return tow_error_set(err, TOW_EPARSE, "limits is not an object");
+	rc = tow__json_uint_or(item, "connections", 0, UINT32_MAX, 0, &connections, err);
+	if (rc == 0)
+		rc = tow__json_uint_or(item, "bytes_in_per_sec", 0, TOW_TENANT_RATE_MAX, 0,
+		                       &out->bytes_in_per_sec, err);
+	if (rc == 0)
+		rc = tow__json_uint_or(item, "bytes_out_per_sec", 0, TOW_TENANT_RATE_MAX, 0,
+		                       &out->bytes_out_per_sec, err);
+	if (rc == 0)
+		out->connections = (uint32_t)connections;
+	return rc;
+}
+
 static int read_tenant(const json_t *item, void *out, struct tow_error *err)
 {
 	struct tow_route_tenant *tenant = out;
@@ -45,7 +66,7 @@ static int read_tenant(const json_t *item, void *out, struct tow_error *err)
 	if (rc == 0 && tow_base64url_decode(key, tenant->public_key, sizeof(tenant->public_key)) !=
 	                       (int)sizeof(tenant->public_key))
 		rc = tow_error_set(err, TOW_EPARSE, "public_key is not an ML-DSA-65 key");
-	return rc;
+	return rc == 0 ? read_limits(json_object_get(item, "limits"), &tenant->limits, err) : rc;
 }
 
 /* *out is NULL before, and stays so for everybody. */

@@ -85,11 +85,25 @@ static json_t *add_access(json_t *item, const struct tow_access *access)
 
 void tow_route_write_tenant(struct tow_route_writer *w, const struct tow_route_tenant *tenant)
 {
+	const struct tow_tenant_limits *limits = &tenant->limits;
 	char id[TOW_ID_TEXT_SIZE], key[TOW_BASE64URL_SIZE(TOW_MLDSA_PUBLIC_SIZE)];
+	int has_limits =
+		limits->connections || limits->bytes_in_per_sec || limits->bytes_out_per_sec;
+	json_t *item;
 
 	tow_id_format(&tenant->id, id);
 	tow_base64url_encode(tenant->public_key, sizeof(tenant->public_key), key);
-	write_item(w, TENANTS, json_pack("{s:s,s:s}", "tenant_id", id, "public_key", key));
+	item = json_pack("{s:s,s:s}", "tenant_id", id, "public_key", key);
+	if (has_limits &&
+	    json_object_set_new(item, "limits",
+	                        json_pack("{s:I,s:I,s:I}", "connections",
+	                                  (json_int_t)limits->connections, "bytes_in_per_sec",
+	                                  (json_int_t)limits->bytes_in_per_sec, "bytes_out_per_sec",
+	                                  (json_int_t)limits->bytes_out_per_sec))) {
+		json_decref(item);
+		item = NULL;
+	}
+	write_item(w, TENANTS, item);
 }
 
 void tow_route_write_hostname(struct tow_route_writer *w, const struct tow_route_hostname *hostname)

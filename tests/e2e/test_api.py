@@ -183,6 +183,9 @@ def ask_every_endpoint(api, tool):
     status = api.get("/v1/status?limit=1000").json
     assert status["hub"]["store"] == "ok" and {a.id, b.id} <= {tenant["tenant_id"] for tenant in status["tenants"]}
     assert api.get("/v1/invites").status == 200
+    limited = api.patch(f"/v1/tenants/{b.id}", {"limits": {"connections": 7, "bytes_out_per_sec": 10**12}})
+    assert limited.json["limits"] == {"connections": 7, "bytes_in_per_sec": 0, "bytes_out_per_sec": 10**12}
+    assert api.patch(f"/v1/tenants/{b.id}", {"limits": {"connections": 0}}).json["limits"]["connections"] == 0
     assert api.delete(f"/v1/tenants/{b.id}").json["tenant_id"] == b.id
     c = Member(api, tool)
     assert api.as_nobody().post(f"/v1/tenants/{c.id}/leave", c.key.entry("leave")).json["status"] == "removed"
@@ -237,6 +240,8 @@ def test_every_endpoint_is_asked_by_our_own_programs(make_node, make_edge, make_
     says(None, "entry", "list", env=token)
     says(None, "tenant", "leave", env=token)
     other = says("NewInvite", "invite", "create", "--hostnames", "c.example.eu")
+    limited = says(None, "tenant", "limit", "--tenant-id", other["tenant_id"], "--connections", "100")
+    described.validate(described.strict["components"]["schemas"]["TenantLimits"], limited["limits"])
     says(None, "tenant", "remove", "--tenant-id", other["tenant_id"])
     says(None, "invite", "revoke", "--id", made["invite_id"])
     says(None, "edge-invite", "revoke", "--id", edge["invite_id"])
@@ -334,6 +339,15 @@ def test_unknown_fields_are_refused_by_name(api, member):
         assert answer.code == "invalid_request" and "colour" in answer.json["error"]["message"], (path, answer.body)
     answer = member.send(member.key.entry("upsert_hostname", hostname=member.zone, tls_mode="passthrough", colour=1))
     assert answer.code == "invalid_request" and "colour" in answer.json["error"]["message"]
+
+
+@pytest.mark.parametrize("limits", [None, 7, {}, {"colour": 1}, {"connections": -1}, {"connections": 2**32},
+                                    {"connections": "7"}, {"bytes_in_per_sec": 1.5}, {"bytes_out_per_sec": 10**12 + 1}])
+def test_limits_that_are_none(api, member, limits):
+    answer = api.patch(f"/v1/tenants/{member.id}", {"limits": limits})
+    assert answer.code == "invalid_request" and "limits" in answer.body or str(limits)[2:8] in answer.body
+    assert api.patch(f"/v1/tenants/{member.id}", {"limits": {"connections": 1}, "colour": 1}).code == "invalid_request"
+    assert api.patch(f"/v1/tenants/{'0' * 64}", {"limits": {"connections": 1}}).code == "not_found"
 
 
 @pytest.mark.parametrize("member_of, value", [

@@ -18,7 +18,7 @@ EVERYWHERE = [
     (["towonel", "edge-invite", "create"], "--n", {"--name", "--node-id"}),
     (["towonel"], "te", {"tenant"}),
     (["towonel", "admin"], "inv", {"invite"}),
-    (["towonel", "tenant"], "", {"list", "remove", "leave", "init", "export-key", "import-key"}),
+    (["towonel", "tenant"], "", {"list", "limit", "remove", "leave", "init", "export-key", "import-key"}),
     (["towonel", "admin", "tenant"], "ex", {"export-key"}),
     (["towonel", "invite", "create"], "--h", {"--hostnames", "--hub-url", "--help"}),
     (["towonel", "tenant", "leave"], "--", {"--key-path", "--token", "--hub-url", "--json", "--help"}),

@@ -16,7 +16,8 @@
 	X(UDP_REFUSED_LIMIT, "limit")                                                              \
 	X(UDP_REFUSED_LISTENER_LIMIT, "listener_limit")                                            \
 	X(UDP_REFUSED_ADDRESS_LIMIT, "address_limit")                                              \
-	X(UDP_REFUSED_UNANSWERED, "unanswered") /* it made room for another one */                 \
+	X(UDP_REFUSED_TENANT_LIMIT, "tenant_limit") /* it has all that the operator allows */      \
+	X(UDP_REFUSED_UNANSWERED, "unanswered")     /* it made room for another one */             \
 	X(UDP_REFUSED_RATE, "rate")                                                                \
 	X(UDP_REFUSED_NO_ROUTE, "no_route")                                                        \
 	X(UDP_REFUSED_DENIED, "denied")               /* by the service's lists of addresses */    \

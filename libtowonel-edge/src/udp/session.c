@@ -48,9 +48,8 @@ static uint64_t idle_ns(const struct udp_session *s)
 {
 	const struct worker *w = worker_of(s);
 
-
 	return w->hurried && s->idle_ns > w->timing.udp_drain_ns ? w->timing.udp_drain_ns
-	                                                          : s->idle_ns;
+	                                                         : s->idle_ns;
 }
 
 /* --- the table --- */
@@ -98,6 +97,7 @@ void tow__udp_session_end(struct udp_session *s, uint64_t code)
 	if (listener->last == s)
 		listener->last = NULL;
 	tow__udp_limits_leave(&w->udp, &s->remote);
+	tow__tenants_leave(&w->tenants, s->use);
 	tow_metric_dec(w->metrics.udp_sessions);
 	free(s);
 	if (w->udp.count == 0)
@@ -131,6 +131,21 @@ static void refuse(struct udp_session *s, enum udp_refusal why)
 
 /* --- OPEN --- */
 
+/* Within the tenant's bytes a second: what is beyond is dropped, for a datagram that is late is
+ * worth less than none. */
+static int may_pass(struct udp_session *s, struct tow_pace *pace, size_t len)
+{
+	struct worker *w = worker_of(s);
+	uint64_t now = tow_loop_now_ns(w->loop), wait_ns;
+
+	if (tow_pace_allow(pace, now, &wait_ns) == 0) {
+		drop(w, UDP_DROP_TENANT_LIMIT);
+		return 0;
+	}
+	tow_pace_spend(pace, len, now);
+	return 1;
+}
+
 static void to_visitor(void *user, struct tow_slice payload)
 {
 	struct udp_session *s = user;
@@ -141,6 +156,8 @@ static void to_visitor(void *user, struct tow_slice payload)
 		DL_DELETE(s->listener->unanswered, s);
 		s->answered = 1;
 	}
+	if (!may_pass(s, &s->use->out, payload.len))
+		return;
 	tow_metric_inc(w->metrics.udp_datagrams_out);
 	tow_metric_add(w->metrics.udp_bytes_out, (int64_t)payload.len);
 	tow_udp_queue(s->listener->socket, &s->remote, &s->local, payload);
@@ -289,6 +306,8 @@ void tow__udp_session_receive(struct udp_session *s, struct tow_slice payload)
 	int rc;
 
 	s->active_ns = tow_loop_now_ns(w->loop);
+	if (!may_pass(s, &s->use->in, payload.len))
+		return;
 	if (s->opening != NULL) {
 		keep(s, payload);
 		if (tow__dial_send(&s->opening->dial) != 0)
@@ -408,6 +427,7 @@ void tow__udp_session_begin(struct udp_listener *listener, const uint8_t key[UDP
 	enum udp_refusal why = UDP_REFUSED_NO_ROUTE;
 	struct udp_session *s = NULL;
 	struct dial *d;
+	int rc;
 
 	if (route != NULL && !tow_access_permits(route->access, &packet->remote))
 		why = UDP_REFUSED_DENIED;
@@ -435,5 +455,9 @@ void tow__udp_session_begin(struct udp_listener *listener, const uint8_t key[UDP
 		return;
 	}
 	keep(s, packet->bytes);
-	next_agent(s);
+	rc = tow__tenants_enter(&w->tenants, w->table, &d->tenant, &s->use);
+	if (rc != 0)
+		refuse(s, rc == TOW_ELIMIT ? UDP_REFUSED_TENANT_LIMIT : UDP_REFUSED_INTERNAL);
+	else
+		next_agent(s);
 }

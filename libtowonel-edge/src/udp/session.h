@@ -11,6 +11,7 @@
 #define UDP_KEY_SIZE 35 /* family, port and address of the visitor, address of ours */
 
 struct agent_session;
+struct tenant_use;
 struct udp_opening;
 struct udp_session;
 struct worker;
@@ -33,6 +34,7 @@ struct udp_session {
 	struct tow_addr remote, local;
 	struct udp_opening *opening; /* NULL when an agent has accepted */
 	struct agent_session *agent;
+	struct tenant_use *use;
 	struct tow_udp_flow flow;
 	struct tow_timer timer;
 	uint64_t idle_ns, active_ns;

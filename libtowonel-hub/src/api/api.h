@@ -120,6 +120,7 @@ void tow__api_invite_revoke(void *user, struct tow_http_request *request);
 void tow__api_invite_add_hostnames(void *user, struct tow_http_request *request);
 void tow__api_invite_remove_hostname(void *user, struct tow_http_request *request);
 void tow__api_tenant_list(void *user, struct tow_http_request *request);
+void tow__api_tenant_limit(void *user, struct tow_http_request *request);
 void tow__api_tenant_remove(void *user, struct tow_http_request *request);
 void tow__api_tenant_leave(void *user, struct tow_http_request *request);
 void tow__api_tenant_entries(void *user, struct tow_http_request *request);

@@ -22,6 +22,7 @@ const struct tow_http_route tow__api_routes[] = {
 	{ "DELETE", "/v1/invites/{id}/hostnames/{hostname}", OPERATOR,
 	  .handle = tow__api_invite_remove_hostname },
 	{ "GET", "/v1/tenants", OPERATOR, .handle = tow__api_tenant_list },
+	{ "PATCH", "/v1/tenants/{id}", OPERATOR, .handle = tow__api_tenant_limit },
 	{ "DELETE", "/v1/tenants/{id}", OPERATOR, .handle = tow__api_tenant_remove },
 	{ "POST", "/v1/tenants/{id}/leave", PUBLIC, .handle = tow__api_tenant_leave },
 	{ "GET", "/v1/tenants/{id}/entries", PUBLIC, .handle = tow__api_tenant_entries },

@@ -3,12 +3,18 @@
 
 #include <string.h>
 
+#include <towonel/wire/limits.h>
+
 struct tenant_call {
 	struct tow__call call;
 	struct tow_id id;
 	struct tow__page page;
 	uint64_t now_ms, sequence;
+	unsigned which; /* of the limits are set */
+	struct tow_tenant_limits limits;
 };
+
+static const char *const limit_keys[] = { "connections", "bytes_in_per_sec", "bytes_out_per_sec" };
 
 static struct tenant_call *new_call(struct tow_hub *hub, struct tow_http_request *request)
 {
@@ -78,13 +84,21 @@ static json_t *access_of(const struct tow__tenant *tenant)
 	return list;
 }
 
+static json_t *json_limits(const struct tow_tenant_limits *limits)
+{
+	return json_pack("{s:I, s:I, s:I}", limit_keys[0], (json_int_t)limits->connections,
+	                 limit_keys[1], (json_int_t)limits->bytes_in_per_sec, limit_keys[2],
+	                 (json_int_t)limits->bytes_out_per_sec);
+}
+
 json_t *tow__json_tenant(const struct tow__tenant *tenant)
 {
-	return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:I}", "tenant_id",
+	return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "tenant_id",
 	                 tow__json_id(&tenant->id), "name", tenant->name, "allowed_hostnames",
 	                 tow__json_names(&tenant->patterns), "hostnames",
 	                 tow__json_names(&tenant->hostnames), "hostname_access", access_of(tenant),
-	                 "agents", agents_of(tenant), "ports", ports_of(tenant), "created_at_ms",
+	                 "limits", json_limits(&tenant->limits), "agents", agents_of(tenant),
+	                 "ports", ports_of(tenant), "created_at_ms",
 	                 (json_int_t)tenant->created_ms);
 }
 
@@ -149,6 +163,80 @@ void tow__api_tenant_list(void *user, struct tow_http_request *request)
 	t->call.work = list_work;
 	t->call.respond = list_respond;
 	tow__call_page(&t->call, &t->page);
+	tow__call_run(&t->call);
+}
+
+/* --- limit --- */
+
+static void read_limits(struct tenant_call *t)
+{
+	struct tow__fault *fault = &t->call.fault;
+	json_t *limits = fault->kind ? NULL : json_object_get(t->call.body, "limits"), *value;
+	uint64_t numbers[3] = { 0 };
+	const char *key;
+
+	if (fault->kind)
+		return;
+	if (!json_is_object(limits) || !json_object_size(limits)) {
+		tow__fault_set(fault, TOW__INVALID_REQUEST,
+		               "\"limits\" is an object with one of them at least");
+		return;
+	}
+	json_object_foreach(limits, key, value)
+	{
+		uint64_t max = strcmp(key, limit_keys[0]) ? TOW_TENANT_RATE_MAX : UINT32_MAX;
+		size_t i = 0;
+		while (i < 3 && strcmp(key, limit_keys[i]) != 0)
+			i++;
+		if (i == 3)
+			tow__fault_set(fault, TOW__INVALID_REQUEST, "\"limits\" has no \"%.40s\"",
+			               key);
+		else if (!json_is_integer(value) || json_integer_value(value) < 0 ||
+		         (uint64_t)json_integer_value(value) > max)
+			tow__fault_set(fault, TOW__INVALID_REQUEST,
+			               "\"%s\" is a whole number from 0, for no limit, to %llu",
+			               key, (unsigned long long)max);
+		if (fault->kind)
+			return;
+		numbers[i] = (uint64_t)json_integer_value(value);
+		t->which |= 1u << i; /* as enum tow__limit */
+	}
+	t->limits = (struct tow_tenant_limits){ (uint32_t)numbers[0], numbers[1], numbers[2] };
+}
+
+static void limit_work(struct tow__call *call, struct tow__store *store)
+{
+	struct tenant_call *t = (struct tenant_call *)call;
+
+	tow__store_tenant_limit(store, &t->id, t->which, &t->limits, &call->fault);
+}
+
+static void limited(struct tow__call *call)
+{
+	struct tenant_call *t = (struct tenant_call *)call;
+
+	tow_log_info(call->hub->log, "tenant limited", tow_f_id("tenant", &t->id),
+	             tow_f_uint("connections", t->limits.connections),
+	             tow_f_uint("bytes_in_per_sec", t->limits.bytes_in_per_sec),
+	             tow_f_uint("bytes_out_per_sec", t->limits.bytes_out_per_sec),
+	             tow_f_addr("by", tow_http_peer(call->request)));
+	call->answer = json_pack("{s:s, s:o, s:o}", "status", "ok", "tenant_id",
+	                         tow__json_id(&t->id), "limits", json_limits(&t->limits));
+}
+
+void tow__api_tenant_limit(void *user, struct tow_http_request *request)
+{
+	static const char *const keys[] = { "limits", NULL };
+	struct tenant_call *t = new_call(user, request);
+
+	if (!t)
+		return;
+	t->call.access = TOW__DB_WRITE;
+	t->call.work = limit_work;
+	t->call.respond = limited;
+	tow__call_path_tenant(&t->call, &t->id);
+	tow__call_body(&t->call, keys);
+	read_limits(t);
 	tow__call_run(&t->call);
 }
 

@@ -56,6 +56,9 @@ int tow__store_drop_tenant(struct tow__store *store, const struct tow_id *tenant
  * access, or NULL for everybody. */
 void tow__store_read_modes(struct tow__db_rows *rows, int column, struct tow_route_hostname *out,
                            struct tow_access *access);
+/* Columns connections_max, bytes_in_per_sec and bytes_out_per_sec, one after the other. */
+void tow__store_read_limits(const struct tow__db_rows *rows, int column,
+                            struct tow_tenant_limits *out);
 /* The wildcard that would match the pattern; "" when there is none. */
 void tow__store_zone(const char *pattern, char out[TOW_HOSTNAME_SIZE]);
 

@@ -11,15 +11,30 @@
 
 #define SINCE " FROM changes c LEFT JOIN "
 
+void tow__store_read_limits(const struct tow__db_rows *rows, int column,
+                            struct tow_tenant_limits *out)
+{
+	uint64_t connections = tow__db_get_int(rows, column);
+
+	out->connections = connections < UINT32_MAX ? (uint32_t)connections : UINT32_MAX;
+	out->bytes_in_per_sec = tow__db_get_int(rows, column + 1);
+	out->bytes_out_per_sec = tow__db_get_int(rows, column + 2);
+}
+
 static void tenants(struct tow__store *store, uint64_t from, struct tow_route_writer *w)
 {
 	struct tow__db_rows rows =
 		from ? tow__db_query(store->db,
-	                             "SELECT DISTINCT c.tenant_id, t.public_key" SINCE
+	                             "SELECT DISTINCT c.tenant_id, t.public_key, "
+	                             "t.connections_max, t.bytes_in_per_sec, "
+	                             "t.bytes_out_per_sec" SINCE
 	                             "tenants t ON t.id = c.tenant_id WHERE c.version > $1 "
 	                             "AND c.tenant_id IS NOT NULL AND c.agent_id IS NULL",
 	                             TOW__ARGS(tow__db_int(from)))
-		     : tow__db_query(store->db, "SELECT id, public_key FROM tenants", TOW__NO_ARGS);
+		     : tow__db_query(store->db,
+	                             "SELECT id, public_key, connections_max, "
+	                             "bytes_in_per_sec, bytes_out_per_sec FROM tenants",
+	                             TOW__NO_ARGS);
 	struct tow_route_tenant tenant;
 
 	while (tow__db_next(&rows)) {
@@ -29,6 +44,7 @@ static void tenants(struct tow__store *store, uint64_t from, struct tow_route_wr
 			continue;
 		}
 		tow__db_get_exactly(&rows, 1, tenant.public_key, sizeof tenant.public_key);
+		tow__store_read_limits(&rows, 2, &tenant.limits);
 		tow_route_write_tenant(w, &tenant);
 	}
 }

@@ -164,6 +164,7 @@ struct tow__tenant {
 	struct tow_id id;
 	char name[TOW_TENANT_NAME_MAX + 1];
 	uint64_t created_ms;
+	struct tow_tenant_limits limits;
 	struct tow__names patterns;  /* may use */
 	struct tow__names hostnames; /* uses */
 	struct tow__hostname_access *access; /* of those that are not for everybody */
@@ -180,6 +181,15 @@ int tow__store_tenant_list(struct tow__store *store, const struct tow__page *pag
                            uint64_t *total, struct tow__fault *fault);
 int tow__store_tenant_remove(struct tow__store *store, const struct tow_id *id, uint64_t now_ms,
                              struct tow__fault *fault);
+enum tow__limit {
+	TOW__LIMIT_CONNECTIONS = 1,
+	TOW__LIMIT_IN = 2,
+	TOW__LIMIT_OUT = 4,
+};
+/* Sets which of them; *limits is afterwards what they all are. TOW__NOT_FOUND for a tenant that is
+ * not there. */
+int tow__store_tenant_limit(struct tow__store *store, const struct tow_id *id, unsigned which,
+                            struct tow_tenant_limits *limits, struct tow__fault *fault);
 /* TOW__TENANT_NOT_ALLOWED for a tenant that is not there. */
 int tow__store_tenant_key(struct tow__store *store, const struct tow_id *id,
                           uint8_t public_key[TOW_MLDSA_PUBLIC_SIZE], struct tow__fault *fault);

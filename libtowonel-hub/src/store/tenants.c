@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "store/ports.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,6 +36,64 @@ int tow__store_tenant_remove(struct tow__store *store, const struct tow_id *id, 
 		if (!tow__store_drop_tenant(store, id, now_ms))
 			tow__fault_set(fault, TOW__NOT_FOUND, "there is no such tenant");
 		tow__store_audit(store, NULL, "tenant.remove", id, "");
+	} while (tow__store_finish(store, fault) && tow__store_again(store, fault));
+	return fault->kind;
+}
+
+static int find_limits(struct tow__store *store, const struct tow_id *id,
+                       struct tow_tenant_limits *out)
+{
+	struct tow__db_rows rows = tow__db_query(
+		store->db,
+		"SELECT connections_max, bytes_in_per_sec, bytes_out_per_sec FROM tenants "
+		"WHERE id = $1",
+		TOW__ARGS(tow__db_id(id)));
+	int found = tow__db_next(&rows);
+
+	if (found)
+		tow__store_read_limits(&rows, 0, out);
+	tow__db_end(&rows);
+	return found;
+}
+
+static void limit(struct tow__store *store, const struct tow_id *id, unsigned which,
+                  struct tow_tenant_limits *limits, struct tow__fault *fault)
+{
+	struct tow_tenant_limits now;
+	char subject[120];
+
+	if (!find_limits(store, id, &now)) {
+		tow__fault_set(fault, TOW__NOT_FOUND, "there is no such tenant");
+		return;
+	}
+	if (which & TOW__LIMIT_CONNECTIONS)
+		now.connections = limits->connections;
+	if (which & TOW__LIMIT_IN)
+		now.bytes_in_per_sec = limits->bytes_in_per_sec;
+	if (which & TOW__LIMIT_OUT)
+		now.bytes_out_per_sec = limits->bytes_out_per_sec;
+	*limits = now;
+	tow__db_run(store->db,
+	            "UPDATE tenants SET connections_max = $1, bytes_in_per_sec = $2, "
+	            "bytes_out_per_sec = $3 WHERE id = $4",
+	            TOW__ARGS(tow__db_int(now.connections), tow__db_int(now.bytes_in_per_sec),
+	                      tow__db_int(now.bytes_out_per_sec), tow__db_id(id)));
+	tow__store_changed_tenant(store, id);
+	snprintf(subject, sizeof subject, "connections %u, bytes in %llu/s, out %llu/s",
+	         now.connections, (unsigned long long)now.bytes_in_per_sec,
+	         (unsigned long long)now.bytes_out_per_sec);
+	tow__store_audit(store, NULL, "tenant.limit", id, subject);
+}
+
+int tow__store_tenant_limit(struct tow__store *store, const struct tow_id *id, unsigned which,
+                            struct tow_tenant_limits *limits, struct tow__fault *fault)
+{
+	const struct tow_tenant_limits asked = *limits;
+
+	do {
+		*limits = asked;
+		tow__store_begin(store, TOW__DB_WRITE);
+		limit(store, id, which, limits, fault);
 	} while (tow__store_finish(store, fault) && tow__store_again(store, fault));
 	return fault->kind;
 }
@@ -180,7 +239,8 @@ int tow__store_tenant_list(struct tow__store *store, const struct tow__page *pag
 	     tow__db_next(&rows);)
 		*total = tow__db_get_int(&rows, 0);
 	for (rows = tow__db_query(db,
-	                          "SELECT t.id, i.name, t.created_ms FROM tenants t "
+	                          "SELECT t.id, i.name, t.created_ms, t.connections_max, "
+	                          "t.bytes_in_per_sec, t.bytes_out_per_sec FROM tenants t "
 	                          "JOIN invites i ON i.tenant_id = t.id "
 	                          "ORDER BY t.created_ms, t.id LIMIT $1 OFFSET $2",
 	                          TOW__ARGS(tow__db_int(page->limit), tow__db_int(page->offset)));
@@ -189,6 +249,7 @@ int tow__store_tenant_list(struct tow__store *store, const struct tow__page *pag
 		tow__db_get_exactly(&rows, 0, tenant.id.bytes, sizeof tenant.id.bytes);
 		tow__db_get_text(&rows, 1, tenant.name, sizeof tenant.name);
 		tenant.created_ms = tow__db_get_int(&rows, 2);
+		tow__store_read_limits(&rows, 3, &tenant.limits);
 		tow__store_read_patterns(store, &tenant.id, &tenant.patterns);
 		read_hostnames(store, &tenant);
 		read_agents(store, &tenant, now_ms);

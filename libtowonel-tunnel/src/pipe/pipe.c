@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "loop/loop.h"
+#include "pipe/pacing.h"
+#include "pipe/socket_io.h"
 
 #include <towonel/tunnel/pipe.h>
 #include <towonel/tunnel/tcp.h>
@@ -58,6 +60,7 @@ struct tow_pipe {
 	int read_waits;  /* events that reading waits for; 0: for room in the stream, or nothing */
 	int write_waits; /* events that writing waits for; 0: not blocked */
 	struct tow_buf waiting;
+	size_t retry_len;    /* so much TLS has to be offered again */
 	size_t not_credited; /* bytes at the head of waiting that did not come from the stream */
 	struct tow_task flush;
 	struct tow_task tell;
@@ -70,6 +73,7 @@ struct tow_pipe {
 	struct tow_pipe_filter filter; /* no functions: none */
 	int held;                      /* it wants no more bytes from the socket for now */
 	struct tow_metric *to_stream_metric, *to_socket_metric;
+	struct tow__pacing pacing;
 	struct tow_pipe_result result;
 	int over;
 	void (*done)(void *user, const struct tow_pipe_result *result);
@@ -100,6 +104,7 @@ static void let_go(struct tow_pipe *pipe, uint64_t code)
 	pipe->stream = NULL;
 	tow__loop_give_buf(pipe->loop, &pipe->waiting);
 	tow_timer_stop(&pipe->timer);
+	tow__pacing_deinit(&pipe->pacing);
 	tow_task_cancel(&pipe->flush);
 }
 
@@ -210,39 +215,13 @@ static void socket_broke(struct tow_pipe *pipe)
 
 /* --- from the socket to the stream --- */
 
-/* Returns 0, TOW_BLOCKED, TOW_EOF, TOW_ERESET, TOW_ETLS. */
-static int receive(struct tow_pipe *pipe, void *to, size_t cap, size_t *n)
-{
-	ssize_t got;
-	int status;
-
-	if (pipe->tls) {
-		status = tow_tls_read(pipe->tls, to, cap, n);
-		if (status == TOW_BLOCKED)
-			pipe->read_waits = tow_tls_events(pipe->tls);
-		return status;
-	}
-	do
-		got = recv(pipe->fd, to, cap, 0);
-	while (got < 0 && errno == EINTR);
-	if (got > 0) {
-		*n = (size_t)got;
-		return 0;
-	}
-	if (!got)
-		return TOW_EOF;
-	if (errno != EAGAIN && errno != EWOULDBLOCK)
-		return TOW_ERESET;
-	pipe->read_waits = TOW_IO_READ;
-	return TOW_BLOCKED;
-}
-
 static void note_read(struct tow_pipe *pipe, size_t n)
 {
 	pipe->result.bytes_to_stream += n;
 	pipe->read_ns = pipe->active_ns = tow_loop_now_ns(pipe->loop);
 	if (pipe->to_stream_metric)
 		tow_metric_add(pipe->to_stream_metric, (int64_t)n);
+	tow__pacing_spend(&pipe->pacing, TOW__TO_STREAM, n);
 }
 
 static void no_more_to_read(struct tow_pipe *pipe, int status)
@@ -311,11 +290,13 @@ static void filter_socket(struct tow_pipe *pipe, struct tow_slice bytes)
 static void fill_filter(struct tow_pipe *pipe)
 {
 	uint8_t bytes[16384];
-	size_t n;
+	size_t n, cap;
 	int status;
 
 	while (!pipe->over && pipe->to_stream == OPEN && pipe->stream) {
-		if (pipe->held) {
+		cap = pipe->held ? 0
+		                 : tow__pacing_allow(&pipe->pacing, TOW__TO_STREAM, sizeof bytes);
+		if (!cap) {
 			pipe->read_waits = 0;
 			return;
 		}
@@ -325,7 +306,8 @@ static void fill_filter(struct tow_pipe *pipe)
 			tow_quic_stream_want_writable(pipe->stream);
 			return;
 		}
-		status = receive(pipe, bytes, sizeof bytes, &n);
+		status =
+			tow__socket_receive(pipe->fd, pipe->tls, bytes, cap, &n, &pipe->read_waits);
 		if (status == TOW_BLOCKED)
 			return;
 		if (status) {
@@ -368,7 +350,13 @@ static void fill_stream(struct tow_pipe *pipe)
 		}
 		if (most < TOW_PIPE_UNSENT_MAX && cap > most)
 			cap = most;
-		status = receive(pipe, to, cap, &n);
+		cap = tow__pacing_allow(&pipe->pacing, TOW__TO_STREAM, cap);
+		if (!cap) {
+			tow_quic_stream_commit(pipe->stream, 0);
+			pipe->read_waits = 0;
+			return;
+		}
+		status = tow__socket_receive(pipe->fd, pipe->tls, to, cap, &n, &pipe->read_waits);
 		tow_quic_stream_commit(pipe->stream, n);
 		if (n) {
 			note_read(pipe, n);
@@ -397,7 +385,8 @@ static void discard(struct tow_pipe *pipe)
 	int status = 0;
 
 	while (!status && total < TOW_PIPE_UNSENT_MAX) {
-		status = receive(pipe, bytes, sizeof bytes, &n);
+		status = tow__socket_receive(pipe->fd, pipe->tls, bytes, sizeof bytes, &n,
+		                             &pipe->read_waits);
 		if (!status)
 			total += n;
 	}
@@ -415,34 +404,6 @@ static void read_socket(struct tow_pipe *pipe)
 }
 
 /* --- from the stream to the socket --- */
-
-/* Returns 0, TOW_BLOCKED, TOW_ECLOSED (it takes no more, but may have something to say),
- * TOW_ERESET, TOW_ETLS. */
-static int transmit(struct tow_pipe *pipe, struct tow_slice bytes, size_t *n)
-{
-	ssize_t put;
-	int status;
-
-	if (pipe->tls) {
-		status = tow_tls_write(pipe->tls, bytes.base, bytes.len, n);
-		if (status == TOW_BLOCKED)
-			pipe->write_waits = tow_tls_events(pipe->tls);
-		return status;
-	}
-	do
-		put = send(pipe->fd, bytes.base, bytes.len, MSG_NOSIGNAL);
-	while (put < 0 && errno == EINTR);
-	if (put >= 0) {
-		*n = (size_t)put;
-		return 0;
-	}
-	if (errno == EPIPE)
-		return TOW_ECLOSED;
-	if (errno != EAGAIN && errno != EWOULDBLOCK)
-		return TOW_ERESET;
-	pipe->write_waits = TOW_IO_WRITE;
-	return TOW_BLOCKED;
-}
 
 static void note_written(struct tow_pipe *pipe, size_t n)
 {
@@ -483,7 +444,8 @@ static void finish_socket(struct tow_pipe *pipe)
 	check_end(pipe);
 }
 
-/* Writes bytes until the socket is full. Returns how many it took; *status is a failure, or 0. */
+/* Writes bytes until the socket is full, or the pace says that it is enough. Returns how many it
+ * took; *status is a failure, or 0. */
 static size_t drain(struct tow_pipe *pipe, struct tow_slice bytes, int *status)
 {
 	size_t done = 0;
@@ -492,10 +454,20 @@ static size_t drain(struct tow_pipe *pipe, struct tow_slice bytes, int *status)
 	*status = 0;
 	while (done < bytes.len && !*status) {
 		size_t n = 0;
-		*status = transmit(pipe, tow_slice_make(bytes.base + done, bytes.len - done), &n);
+		size_t most = tow__pacing_allow(&pipe->pacing, TOW__TO_SOCKET, bytes.len - done);
+
+		if (most < pipe->retry_len)
+			most = pipe->retry_len;
+		if (!most)
+			break;
+		*status = tow__socket_transmit(pipe->fd, pipe->tls,
+		                               tow_slice_make(bytes.base + done, most), &n,
+		                               &pipe->write_waits);
+		pipe->retry_len = pipe->tls && *status == TOW_BLOCKED ? most : 0;
+		tow__pacing_spend(&pipe->pacing, TOW__TO_SOCKET, n);
 		done += n;
 		/* A short write has filled the socket. */
-		if (!*status && !pipe->tls && done < bytes.len)
+		if (!*status && !pipe->tls && n < most)
 			*status = TOW_BLOCKED;
 	}
 	if (*status == TOW_BLOCKED) {
@@ -533,6 +505,17 @@ static void on_flush(void *user)
 	if ((pipe->to_socket == OPEN || pipe->to_socket == FINISHING) && !pipe->write_waits)
 		write_socket(pipe);
 	watch(pipe);
+}
+
+/* There may be bytes again that the pace allows. */
+static void on_resume(void *user)
+{
+	struct tow_pipe *pipe = user;
+
+	if (pipe->to_stream == OPEN && pipe->stream && !pipe->read_waits)
+		fill_stream(pipe);
+	if (!pipe->over)
+		on_flush(pipe);
 }
 
 static int keep(struct tow_pipe *pipe, struct tow_slice bytes)
@@ -702,6 +685,11 @@ static struct tow_pipe *make(const struct tow_pipe_config *config)
 	pipe->active_ns = tow_loop_now_ns(config->loop);
 	pipe->to_stream_metric = config->to_stream;
 	pipe->to_socket_metric = config->to_socket_count;
+	pipe->pacing =
+		(struct tow__pacing){ .loop = config->loop,
+		                      .paces = { config->to_stream_pace, config->to_socket_pace },
+		                      .resume = on_resume,
+		                      .user = pipe };
 	if (config->filter)
 		pipe->filter = *config->filter;
 	pipe->done = config->done;

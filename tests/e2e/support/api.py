@@ -67,5 +67,8 @@ class Api:
     def post(self, path, body, **more):
         return self.call("POST", path, body, **more)
 
+    def patch(self, path, body, **more):
+        return self.call("PATCH", path, body, **more)
+
     def delete(self, path, **more):
         return self.call("DELETE", path, **more)

@@ -93,9 +93,15 @@ static struct tow_access *access_of(int which)
 	return access;
 }
 
+static struct tow_tenant_limits limits_of(int tenant)
+{
+	return tenant == 0 ? (struct tow_tenant_limits){ 0, 0, 0 }
+	                   : (struct tow_tenant_limits){ (uint32_t)tenant - 1, TOW_TENANT_RATE_MAX, 7 };
+}
+
 static void write_tenant(struct tow_route_writer *w, int tenant)
 {
-	struct tow_route_tenant route = { .id = id_of(tenant) };
+	struct tow_route_tenant route = { .id = id_of(tenant), .limits = limits_of(tenant) };
 
 	memset(route.public_key, tenant + 1, sizeof(route.public_key));
 	tow_route_write_tenant(w, &route);
@@ -359,8 +365,14 @@ static void check_table(const struct tow_route_table *table, const struct model 
 		const struct tow_route_tenant *found = tow_route_lookup_tenant(table, &id);
 
 		assert_int_equal(found != NULL, m->known[t]);
-		if (found)
+		if (found) {
+			struct tow_tenant_limits limits = limits_of(t);
+
 			assert_int_equal(found->public_key[TOW_MLDSA_PUBLIC_SIZE - 1], t + 1);
+			assert_int_equal(found->limits.connections, limits.connections);
+			assert_int_equal(found->limits.bytes_in_per_sec, limits.bytes_in_per_sec);
+			assert_int_equal(found->limits.bytes_out_per_sec, limits.bytes_out_per_sec);
+		}
 		for (int a = 0; a < AGENTS; a++) {
 			struct tow_id agent = agent_of(a);
 

@@ -11,6 +11,9 @@ CREATE TABLE tenants (
 	created_ms BIGINT NOT NULL,
 	last_sequence BIGINT NOT NULL,         -- the highest accepted
 	pruned_sequence BIGINT NOT NULL,       -- entries up to here may have been dropped: none of these is free
+	connections_max BIGINT NOT NULL DEFAULT 0, -- what it may use of each edge; 0: no limit
+	bytes_in_per_sec BIGINT NOT NULL DEFAULT 0,
+	bytes_out_per_sec BIGINT NOT NULL DEFAULT 0,
 	entry_count BIGINT NOT NULL,           -- rows of entries and of hostnames that are this tenant's:
 	hostname_count BIGINT NOT NULL         -- counting them anew for each entry would not do
 );

@@ -16,6 +16,7 @@
 
 #include <towonel/tunnel/loop.h>
 #include <towonel/tunnel/metrics.h>
+#include <towonel/tunnel/pace.h>
 #include <towonel/tunnel/quic.h>
 #include <towonel/tunnel/tls.h>
 #include <towonel/wire/buf.h>
@@ -72,6 +73,9 @@ struct tow_pipe_config {
 	uint64_t idle_timeout_ns;             /* no byte either way; 0: none */
 	struct tow_metric *to_stream;   /* byte counters, added to as it goes; may be NULL */
 	struct tow_metric *to_socket_count;
+	/* Shared with other pipes, and outlives this one; may be NULL. Beyond it the socket is not
+	 * read, and what the stream brought waits unconsumed. */
+	struct tow_pace *to_stream_pace, *to_socket_pace;
 	/* Once, when all is over; socket, session and stream have been let go of, the pipe is freed
 	 * on return. */
 	void (*done)(void *user, const struct tow_pipe_result *result);

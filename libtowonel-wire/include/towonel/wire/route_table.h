@@ -11,14 +11,16 @@
  * In JSON (the body of a snapshot or a delta):
  *
  *   {"version":42, "from":41,
- *    "tenants":  [{"tenant_id":"..","public_key":"<base64url>"}],
+ *    "tenants":  [{"tenant_id":"..","public_key":"<base64url>",
+ *                 "limits":{"connections":100,"bytes_in_per_sec":1000000,"bytes_out_per_sec":0}}],
  *    "hostnames":[{"hostname":"*.a.eu","tenant_id":"..","tls_mode":"passthrough",
  *                 "http":"plain","allow_from":["192.0.2.0/24"],"deny_from":["192.0.2.7"]}],
  *    "ports":    [{"protocol":"tcp","port":2222,"tenant_id":"..","service":"ssh"}],
  *    "revoked_agents":[{"tenant_id":"..","agent_id":"..","expires_at_ms":0}],
  *    "removed": {"tenants":["<id>"],"hostnames":["*.b.eu"],"ports":["tcp/2222"]}}
  *
- * A UDP port has "idle_timeout_secs" unless that is 60. A range of ports is one element per port.
+ * A tenant has "limits" unless they are all 0. A UDP port has "idle_timeout_secs" unless that is
+ * 60. A range of ports is one element per port.
  * Ports have "allow_from" and "deny_from" as hostnames have.
  *
  * A snapshot has no "from" and no "removed". Removing a tenant removes all that is its own.
@@ -39,8 +41,16 @@ enum tow_protocol {
 };
 const char *tow_protocol_name(enum tow_protocol protocol); /* "tcp", "udp" */
 
+/* What a tenant may use of an edge, as the operator says; 0: no limit. */
+struct tow_tenant_limits {
+	uint32_t connections;      /* visitors and UDP sessions at once */
+	uint64_t bytes_in_per_sec; /* from visitors */
+	uint64_t bytes_out_per_sec;
+};
+
 struct tow_route_tenant {
 	struct tow_id id;
+	struct tow_tenant_limits limits;
 	uint8_t public_key[TOW_MLDSA_PUBLIC_SIZE];
 };
 
