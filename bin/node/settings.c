@@ -215,6 +215,13 @@ const struct tow_setting settings_table[] = {
 	  .min = 1,
 	  .max = UINT32_MAX,
 	  .help = "UDP sessions at once from one address (IPv6: a /64)" },
+	{ .name = "TOWONEL_EDGE_MEMORY_MIB",
+	  .type = TOW_SETTING_UINT,
+	  AT(memory_mib),
+	  .default_text = "0",
+	  .max = 1048576,
+	  .help = "MiB under way between visitors and agents; 0: a quarter of the machine's "
+	          "memory" },
 	{ .name = "TOWONEL_EDGE_AGENT_HANDSHAKE_RATE",
 	  .type = TOW_SETTING_UINT,
 	  AT(handshakes_per_second),
@@ -242,6 +249,13 @@ int settings_widen(struct tow_addr *addr, const char *variable)
 	return has;
 }
 
+/* 0: it is not known. */
+static uint64_t machine_memory(void)
+{
+	long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+	return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : 0;
+}
+
 void settings_limit(const struct settings *s, struct tow_edge_config *config)
 {
 	config->connections_max = s->connections_max;
@@ -251,5 +265,6 @@ void settings_limit(const struct settings *s, struct tow_edge_config *config)
 	config->udp_sessions_max = s->udp_sessions_max;
 	config->udp_sessions_per_port = s->udp_sessions_per_port;
 	config->udp_sessions_per_address = s->udp_sessions_per_address;
+	config->memory_max = s->memory_mib ? s->memory_mib << 20 : machine_memory() / 4;
 	config->handshakes_per_second = (unsigned)s->handshakes_per_second;
 }

@@ -35,7 +35,7 @@ struct settings {
 	struct tow_addr http_listen;
 	uint64_t connections_max, connections_per_address, connection_rate, connection_burst;
 	uint64_t udp_sessions_max, udp_sessions_per_port, udp_sessions_per_address;
-	uint64_t handshakes_per_second;
+	uint64_t handshakes_per_second, memory_mib;
 };
 
 extern const struct tow_setting settings_table[];

@@ -25,6 +25,7 @@
 #include "visitor.h"
 #include "worker.h"
 
+#define EARLY_SHARE                 4 /* of what visitors may hold: before an agent takes them */
 #define REVOCATIONS_EXPIRE_EVERY_NS (600 * TOW_NSEC_PER_SEC)
 #define RELAY_CHECK_NS              (200 * TOW_NSEC_PER_MSEC)
 
@@ -358,6 +359,7 @@ static int open_listeners(struct tow_edge *e, const struct tow_edge_config *conf
 		.udp = { .bind = config->tunnel_listen, .dual_stack = config->tunnel_dual_stack },
 		.max_streams = TOW_STREAMS_BY_AGENT,
 		.handshakes_per_second = config->handshakes_per_second,
+		.held_all_max = config->memory_max - config->memory_max / EARLY_SHARE,
 		.accepted = tow__agent_session_accept,
 		.user = w,
 	};
@@ -417,6 +419,7 @@ int tow__edge_new_timed(const struct tow_edge_config *config, const struct timin
 	tow__source_limit_init(&w->sources, config->connections_per_address);
 	tow__udp_limits_init(&w->udp, config->udp_sessions_max, config->udp_sessions_per_port,
 	                     config->udp_sessions_per_address);
+	w->early_max = config->memory_max / EARLY_SHARE;
 	w->fd_max = descriptors_for_visitors();
 	tow__ports_init(&w->ports, w, &config->listen, config->listen_dual_stack);
 	tow_timer_init(&e->report_timer, w->loop, on_report_timer, e);

@@ -21,6 +21,7 @@
 	X(REFUSED_GONE, "gone") /* left before it was served */                                    \
 	X(REFUSED_LIMIT, "limit")                                                                  \
 	X(REFUSED_ADDRESS_LIMIT, "address_limit")                                                  \
+	X(REFUSED_MEMORY, "memory")             /* visitors hold as much as they may in all */     \
 	X(REFUSED_TENANT_LIMIT, "tenant_limit") /* the tenant has all that the operator allows */  \
 	X(REFUSED_RATE, "rate")               /* too many from its address in too short a time */  \
 	X(REFUSED_DESCRIPTORS, "descriptors") /* the process may open few more files */            \

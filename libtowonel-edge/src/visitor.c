@@ -133,6 +133,7 @@ void tow__visitor_forget_opening(struct visitor *v)
 {
 	if (v->opening == NULL)
 		return;
+	v->worker->early -= v->opening->early;
 	tow__cert_wait_cancel(&v->opening->wait);
 	tow_client_hello_deinit(&v->opening->parser);
 	tow__dial_deinit(&v->opening->dial, TOW_TUNNEL_PEER_RESET);
@@ -179,10 +180,15 @@ int tow__visitor_receive(struct visitor *v, size_t cap, struct tow_slice *fresh)
 	struct tow_buf *bytes = &v->opening->dial.bytes;
 	uint8_t read[TOW_HELLO_READ_SIZE];
 	size_t n, before;
-	int rc = receive_some(v, read, cap < sizeof(read) ? cap : sizeof(read), &n);
+	struct worker *w = v->worker;
+	int rc = w->early_max != 0 && w->early >= w->early_max
+	                 ? TOW_ELIMIT
+	                 : receive_some(v, read, cap < sizeof(read) ? cap : sizeof(read), &n);
 
 	if (rc != 0)
 		return rc;
+	w->early += n;
+	v->opening->early += n;
 	if (make_room(v->opening, n) != 0)
 		return TOW_ENOMEM;
 	before = tow_buf_len(bytes);
@@ -230,8 +236,9 @@ static enum state do_hello(struct visitor *v)
 	rc = tow__visitor_receive(v, TOW_HELLO_READ_SIZE, &fresh);
 	if (rc == TOW_BLOCKED)
 		return HELLO;
-	if (rc == TOW_ENOMEM)
-		return tow__visitor_refuse_all(v, REFUSED_INTERNAL);
+	if (rc == TOW_ENOMEM || rc == TOW_ELIMIT)
+		return tow__visitor_refuse_all(v, rc == TOW_ELIMIT ? REFUSED_MEMORY
+		                                                   : REFUSED_INTERNAL);
 	if (rc != 0)
 		return tow__visitor_refuse(v, REFUSED_GONE, ANSWER_NONE, 0);
 	rc = tow_client_hello_feed(&o->parser, fresh, &o->hello);
@@ -409,9 +416,9 @@ static int read_early(struct visitor *v)
 		if (tow_buf_len(bytes) < TOW_REPLAY_MAX)
 			rc = tow__visitor_receive(v, TOW_REPLAY_MAX - tow_buf_len(bytes), &fresh);
 	} while (rc == 0 && v->tls != NULL); /* what a session holds, no poller sees */
-	if (rc == TOW_EOF || rc == TOW_MORE) /* or full: the pipe reads on */
+	if (rc == TOW_EOF || rc == TOW_MORE || rc == TOW_ELIMIT) /* or full: the pipe reads on */
 		tow_io_watch(v->io, 0);
-	return rc < 0 ? rc : 0;
+	return rc < 0 && rc != TOW_ELIMIT ? rc : 0;
 }
 
 static void on_pipe_done(void *user, const struct tow_pipe_result *result)

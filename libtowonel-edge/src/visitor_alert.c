@@ -36,6 +36,7 @@ static unsigned status_of(enum refusal why)
 {
 	switch (why) {
 	case REFUSED_NO_AGENT:
+	case REFUSED_MEMORY:
 	case REFUSED_LIMIT: return 503;
 	case REFUSED_ORIGIN: return 502;
 	case REFUSED_AGENT_TIMEOUT: return 504;

@@ -42,6 +42,7 @@ enum answer {
 struct opening {
 	struct tow_client_hello_parser parser;
 	struct tow_client_hello hello;
+	size_t early; /* bytes of it that are counted at the worker */
 	struct dial dial; /* in HELLO its bytes are room, then what was read */
 	/* where TLS ends here */
 	enum tow_http_mode http_mode;
@@ -89,7 +90,8 @@ void tow__visitor_forget_hello(struct opening *o); /* its slices go with the par
 void tow__visitor_forget_opening(struct visitor *v);
 /* Reads once, and appends to what goes to the agent. Memory is taken for what is there, not for
  * what may come: many visitors say nothing. fresh may be empty where HTTP is looked into. Returns
- * 0; TOW_BLOCKED, TOW_EOF, TOW_ERESET, TOW_ETLS, TOW_ENOMEM; TOW_MORE: nothing more is to be read
+ * 0; TOW_BLOCKED, TOW_EOF, TOW_ERESET, TOW_ETLS, TOW_ENOMEM; TOW_ELIMIT: visitors hold too much
+ * already, and nothing was read; TOW_MORE: nothing more is to be read
  * before the agent has answered. */
 int tow__visitor_receive(struct visitor *v, size_t cap, struct tow_slice *fresh);
 /* Puts the PROXY header right before what was read. Returns 0, or a failure. */

@@ -221,6 +221,8 @@ enum state tow__visitor_request(struct visitor *v)
 	if (rc == TOW_MORE)
 		return tow__visitor_refuse_inside(v, REFUSED_REQUEST,
 		                                  tow__exchange_refused(v->exchange));
+	if (rc == TOW_ELIMIT)
+		return tow__visitor_refuse_all(v, REFUSED_MEMORY);
 	return rc == TOW_ENOMEM ? tow__visitor_refuse_all(v, REFUSED_INTERNAL)
 	                        : tow__visitor_refuse(v, REFUSED_GONE, ANSWER_NONE, 0);
 }

@@ -58,6 +58,7 @@ struct worker {
 	size_t carrier_count;
 	size_t visitors_max; /* and carriers; 0: no limit */
 	struct source_limit sources;
+	size_t early, early_max; /* bytes that no agent has taken yet; max 0: no limit */
 	struct tow_rate_limit *rates; /* of visitors by source; NULL: no limit */
 	int fd_max;                   /* those from here on are for other things than visitors */
 	struct udp_limits udp;

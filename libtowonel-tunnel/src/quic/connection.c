@@ -109,6 +109,7 @@ int tow__quic_conn_new(const struct tow__quic_conn_params *params, struct tow_qu
 	if (!conn)
 		return TOW_ENOMEM;
 	conn->host = params->host;
+	conn->host->connections++;
 	conn->owner = params->owner;
 	conn->server = params->initial != NULL;
 	conn->carried = params->carried != 0;
@@ -141,6 +142,7 @@ int tow__quic_conn_new(const struct tow__quic_conn_params *params, struct tow_qu
 		                            &transport, NULL, conn);
 	}
 	if (rv != 0) {
+		conn->host->connections--;
 		free(conn);
 		return TOW_ENOMEM;
 	}
@@ -169,6 +171,7 @@ void tow__quic_conn_free(struct tow_quic_conn *conn)
 	ngtcp2_conn_del(conn->quic);
 	if (conn->tls)
 		wolfSSL_free(conn->tls);
+	conn->host->connections--;
 	free(conn);
 }
 

@@ -45,6 +45,9 @@ struct tow__quic_host {
 	struct tow_quic_config config; /* no field is 0 any more; key and alpn are gone */
 	struct tow__quic_crypto crypto;
 	struct tow__chunk_pool chunks;
+	uint64_t held;               /* by all connections */
+	uint64_t connections;        /* that there are */
+	struct tow_metric *given_up; /* streams; NULL: not counted */
 	struct tow_metric *datagram_losses[TOW__QUIC_DATAGRAM_LOSSES]; /* NULL: not counted */
 	/* There is something to send, to tell, or to end. */
 	void (*wake)(void *owner);

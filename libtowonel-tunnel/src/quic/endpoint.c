@@ -282,6 +282,9 @@ static void make_metrics(struct tow_quic_endpoint *endpoint, const char *prefix)
 			series(endpoint, prefix, TOW_METRIC_COUNTER, "datagram_frames_lost_total",
 		               tow_metric_label(label, sizeof(label), "reason", losses[i]),
 		               "DATAGRAM frames that did not arrive, or for no stream.");
+	endpoint->host.given_up = series(
+		endpoint, prefix, TOW_METRIC_COUNTER, "streams_given_up_total", NULL,
+		"Streams reset because too much of what they brought waited for its reader.");
 	m->replies = series(endpoint, prefix, TOW_METRIC_COUNTER, "stateless_replies_total", NULL,
 	                    "Datagrams sent outside a connection.");
 	m->retries = series(endpoint, prefix, TOW_METRIC_COUNTER, "retries_total", NULL,
@@ -292,9 +295,9 @@ static void make_metrics(struct tow_quic_endpoint *endpoint, const char *prefix)
 	                   "Packets of connections that this process does not know.");
 	m->strays = &endpoint->nowhere;
 	if (endpoint->host.config.accepted)
-		m->strays = series(
-			endpoint, prefix, TOW_METRIC_COUNTER, "strays_total", NULL,
-			"Datagrams that came to another worker than their connection's.");
+		m->strays =
+			series(endpoint, prefix, TOW_METRIC_COUNTER, "strays_total", NULL,
+		               "Datagrams that came to another worker than their connection's.");
 }
 
 int tow_quic_endpoint_new(const struct tow_quic_config *config, struct tow_quic_endpoint **out,

@@ -110,6 +110,7 @@ void tow__quic_stream_delivered(struct tow_quic_stream *stream, size_t len)
 
 	stream->delivered += len;
 	conn->held += len;
+	conn->host->held += len;
 	ngtcp2_conn_extend_max_offset(conn->quic, len);
 }
 
@@ -118,11 +119,21 @@ static uint64_t held(const struct tow_quic_stream *stream)
 	return stream->delivered - stream->consumed;
 }
 
+/* Of itself, or of what all hold together more than its share. */
+static int holds_too_much(const struct tow_quic_conn *conn)
+{
+	const struct tow__quic_host *host = conn->host;
+
+	return conn->held > host->config.held_max ||
+	       (host->config.held_all_max && host->held > host->config.held_all_max &&
+	        conn->held >= host->held / host->connections);
+}
+
 void tow__quic_conn_relieve(struct tow_quic_conn *conn)
 {
 	struct tow_quic_stream *stream, *most = NULL;
 
-	if (conn->held <= conn->host->config.held_max || conn->state >= TOW__QUIC_ENDING)
+	if (conn->state >= TOW__QUIC_ENDING || !holds_too_much(conn))
 		return;
 	for (stream = conn->streams; stream; stream = stream->next)
 		if (!stream->given_up && (!most || held(stream) > held(most)))
@@ -130,6 +141,8 @@ void tow__quic_conn_relieve(struct tow_quic_conn *conn)
 	if (!most)
 		return;
 	most->given_up = 1;
+	if (conn->host->given_up)
+		tow_metric_inc(conn->host->given_up);
 	tow_quic_stream_reset(most, TOW_TUNNEL_OVERLOADED);
 	tow_quic_stream_stop(most, TOW_TUNNEL_OVERLOADED);
 	if (most->events.reset)
@@ -142,6 +155,7 @@ void tow__quic_stream_credit(struct tow_quic_stream *stream, size_t len)
 
 	stream->consumed += len;
 	conn->held -= len;
+	conn->host->held -= len;
 	if (len > 0 && !stream->gone)
 		(void)ngtcp2_conn_extend_max_stream_offset(conn->quic, stream->id, len);
 }

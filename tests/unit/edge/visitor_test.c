@@ -631,6 +631,41 @@ static void the_last_descriptors_are_not_for_visitors(void **state)
 	close(taken);
 }
 
+/* What visitors say while no agent has taken them is bounded in all; those who are taken go on. */
+static void what_waits_for_agents_is_bounded_in_all(void **state)
+{
+	struct fixture *f = *state;
+	struct tow_buf hello = client_hello("app.alice.test", NULL, 3000);
+	static uint8_t more[12000];
+	int first, second;
+
+	f->config.memory_max = 4 * 8192;
+	start_with_agent(f);
+	f->agents[0].habit = HABIT_SILENT;
+	first = visit(f);
+	visitor_send(first, hello.base, tow_buf_len(&hello));
+	visitor_send(first, more, sizeof(more));
+	await(f, f->agents[0].stream_count == 1);
+	pass(f, 100);
+	assert_true(tow_buf_len(&f->agents[0].streams->in) <= 8192 + TOW_HELLO_READ_SIZE);
+	second = visit(f);
+	visitor_send(second, hello.base, tow_buf_len(&hello));
+	expect_alert(f, second, TOW_ALERT_INTERNAL_ERROR);
+	assert_int_equal(refused(f, "memory"), 1);
+	f->agents[0].habit = HABIT_END;
+	assert_int_equal(
+		tow_quic_stream_write(f->agents[0].streams->stream, tow_slice_make("\x01", 1)), 0);
+	f->agents[0].streams->answered = 1;
+	await(f, tow_buf_len(&f->agents[0].streams->in) >= sizeof(more));
+	f->agents[0].habit = HABIT_ECHO;
+	second = visit(f);
+	visitor_send(second, hello.base, tow_buf_len(&hello));
+	expect_echo(f, second, hello.base, tow_buf_len(&hello));
+	close(first);
+	close(second);
+	tow_buf_deinit(&hello);
+}
+
 static void idle_visitors_end(void **state)
 {
 	struct fixture *f = *state;
@@ -674,6 +709,7 @@ int main(void)
 		EDGE_TEST(limits_hold),
 		EDGE_TEST(who_comes_too_often_is_turned_away),
 		EDGE_TEST(the_last_descriptors_are_not_for_visitors),
+		EDGE_TEST(what_waits_for_agents_is_bounded_in_all),
 		EDGE_TEST(idle_visitors_end),
 	};
 

@@ -361,15 +361,15 @@ static void test_slow_readers(void **state)
 
 /* When all that readers leave is too much, whoever leaves most is given up, and the
  * others go on. */
-static void test_readers_that_hold_too_much(void **state)
+static void hold_too_much(struct fixture *f, uint64_t held_max, uint64_t held_all_max)
 {
 	enum { SLOW = 12, GIVEN_UP = 8 };
-	struct fixture *f = *state;
 	struct tow_quic_config config = fixture_config_of(f, 1);
 	static struct pupil slow[SLOW], fast;
 	unsigned i, given_up = 0;
 
-	config.held_max = 1 << 20; /* four windows of 256 KiB */
+	config.held_max = held_max;
+	config.held_all_max = held_all_max;
 	config.stream_window = 1 << 18;
 	fixture_endpoint_start(f, 1, &config);
 	config = fixture_config_of(f, 0);
@@ -389,6 +389,17 @@ static void test_readers_that_hold_too_much(void **state)
 	assert_int_equal(given_up, f->server_resets);
 	assert_in_range(given_up, GIVEN_UP,
 	                GIVEN_UP + 1); /* the fast one leaves a little as well */
+}
+
+/* Four windows of 256 KiB: of a connection's readers, or of all. */
+static void test_readers_that_hold_too_much(void **state)
+{
+	hold_too_much(*state, 1 << 20, 0);
+}
+
+static void test_readers_that_hold_too_much_in_all(void **state)
+{
+	hold_too_much(*state, 1 << 30, 1 << 20);
 }
 
 int main(void)
@@ -414,6 +425,7 @@ int main(void)
 		TEST(test_dual_stack),
 		TEST(test_slow_readers),
 		TEST(test_readers_that_hold_too_much),
+		TEST(test_readers_that_hold_too_much_in_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -118,6 +118,9 @@ struct tow_quic_config {
 	 * given up; 0: TOW_HELD_MAX. */
 	uint64_t stream_window;
 	uint64_t held_max;
+	/* What all readers of all connections may together, before connections that hold more than
+	 * their share lose the stream that leaves most; 0: no limit. */
+	uint64_t held_all_max;
 	/* Server: a connection has been established; call tow_quic_conn_set_events before
 	 * returning. NULL: client only, Initials from strangers are dropped. */
 	void (*accepted)(void *user, struct tow_quic_conn *conn);
