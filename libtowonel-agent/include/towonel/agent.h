@@ -136,7 +136,7 @@ void tow_agent_stop(struct tow_agent *agent);
 void tow_agent_wake(struct tow_agent *agent);
 
 size_t tow_agent_tunnels(const struct tow_agent *agent); /* how many are up */
-const char *tow_agent_id(const struct tow_agent *agent); /* 64 hex digits, this start's key */
+const char *tow_agent_id(const struct tow_agent *agent); /* 64 hex digits, of its key */
 const char *tow_agent_strerror(int code);
 const char *tow_agent_version(void);
 
