@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+"""A minimal Debian in a directory, from the archive that this machine knows."""
+
+import os
+import shutil
+
+import pytest
+
+from .own_network import outside
+from .process import run
+
+# What it takes that other releases are tried too, which are fetched whole.
+LONG = os.environ.get("TOWONEL_TEST_LONG") == "1"
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def running_release():
+    with open("/etc/os-release") as file:
+        return dict(line.strip().split("=", 1) for line in file if "=" in line).get("VERSION_CODENAME")
+
+
+def _archive():
+    targets = run(["apt-get", "indextargets", "--format", "$(ORIGIN)|$(CODENAME)|$(COMPONENT)|$(REPO_URI)",
+                   "Created-By: Packages"], check=True).stdout
+    found = [parts[3] for line in targets.splitlines() if len(parts := line.split("|")) == 4
+             and parts[:3] == ["Debian", running_release(), "main"]]
+    if not found:
+        pytest.skip("no Debian archive is known here")
+    return found[0]
+
+
+class Debian:
+    """Programs in it use the network of the tests, but for those that are to fetch something."""
+
+    def __init__(self, tree, release, packages=()):
+        if os.geteuid() != 0 or not shutil.which("debootstrap"):
+            pytest.skip("needs root and debootstrap")
+        self.tree, self.release = tree, release
+        include = [f"--include={','.join(packages)}"] if packages else []
+        done = run([*outside(), "debootstrap", "--variant=minbase", *include, release, tree, _archive()],
+                   env=self._proxies(), timeout=280)
+        if done.returncode != 0:
+            pytest.skip(f"debootstrap could not: {done.stdout[-300:]}{done.stderr[-300:]}")
+        for name in ("resolv.conf", "hosts"):
+            shutil.copy(f"/etc/{name}", tree / "etc" / name)
+        shutil.copytree("/etc/apt/apt.conf.d", tree / "etc/apt/apt.conf.d", dirs_exist_ok=True)
+
+    @staticmethod
+    def _proxies():
+        return {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
+
+    def copy(self, tree):
+        """Another one that is as this one is."""
+        run(["cp", "-a", self.tree, tree], timeout=100, check=True)
+        other = object.__new__(Debian)
+        other.tree, other.release = tree, self.release
+        return other
+
+    def chroot(self, *argv, fetches=False, env=None, **options):
+        prefix = outside() if fetches else []
+        env = {"PATH": PATH, "DEBIAN_FRONTEND": "noninteractive", **(self._proxies() if fetches else {}), **(env or {})}
+        return run([*prefix, "chroot", self.tree, *argv], **{"timeout": 280 if fetches else 100, "env": env, **options})
