@@ -78,7 +78,7 @@ def stays(world, visitors, typist, since, seconds):
     visitors.flow_within(seconds, since)
     slowest = typist.goes_on()
     print(f"the slowest answer took {slowest:.1f} s")
-    assert slowest < seconds + 2
+    assert slowest < seconds + 5
     assert not visitors.failures()
     assert metric(world.agent.metrics(), "towonel_agent_edge_connections_accepted_total") == 1
 
@@ -116,7 +116,7 @@ def no_network_for_a_while(directory, stack):
     world.agent.host.plug("eth0")
     world.agent.host.move(9)
     visitors.flow_within(3, since)
-    assert typist.goes_on() < 8 + 3 + 2
+    assert typist.goes_on() < 8 + 3 + 10
     assert metric(world.agent.metrics(), "towonel_agent_edge_connections_accepted_total") == 1
 
 
@@ -135,7 +135,7 @@ def a_port_that_leads_nowhere(directory, stack):
     since = time.monotonic()
     world.router.swallow(world.agent.host, port)
     visitors.flow_within(20, since)
-    assert typist.goes_on() < 20
+    assert typist.goes_on() < 30  # its bytes are sent again at growing intervals
     assert metric(world.agent.metrics(), "towonel_agent_edge_connections_accepted_total") == 1
 
 
