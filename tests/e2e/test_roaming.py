@@ -25,8 +25,8 @@ class Typist:
 
     def __init__(self, stack, host, log, argv):
         with host, open(log, "w") as errors:
-            self._client = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
-                                            bufsize=1)
+            self._client = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
+                                            text=True, bufsize=1)
         stack.callback(self._hang_up)
         self._typed, self._answered = {}, {}
         threading.Thread(target=self._type, daemon=True).start()
@@ -61,8 +61,8 @@ class Typist:
 
 def typing_in(directory, stack, **options):
     """A world with an agent that has an SSH service, visitors and a typist."""
-    world = World(directory, stack, tcp=[{"name": "ssh", "origin": f"127.0.0.1:{SSH_PORT}", "listen_port": PUBLIC_PORT}],
-                  **options)
+    ssh = {"name": "ssh", "origin": f"127.0.0.1:{SSH_PORT}", "listen_port": PUBLIC_PORT}
+    world = World(directory, stack, tcp=[ssh], **options)
     with world.agent.host:
         server = Ssh(world.at("ssh"), SSH_PORT)
     stack.callback(server.close)
