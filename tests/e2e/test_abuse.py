@@ -4,15 +4,18 @@
 import contextlib
 import os
 import resource
+import socket
 import subprocess
 import sys
+import threading
 
-from support.process import free_port, metric, wait_until
+from support.process import SANITIZED, free_port, metric, wait_until
 from support.towonel import http_get
 from support.visitors import TlsVisitor, dial
 
 NAME = "app.alice.example.eu"
-FLOOD = os.path.join(os.path.dirname(__file__), "support", "flood.py")
+SUPPORT = os.path.join(os.path.dirname(__file__), "support")
+FLOOD, NOISE = os.path.join(SUPPORT, "flood.py"), os.path.join(SUPPORT, "noise.py")
 
 
 def refused(node, reason):
@@ -90,3 +93,98 @@ def test_an_agent_with_few_descriptors(make_node, make_agent, make_greeter):
         wait_until(lambda: "Too many open files" in agent.process.log(), "the agent says what is short")
         assert http_get(f"http://127.0.0.1:{agent.health_port}/healthz")[0] in (0, 200)
     wait_until(one_is_greeted, "there is room again")
+
+
+def rss(process):
+    """In bytes."""
+    with open(f"/proc/{process.popen.pid}/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+
+def test_a_million_random_packets_at_the_tunnels_port(make_tunnel, make_nginx, authority):
+    """As many of them as some seconds allow. The tunnel that is up stays up, and visitors are served all the time."""
+    node, agent = make_tunnel({NAME: make_nginx(NAME).address})
+    assert page(node, authority) == "127.0.0.1\n"
+    before = rss(node.process)
+    noise = subprocess.Popen([sys.executable, NOISE, str(node.tunnel_port), "1000000", "5"],
+                             stdout=subprocess.PIPE, text=True)
+    served = 0
+    try:
+        while noise.poll() is None:
+            assert page(node, authority) == "127.0.0.1\n"
+            served += 1
+    finally:
+        noise.kill()
+    assert int(noise.communicate()[0]) >= 10000 and served > 0
+    assert page(node, authority) == "127.0.0.1\n"
+    metrics = node.edge_metrics()
+    assert metric(metrics, "towonel_edge_quic_datagrams_dropped_total") > 1000
+    assert metric(metrics, "towonel_edge_agents_connected") == 1
+    assert metric(metrics, "towonel_edge_agent_hellos_total", outcome="welcome") == 1
+    assert "tunnel is lost" not in agent.process.log()
+    if not SANITIZED:
+        assert rss(node.process) < before + (64 << 20)
+
+
+class Recorder:
+    """Between an agent and its edge: passes datagrams on, and keeps the first that the agent sent."""
+
+    def __init__(self, stack, port):
+        self.first, self._edge, self._agent = [], ("127.0.0.1", port), None
+        self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        for sock in (self._sock, self._out):
+            stack.callback(sock.close)
+            sock.bind(("127.0.0.1", 0))
+            sock.settimeout(0.2)
+        self.port = self._sock.getsockname()[1]
+        self._closing = threading.Event()
+        threads = [threading.Thread(target=run) for run in (self._to_edge, self._to_agent)]
+        for thread in threads:
+            thread.start()
+            stack.callback(thread.join)
+        stack.callback(self._closing.set)
+
+    def _to_edge(self):
+        while not self._closing.is_set():
+            with contextlib.suppress(OSError):
+                data, self._agent = self._sock.recvfrom(65536)
+                if len(self.first) < 4:
+                    self.first.append(data)
+                self._out.sendto(data, self._edge)
+
+    def _to_agent(self):
+        while not self._closing.is_set():
+            with contextlib.suppress(OSError):
+                data = self._out.recv(65536)
+                self._sock.sendto(data, self._agent)
+
+
+def test_replayed_initials(make_node, make_agent, make_nginx, authority, stack):
+    """What an agent said to begin with is said again and again from other addresses: no agent comes of it, and the
+    handshakes that do are bounded and end."""
+    node = make_node(start=False)
+    recorder = Recorder(stack, node.tunnel_port)
+    node.env["TOWONEL_EDGE_PUBLIC_ADDRESSES"] = f"127.0.0.1:{recorder.port}"
+    node.start()
+    make_agent(node.invite(NAME), [{"hostname": NAME, "origin": make_nginx(NAME).address}])
+    wait_until(lambda: page(node, authority) == "127.0.0.1\n", "visitors are served")
+    initials = [data for data in recorder.first if data[0] & 0xF0 == 0xC0]
+    assert initials
+    most = 0
+    for turn in range(40):
+        for number in range(25):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                sock.bind((f"127.0.1.{number + 1}", 0))
+                for data in initials:
+                    sock.sendto(data, ("127.0.0.1", node.tunnel_port))
+        if turn % 10 == 0:
+            assert page(node, authority) == "127.0.0.1\n"
+        most = max(most, metric(node.edge_metrics(), "towonel_edge_quic_connections"))
+    assert most <= 201
+    assert page(node, authority) == "127.0.0.1\n"
+    metrics = node.edge_metrics()
+    assert metric(metrics, "towonel_edge_agents_connected") == 1
+    assert metric(metrics, "towonel_edge_agent_hellos_total", outcome="welcome") == 1
+    # those that it began are given up in time
+    wait_until(lambda: metric(node.edge_metrics(), "towonel_edge_quic_connections") == 1, "they are forgotten")

@@ -204,6 +204,30 @@ static void an_agent_serves_what_it_said(void **state)
 	assert_int_equal(refused(f, "no_agent"), 1);
 }
 
+/* An agent may say that it serves what is another tenant's: nobody is led to it. */
+static void an_agent_that_lies_gets_nothing(void **state)
+{
+	static const char *const claimed[] = { "app.bob.test", "*.bob.test", "app.alice.test", NULL };
+	struct fixture *f = *state;
+	int fd;
+
+	fixture_start(f);
+	apply_usual(f);
+	agent_up(f, 0, &(struct claim){ .tenant = &f->alice, .authorities = claimed });
+	fd = visit(f);
+	visit_says_hello(fd, "app.bob.test");
+	expect_alert(f, fd, TOW_ALERT_INTERNAL_ERROR);
+	assert_int_equal(refused(f, "no_agent"), 1);
+	assert_int_equal(f->agents[0].stream_count, 0);
+	/* nor does it stand in the way of those whose it is */
+	agent_up(f, 1, &(struct claim){ .tenant = &f->bob, .authorities = claimed });
+	fd = visit(f);
+	visit_says_hello(fd, "app.bob.test");
+	await(f, f->agents[1].stream_count == 1);
+	assert_int_equal(f->agents[0].stream_count, 0);
+	close(fd);
+}
+
 static void what_is_no_tls_is_answered_or_closed(void **state)
 {
 	struct fixture *f = *state;
@@ -692,6 +716,7 @@ int main(void)
 		EDGE_TEST(refusals_say_why),
 		EDGE_TEST(a_terminated_name_needs_a_certificate),
 		EDGE_TEST(an_agent_serves_what_it_said),
+		EDGE_TEST(an_agent_that_lies_gets_nothing),
 		EDGE_TEST(what_is_no_tls_is_answered_or_closed),
 		EDGE_TEST(a_hello_has_a_size),
 		EDGE_TEST(a_hello_has_a_time),
