@@ -222,6 +222,28 @@ static void tell(void *user)
 	}
 }
 
+/* Of the agents in a report those that the next one does not have. */
+static void note_lost(struct tow__edges *edges, const json_t *before, const json_t *after)
+{
+	json_t *still = json_object(), *item;
+	struct tow_id id;
+	size_t index;
+
+	json_array_foreach(json_object_get(after, "agents"), index, item)
+	{
+		if (json_is_string(item))
+			json_object_set_new(still, json_string_value(item), json_true());
+	}
+	json_array_foreach(json_object_get(before, "agents"), index, item)
+	{
+		const char *text = json_string_value(item);
+		if (text && !json_object_get(still, text) &&
+		    !tow_id_parse(tow_slice_of(text), &id))
+			tow__heard_lost(edges->hub->heard, &id, tow_wall_ms());
+	}
+	json_decref(still);
+}
+
 int tow__edges_report(struct tow__edges *edges, const struct tow_edge_report *report)
 {
 	int can_wait = report->minor && edges->local.report;
@@ -233,6 +255,7 @@ int tow__edges_report(struct tow__edges *edges, const struct tow_edge_report *re
 	tow_buf_deinit(&text);
 	if (!json)
 		return TOW_ENOMEM;
+	note_lost(edges, edges->local.report, json);
 	json_decref(edges->local.report);
 	edges->local.report = json;
 	edges->local.id = report->node_id;
@@ -263,6 +286,7 @@ void tow__edges_heard(struct tow__edges *edges, const struct tow_id *node_id, co
 		list_add(&edges->list, node_id, name, report, tow_wall_ms());
 		return;
 	}
+	note_lost(edges, known->report, report);
 	json_decref(known->report);
 	known->report = json_incref(report);
 	known->seen_ms = tow_wall_ms();

@@ -55,12 +55,18 @@ const struct tow__heard_agent *tow__heard_find(const struct tow__heard *heard,
 	return entry ? &entry->agent : NULL;
 }
 
+static uint64_t last_ms(const struct entry *entry)
+{
+	const struct tow__heard_agent *agent = &entry->agent;
+
+	return agent->heard_ms > agent->tunnel_ms ? agent->heard_ms : agent->tunnel_ms;
+}
+
 int tow__heard_maybe(const struct tow__heard *heard, const struct tow_id *id, uint64_t since_ms)
 {
 	const struct entry *entry = find(heard, id);
 
-	return entry ? entry->agent.heard_ms >= since_ms
-	             : HASH_COUNT(heard->entries) >= TOW__HEARD_MAX;
+	return entry ? last_ms(entry) >= since_ms : HASH_COUNT(heard->entries) >= TOW__HEARD_MAX;
 }
 
 /* Those that went long ago make room. The head is the one that came first, which need not be the
@@ -73,7 +79,7 @@ static void make_room(struct tow__heard *heard, uint64_t now_ms)
 		return;
 	HASH_ITER(hh, heard->entries, entry, next)
 	{
-		if (entry->agent.heard_ms + TOW__HEARD_KEPT_MS < now_ms)
+		if (last_ms(entry) + TOW__HEARD_KEPT_MS < now_ms)
 			drop(heard, entry);
 	}
 }
@@ -101,6 +107,7 @@ void tow__heard_put(struct tow__heard *heard, const struct tow_id *id,
                     const struct tow__heard_agent *agent)
 {
 	struct entry *entry = find(heard, id);
+	uint64_t tunnel_ms;
 
 	if (!entry)
 		entry = add(heard, id, agent->heard_ms);
@@ -109,5 +116,17 @@ void tow__heard_put(struct tow__heard *heard, const struct tow_id *id,
 		return;
 	}
 	free(entry->agent.tunnels);
+	tunnel_ms = entry->agent.tunnel_ms;
 	entry->agent = *agent;
+	entry->agent.tunnel_ms = tunnel_ms;
+}
+
+void tow__heard_lost(struct tow__heard *heard, const struct tow_id *id, uint64_t now_ms)
+{
+	struct entry *entry = find(heard, id);
+
+	if (!entry)
+		entry = add(heard, id, now_ms);
+	if (entry)
+		entry->agent.tunnel_ms = now_ms;
 }

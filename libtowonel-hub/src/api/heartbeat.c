@@ -36,8 +36,8 @@ static void work(struct tow__call *call, struct tow__store *store)
 }
 
 /* An agent that ended without a farewell lives on in the routes until its entry expires. Who is
- * still there says so to a hub, or has a tunnel to an edge, which says so; a hub that has just
- * started, or hears of more than it can remember, does not know. */
+ * still there says so to a hub, or has a tunnel to an edge, which says so, or had one a moment ago;
+ * a hub that has just started, or hears of more than it can remember, does not know. */
 static json_t *stale_agents(const struct tow_hub *hub, const struct tow__siblings *siblings)
 {
 	uint64_t silent_ms = TOW__AGENT_SILENT_MS, now_ms = tow_wall_ms();

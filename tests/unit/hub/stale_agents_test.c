@@ -83,6 +83,11 @@ static void tell_of_tunnel(struct live_hub *h)
 
 static struct tow_id silent_id;
 
+static void forget_tunnel(struct live_hub *h)
+{
+	tow__heard_lost(h->hub->heard, &silent_id, tow_wall_ms() - TOW__AGENT_SILENT_MS - 1000);
+}
+
 static void forget_heartbeat(struct live_hub *h)
 {
 	struct tow__heard_agent long_ago = { .heard_ms = tow_wall_ms() - TOW__AGENT_SILENT_MS - 1000 };
@@ -115,8 +120,12 @@ static void one_that_is_gone_is_told(void **state)
 	tunnel_to = old.id;
 	live_hub_do(h, tell_of_tunnel);
 	assert_int_equal(stale(h, &m, &new, &old), 0);
+	/* it loses it, and may only be about to dial again */
 	memset(&tunnel_to, 0, sizeof tunnel_to);
 	live_hub_do(h, tell_of_tunnel);
+	assert_int_equal(stale(h, &m, &new, &old), 0);
+	silent_id = old.id;
+	live_hub_do(h, forget_tunnel);
 	assert_int_equal(stale(h, &m, &new, &old), 1);
 	/* it says that it is there, and then nothing for long; meanwhile the other one is no elder */
 	assert_int_equal(stale(h, &m, &old, &new), 0);
