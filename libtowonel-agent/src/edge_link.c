@@ -262,13 +262,6 @@ static void tunnel_superseded(void *user, struct tunnel *tunnel)
 	link->config.events->superseded(link->config.user, link);
 }
 
-static void tunnel_silent(void *user, struct tunnel *tunnel)
-{
-	struct edge_link *link = user;
-	if (tunnel == link->udp)
-		try_another_port(link);
-}
-
 static void tunnel_stream(void *user, struct tunnel *tunnel, struct tow_quic_stream *stream)
 {
 	struct edge_link *link = user;
@@ -360,7 +353,6 @@ static const struct tunnel_events tunnel_events = {
 	.refused = tunnel_refused,
 	.superseded = tunnel_superseded,
 	.moved = tunnel_moved,
-	.silent = tunnel_silent,
 	.stream = tunnel_stream,
 	.closed = tunnel_closed,
 };
@@ -570,6 +562,7 @@ static void look(struct edge_link *link)
 		else
 			(void)resolve_next(link);
 	} else if (falls_silent(link)) {
+		try_another_port(link); /* which is the quicker way, and keeps the streams */
 		dial_tcp(link);
 	} else {
 		abandon_tcp(link);

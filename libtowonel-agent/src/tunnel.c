@@ -11,7 +11,6 @@
 #define HELLO_TIMEOUT_NS (10 * TOW_NSEC_PER_SEC)
 /* Often enough that a restarted edge's stateless reset is drawn within seconds. */
 #define PING_INTERVAL_NS (5 * TOW_NSEC_PER_SEC)
-#define SILENCE_NS       (10 * TOW_NSEC_PER_SEC)
 #define PONG_TIMEOUT_NS  (20 * TOW_NSEC_PER_SEC)
 
 enum state {
@@ -34,7 +33,7 @@ struct tunnel {
 	struct tow_quic_stream *control; /* HELLO and on */
 	struct tow_buf received;
 	char why[256]; /* set before the connection is closed from here */
-	int refused, was_up, silent;
+	int refused, was_up;
 	uint64_t up_since_ns, last_pong_ns, last_ping_id, last_ping_ns, rtt_ns;
 };
 
@@ -126,7 +125,6 @@ static void handle(struct tunnel *tunnel, const struct tow_control_message *mess
 	case TOW_CONTROL_WELCOME: welcomed(tunnel); break;
 	case TOW_CONTROL_PING: send_message(tunnel, &pong); break;
 	case TOW_CONTROL_PONG:
-		tunnel->silent = 0;
 		if (message->ping_id <= tunnel->last_ping_id)
 			tunnel->last_pong_ns = tow_loop_now_ns(tunnel->config.loop);
 		if (message->ping_id == tunnel->last_ping_id)
@@ -247,7 +245,7 @@ static void conn_closed(void *user, const struct tow_quic_close_reason *reason)
 			       .why = why,
 			       .was_up = tunnel->was_up,
 			       .refused = tunnel->refused,
-			       .silent = tunnel->silent || reason->status == TOW_ETIMEDOUT,
+			       .silent = reason->status == TOW_ETIMEDOUT,
 			       .lived_ns = tunnel->was_up ? tow_loop_now_ns(tunnel->config.loop) -
 	                                                            tunnel->up_since_ns
 	                                                  : 0,
@@ -273,10 +271,6 @@ static void timer_fired(void *user)
 		close_with(tunnel, TOW_TUNNEL_IDLE, "nothing comes back through the tunnel");
 	else if (tunnel->state == UP)
 		ping(tunnel);
-	if (tunnel->state == UP && !tunnel->silent && now - tunnel->last_pong_ns >= SILENCE_NS) {
-		tunnel->silent = 1;
-		tunnel->config.events->silent(tunnel->config.user, tunnel);
-	}
 }
 
 static struct tunnel *tunnel_new(const struct tunnel_config *config)

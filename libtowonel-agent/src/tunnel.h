@@ -39,8 +39,6 @@ struct tunnel_events {
 	/* Another process of the edge answers where this tunnel leads to; it stays up for what it
 	 * carries, until the edge closes it. */
 	void (*moved)(void *user, struct tunnel *tunnel);
-	/* It is up, but two pings have not been answered. */
-	void (*silent)(void *user, struct tunnel *tunnel);
 	void (*stream)(void *user, struct tunnel *tunnel, struct tow_quic_stream *stream);
 	/* The last call; the tunnel is freed when it returns. */
 	void (*closed)(void *user, struct tunnel *tunnel, const struct tunnel_end *end);
