@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* An agent's machine: its token and services, the hub, every edge, names and origins. */
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,6 @@
 /* What both sides look at: the hub, the clock, edges, names, descriptors. */
 #include "cli/doctor.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A node's machine: what listens here, and whether it is reached by the ways that others take. */
-#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -150,7 +148,9 @@ static void judge_port(struct node *node, const struct probe *probe, const struc
 	tow_addr_format(listen, address);
 	if (probe->kind == PROBE_NONE)
 		return;
-	snprintf(fix, sizeof fix, "let the firewall take it; ss -lntup shows who has the port; %s",
+	snprintf(fix, sizeof fix,
+	         "does the firewall let it in, or has another program the port (ss -lntup)? %s "
+	         "sets it",
 	         variable);
 	if (probe->error.code != 0)
 		doctor_find(node->doctor, ILL, "port", fix, "%s/%s, for %s: %s", address, protocol,

@@ -21,7 +21,7 @@ struct node {
 
 /* --- doctor_store.c --- */
 
-/* The data directory: room, and may it be written to? */
+/* The data directory, and the database's: room, and may it be written to? */
 void doctor_judge_disk(struct doctor *doctor, const struct settings *settings);
 /* Asks for the database's server, where there is one. */
 void doctor_probe_database(const struct settings *settings, struct probe *probe);

@@ -33,11 +33,10 @@ static int try_to_write(const char *directory)
 	return why;
 }
 
-void doctor_judge_disk(struct doctor *doctor, const struct settings *settings)
+static void judge_directory(struct doctor *doctor, const char *directory)
 {
 	static const char fix[] = "make room on that file system: a hub that cannot write refuses "
 				  "every change";
-	const char *directory = settings->data_dir;
 	struct statvfs disk;
 	if (statvfs(directory, &disk) != 0) {
 		doctor_find(doctor, ILL, "disk", "TOWONEL_DATA_DIR has to be the node's", "%s: %s",
@@ -60,6 +59,20 @@ void doctor_judge_disk(struct doctor *doctor, const struct settings *settings)
 		            room < ROOM_DOUBTFUL ? fix : NULL,
 		            "%s can be written to, and has room for %" PRIu64 " MiB", directory,
 		            room >> 20);
+}
+
+void doctor_judge_disk(struct doctor *doctor, const struct settings *settings)
+{
+	const char *file = settings->hub_enabled ? settings->db_dsn : NULL, *slash;
+	char directory[4096];
+	judge_directory(doctor, settings->data_dir);
+	if (!file || strcmp(settings->db_driver, "sqlite") != 0)
+		return;
+	slash = strrchr(file, '/');
+	snprintf(directory, sizeof directory, "%.*s", slash ? (int)(slash - file) : 1,
+	         slash ? file : ".");
+	if (directory[0] && strcmp(directory, settings->data_dir) != 0)
+		judge_directory(doctor, directory);
 }
 
 /* --- the database --- */

@@ -86,7 +86,6 @@ def test_settings_in_the_units_file(make_node, tmp_path):
                             zip(node.env.items(), ["", "'", '"'] * 10)) + "TOWONEL_DRAIN_SECS=\\\n7 \n")
     assert doctor("--node", "--env-file", file, env={}).document["well"]
     file.write_text("TOWONEL_DATA_DIR='/tmp\n")
-    doctor("--node", "--env-file", file, env={"TOWONEL_DATA_DIR": node.data_dir})
     found = doctor("--node", "--env-file", file, env=node.env)
     assert found.has("problem", "settings", str(file), "TOWONEL_DATA_DIR has a quote without an end")
     file.write_text("TOWONEL_DRAIN_SECS=x\n")
@@ -113,6 +112,13 @@ def test_the_hub_of_a_token_is_another_one(make_node):
     other = make_node(name="other")
     found = doctor("--agent", "--hub-url", other.hub_url, env={"TOWONEL_INVITE_TOKEN": token})
     found.only("hub", other.hub_url, "node.key")
+
+
+def test_a_database_in_a_directory_of_its_own(make_node, tmp_path):
+    node = make_node(TOWONEL_HUB_DB_DSN=f"{tmp_path}/hub.db")
+    found = doctor(env=node.env)
+    assert found.document["well"]
+    assert found.has("ok", "disk", f"{tmp_path} can") and found.has("ok", "disk", node.data_dir)
 
 
 def test_a_database_that_is_away(make_node):
