@@ -188,12 +188,12 @@ static void leave_when_empty(struct edge_link *link)
 }
 
 /* A router on the way may hold on to what it knows of our port, an address that it no longer has
- * for instance, for as long as packets come from there. */
-static void try_another_port(struct edge_link *link)
+ * for instance, for as long as packets come from there. Returns 1, or 0 when it is too early. */
+static int try_another_port(struct edge_link *link)
 {
 	uint64_t now = tow_loop_now_ns(link->config.loop);
 	if (now < link->next_port_ns)
-		return;
+		return 0;
 	link->port_rest_ns = link->port_rest_ns == 0                      ? PORT_REST_FIRST_NS
 	                     : link->port_rest_ns < PORT_REST_LAST_NS / 2 ? link->port_rest_ns * 2
 	                                                                  : PORT_REST_LAST_NS;
@@ -202,6 +202,7 @@ static void try_another_port(struct edge_link *link)
 	             tow_f_id("edge", &link->config.edge), tow_f_str("address", link->address));
 	(void)tow_quic_endpoint_rebind(link->config.endpoint, NULL);
 	tow__edge_link_look(link);
+	return 1;
 }
 
 /* --- the tunnels --- */
@@ -329,7 +330,7 @@ static void tunnel_closed(void *user, struct tunnel *tunnel, const struct tunnel
 		failed(link, by_tcp ? link->tcp_address : link->address, by_tcp ? "tcp" : "udp",
 		       end->why);
 	if (end->silent && !by_tcp && link->state != UP)
-		try_another_port(link);
+		(void)try_another_port(link);
 	if (link->state != UP && !is_trying(link) && !link->draining)
 		wait_then_try(link, end->refused ? REFUSED_DELAY_NS : 0);
 }
@@ -562,8 +563,8 @@ static void look(struct edge_link *link)
 		else
 			(void)resolve_next(link);
 	} else if (falls_silent(link)) {
-		try_another_port(link); /* which is the quicker way, and keeps the streams */
-		dial_tcp(link);
+		if (!try_another_port(link)) /* which helps at once, or not */
+			dial_tcp(link);
 	} else {
 		abandon_tcp(link);
 	}

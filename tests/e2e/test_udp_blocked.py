@@ -82,7 +82,7 @@ def in_mid_session(directory, stack):
     visitors = world.visitors(patience=5)
     begin = time.monotonic()
     block_udp(world)
-    visitors.flow_within(15, begin)
+    visitors.flow_within(20, begin)
     assert carried(world.agent) == 1 and transports(world) == {"edge0": "tcp"}
     time.sleep(15)  # the tunnel by UDP ends meanwhile
     assert carried(world.agent) == 1
