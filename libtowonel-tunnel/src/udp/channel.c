@@ -8,8 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <towonel/wire/cursor.h>
-
 /*
  * Datagrams between two processes that use one UDP socket. Each is a message on a pair of sockets
  * that keep boundaries:
