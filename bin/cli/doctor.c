@@ -57,6 +57,17 @@ static const struct side {
 };
 #define SIDES (sizeof sides / sizeof *sides)
 
+/* What is asked goes the way that the service's own requests go. */
+static void use_proxies(const struct env *env)
+{
+	static const char *const names[] = { "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy" };
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		const char *value = env_get(env, names[i]);
+		if (value)
+			setenv(names[i], value, 0);
+	}
+}
+
 static int look_at(struct doctor *doctor, const struct side *side, int wanted)
 {
 	const char *given = doctor->cli->given['f'];
@@ -75,8 +86,10 @@ static int look_at(struct doctor *doctor, const struct side *side, int wanted)
 	if (looked && rc != 0)
 		doctor_find(doctor, ILL, "settings",
 		            "run this as root, or name the file with --env-file", "%s", err.text);
-	if (looked)
+	if (looked) {
+		use_proxies(&env);
 		side->look(doctor);
+	}
 	env_deinit(&env);
 	return looked;
 }

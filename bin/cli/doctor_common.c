@@ -128,7 +128,7 @@ static void judge_quic(struct doctor *doctor, const struct probe *probe, const c
 		doctor_find(
 			doctor, ILL, "udp",
 			"open this port for UDP at the edge's provider and in its firewall, and "
-			"outgoing UDP here",
+			"outgoing UDP here; until then tunnels go by TCP, and are slower",
 			"%s/udp, edge %s: %s", address, name, probe->error.text);
 	else if (probe->payload < PAYLOAD_FINE)
 		doctor_find(doctor, DOUBTFUL, "udp",

@@ -268,6 +268,15 @@ def test_ports_that_are_closed(hosts, rules, check, words):
 
 
 @needs_namespaces
+def test_it_goes_the_ways_of_the_service(hosts, tmp_path):
+    file = tmp_path / "agent.env"
+    file.write_text("HTTPS_PROXY=http://127.0.0.1:1\n")
+    with hosts.home:
+        found = doctor("--agent", "--env-file", file, env=hosts.agent.env, host=hosts.home)
+    assert found.has("problem", "hub", "8443"), found.all
+
+
+@needs_namespaces
 def test_a_narrow_path(hosts):
     hosts.home.ip("link", "set", "eth0", "mtu", "1280")
     hosts.router.ip("link", "set", hosts.home.wire, "mtu", "1280")
