@@ -40,6 +40,7 @@ help:
 	@echo 'make check       all tests: house rules, unit tests, fuzz seeds, end to end'
 	@echo 'make unit        unit tests and fuzz seeds'
 	@echo 'make e2e         end-to-end tests (PYTEST="-k name" picks some)'
+	@echo 'make tsan        what has several threads, under ThreadSanitizer'
 	@echo 'make lint        clang-tidy, shellcheck'
 	@echo 'make fuzz        every fuzz target for FUZZ_SECONDS (300) each; FUZZ_TARGETS picks some'
 	@echo 'make bench       speed and memory, next to other tunnels; what routes and a crowd cost'

@@ -14,6 +14,7 @@ SOURCES := \
 	src/forward/tcp.c \
 	src/forward/udp.c \
 	src/inproc.c \
+	src/lanes.c \
 	src/links.c \
 	src/origin.c \
 	src/parts.c \

@@ -22,6 +22,7 @@ SOURCES := \
 	src/http/short_answer.c \
 	src/port_log.c \
 	src/ports.c \
+	src/roster.c \
 	src/routes/cache.c \
 	src/routes/follow.c \
 	src/source_limit.c \
@@ -47,6 +48,9 @@ SOURCES := \
 	src/udp/session.c \
 	src/visitor.c \
 	src/visitor_alert.c \
-	src/visitor_tls.c
+	src/visitor_move.c \
+	src/visitor_tls.c \
+	src/worker.c \
+	src/workers.c
 
 include mk/library.mk

@@ -97,6 +97,17 @@ unit: unit-programs | test-packages
 	@CMOCKA_MESSAGE_OUTPUT=TAP prove -j$(JOBS) --timer --failures --comments -e "" \
 		$(unit_programs) $(fuzz_seeded)
 
+# What has several threads, under ThreadSanitizer: minutes, and so not part of check.
+tsan_unit := $(foreach name,tunnel/loop tunnel/log tunnel/metrics tunnel/inherited edge/workers \
+	hub/pool,$(filter %/$(name)_test,$(unit_programs)))
+.PHONY: tsan tsan-run
+tsan: | test-packages
+	@$(MAKE) --no-print-directory TSAN=1 tsan-run
+tsan-run: all $(tsan_unit)
+	@TSAN_OPTIONS=halt_on_error=1 CMOCKA_MESSAGE_OUTPUT=TAP prove -j$(JOBS) --failures --comments \
+		-e "" $(tsan_unit)
+	@TSAN_OPTIONS=halt_on_error=1 $(call run_pytest,tests/e2e/test_workers.py tests/e2e/test_main_job.py)
+
 run_pytest = TOWONEL_BUILD=$(abspath $(BUILD)) CC=$(CC) TOWONEL_SANITIZE="$(sanitize)" \
 	$(PYTHON) -m pytest -p no:cacheprovider -q --timeout=300 \
 	$(PYTEST) $(1)

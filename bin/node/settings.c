@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <towonel/wire/limits.h>
+
 #define AT(member) .offset = offsetof(struct settings, member)
 
 const struct tow_setting settings_table[] = {
@@ -169,6 +171,14 @@ const struct tow_setting settings_table[] = {
 	  AT(http_listen),
 	  .default_text = "0.0.0.0:80",
 	  .help = "plain HTTP, for challenges and redirects; used when set, or with ACME" },
+	{ .name = "TOWONEL_EDGE_WORKERS",
+	  .type = TOW_SETTING_UINT,
+	  AT(workers),
+	  .default_text = "1",
+	  .min = 1,
+	  .max = TOW_WORKERS_MAX,
+	  .help = "threads that serve visitors and agents: as many as there are processors for "
+	          "them" },
 	{ .name = "TOWONEL_EDGE_CONNECTIONS_MAX",
 	  .type = TOW_SETTING_UINT,
 	  AT(connections_max),

@@ -33,6 +33,7 @@ struct settings {
 	char *cert_dir; /* NULL: the default */
 	struct acme_settings acme;
 	struct tow_addr http_listen;
+	uint64_t workers;
 	uint64_t connections_max, connections_per_address, connection_rate, connection_burst;
 	uint64_t udp_sessions_max, udp_sessions_per_port, udp_sessions_per_address;
 	uint64_t handshakes_per_second, memory_mib;

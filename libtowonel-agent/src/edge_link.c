@@ -10,6 +10,7 @@
 #include <towonel/wire/control_message.h>
 #include <towonel/wire/hostname.h>
 
+#include "lanes.h"
 #include "tunnel.h"
 
 /* A tunnel that lived this long was a good one: the next try is not a repeated failure. */
@@ -72,6 +73,8 @@ struct edge_link {
 	int moving;           /* UP: to another process of the edge; current takes visitors */
 	int blocked;          /* the last tunnel that was up went by TCP */
 	uint64_t next_try_ns; /* UP: of the other way */
+	unsigned worker, workers; /* of the edge, whom udp was to; workers 0: not known */
+	struct lanes lanes;       /* beside it */
 };
 
 static void try_next(struct edge_link *link);
@@ -179,9 +182,10 @@ static int is_finished(struct edge_link *link, const struct tunnel *tunnel)
 }
 
 /* CLOSING: the last to go takes the link along. */
-static void leave_when_empty(struct edge_link *link)
+static void leave_when_empty(void *user)
 {
-	if (is_trying(link) || link->finishing)
+	struct edge_link *link = user;
+	if (is_trying(link) || link->finishing || tow__lanes_any(&link->lanes))
 		return;
 	link->config.events->gone(link->config.user, link);
 	link_free(link);
@@ -229,12 +233,16 @@ static void tunnel_up(void *user, struct tunnel *tunnel)
 	}
 	if (by_tcp) {
 		give_way(link, &link->udp);
+		tow__lanes_rest(&link->lanes); /* what UDP carried is as good as gone */
 	} else {
 		tow_quic_carrier_dial_cancel(link->carrier);
 		link->carrier = NULL;
 		give_way(link, &link->tcp);
 		link->good = link->remotes[link->remote_next - 1];
 		link->port_rest_ns = 0;
+		link->workers = tow__tunnel_worker(tunnel, &link->worker);
+		if (!link->draining)
+			tow__lanes_open(&link->lanes, &link->good, link->worker, link->workers);
 	}
 	link->current = tunnel;
 	link->moving = 0;
@@ -331,6 +339,8 @@ static void tunnel_closed(void *user, struct tunnel *tunnel, const struct tunnel
 		       end->why);
 	if (end->silent && !by_tcp && link->state != UP)
 		(void)try_another_port(link);
+	if (link->state != UP)
+		tow__lanes_rest(&link->lanes);
 	if (link->state != UP && !is_trying(link) && !link->draining)
 		wait_then_try(link, end->refused ? REFUSED_DELAY_NS : 0);
 }
@@ -365,6 +375,8 @@ static struct tunnel_config tunnel_config(struct edge_link *link)
 		.log = link->config.log,
 		.endpoint = link->config.endpoint,
 		.edge = link->config.edge,
+		.worker = link->worker,
+		.workers = link->workers,
 		.events = &tunnel_events,
 		.user = link,
 	};
@@ -595,6 +607,16 @@ int tow__edge_link_new(const struct edge_link_config *config, struct edge_link *
 	link->config = *config;
 	link->backoff.last_ns = BACKOFF_LAST_NS;
 	tow_timer_init(&link->timer, config->loop, timer_fired, link);
+	link->lanes.config = (struct tunnel_config){
+		.loop = config->loop,
+		.log = config->log,
+		.endpoint = config->endpoint,
+		.edge = config->edge,
+		.events = &tunnel_events,
+		.user = link,
+	};
+	link->lanes.gone = leave_when_empty;
+	tow__lanes_init(&link->lanes);
 	*out = link;
 	return 0;
 }
@@ -626,11 +648,13 @@ void tow__edge_link_hello(struct edge_link *link)
 		tow__tunnel_hello(link->udp);
 	if (link->tcp)
 		tow__tunnel_hello(link->tcp);
+	tow__lanes_hello(&link->lanes);
 }
 
 void tow__edge_link_drain(struct edge_link *link)
 {
 	link->draining = 1;
+	tow__lanes_drain(&link->lanes);
 	for (struct tunnel *t = link->finishing; t; t = *tow__tunnel_next(t))
 		tow__tunnel_drain(t);
 	if (link->udp)
@@ -696,6 +720,7 @@ void tow__edge_link_close(struct edge_link *link, uint64_t code)
 		tow__tunnel_close(link->udp, code);
 	if (link->tcp)
 		tow__tunnel_close(link->tcp, code);
+	tow__lanes_close(&link->lanes, code);
 	leave_when_empty(link);
 }
 

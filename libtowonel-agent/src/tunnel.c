@@ -35,6 +35,7 @@ struct tunnel {
 	char why[256]; /* set before the connection is closed from here */
 	int refused, was_up;
 	uint64_t up_since_ns, last_pong_ns, last_ping_id, last_ping_ns, rtt_ns;
+	unsigned worker, workers; /* as the edge has said; workers 0: it has not */
 };
 
 static void enter(struct tunnel *tunnel, enum state state)
@@ -99,10 +100,12 @@ static void ping(struct tunnel *tunnel)
 		close_with(tunnel, TOW_TUNNEL_PROTOCOL, "the control stream is gone");
 }
 
-static void welcomed(struct tunnel *tunnel)
+static void welcomed(struct tunnel *tunnel, const struct tow_control_message *welcome)
 {
 	if (tunnel->state != HELLO)
 		return; /* a second hello's answer */
+	tunnel->worker = welcome->worker;
+	tunnel->workers = welcome->workers;
 	enter(tunnel, UP);
 	tunnel->was_up = 1;
 	tunnel->up_since_ns = tunnel->last_pong_ns = tow_loop_now_ns(tunnel->config.loop);
@@ -122,7 +125,7 @@ static void handle(struct tunnel *tunnel, const struct tow_control_message *mess
 	};
 
 	switch (message->type) {
-	case TOW_CONTROL_WELCOME: welcomed(tunnel); break;
+	case TOW_CONTROL_WELCOME: welcomed(tunnel, message); break;
 	case TOW_CONTROL_PING: send_message(tunnel, &pong); break;
 	case TOW_CONTROL_PONG:
 		if (message->ping_id <= tunnel->last_ping_id)
@@ -289,8 +292,8 @@ int tow__tunnel_dial(const struct tunnel_config *config, const struct tow_addr *
 	struct tunnel *tunnel = tunnel_new(config);
 	if (!tunnel)
 		return TOW_ENOMEM;
-	int rc = tow_quic_connect(config->endpoint, remote, &config->edge, &conn_events, tunnel,
-	                          &tunnel->conn);
+	int rc = tow_quic_connect_at(config->endpoint, remote, &config->edge, config->worker,
+	                             config->workers, &conn_events, tunnel, &tunnel->conn);
 	if (rc != 0)
 		free(tunnel);
 	else
@@ -316,7 +319,7 @@ int tow__tunnel_dial_over(const struct tunnel_config *config, struct tow_quic_ca
 
 void tow__tunnel_hello(struct tunnel *tunnel)
 {
-	if (tunnel->state == UP)
+	if (tunnel->state == HELLO || tunnel->state == UP)
 		send_hello(tunnel);
 }
 
@@ -370,6 +373,12 @@ size_t tow__tunnel_streams(const struct tunnel *tunnel)
 		return 0;
 	tow_quic_conn_stats(tunnel->conn, &stats);
 	return stats.open_streams - (tunnel->control != NULL);
+}
+
+unsigned tow__tunnel_worker(const struct tunnel *tunnel, unsigned *worker)
+{
+	*worker = tunnel->worker;
+	return tunnel->workers ? tunnel->workers : 1;
 }
 
 uint64_t tow__tunnel_last_pong_ns(const struct tunnel *tunnel)

@@ -49,6 +49,7 @@ struct tunnel_config {
 	struct tow_log *log;
 	struct tow_quic_endpoint *endpoint;
 	struct tow_id edge;
+	unsigned worker, workers; /* of the edge's, who is wanted; workers 0: anyone */
 	const struct tunnel_events *events;
 	void *user;
 };
@@ -59,7 +60,7 @@ int tow__tunnel_dial(const struct tunnel_config *config, const struct tow_addr *
 /* The same over a carrier, which is the tunnel's when it returns 0. */
 int tow__tunnel_dial_over(const struct tunnel_config *config, struct tow_quic_carrier *carrier,
                           struct tunnel **out);
-/* Says hello again on a tunnel that is up: the service list has changed. */
+/* Says hello again, if it has said it: the service list has changed. */
 void tow__tunnel_hello(struct tunnel *tunnel);
 /* Pings at once: the network may not be what it was. */
 void tow__tunnel_look(struct tunnel *tunnel);
@@ -74,6 +75,8 @@ int tow__tunnel_is_up(const struct tunnel *tunnel);
 int tow__tunnel_is_draining(const struct tunnel *tunnel);
 int tow__tunnel_is_answered(const struct tunnel *tunnel); /* the edge has shown its key */
 size_t tow__tunnel_streams(const struct tunnel *tunnel);  /* visitors' */
+/* Of a tunnel that is up: to which of the edge's workers it is. Returns how many it has. */
+unsigned tow__tunnel_worker(const struct tunnel *tunnel, unsigned *worker);
 /* When the last byte is known to have gone end to end; 0: never. Monotonic. */
 uint64_t tow__tunnel_last_pong_ns(const struct tunnel *tunnel);
 /* How long the last answered ping took; 0: none was. */

@@ -79,11 +79,11 @@ static void enter(struct agent_session *s, enum agent_state state)
 		tow__agent_session_cut(s, TOW_TUNNEL_INTERNAL, "out of memory");
 	if (old != AGENT_SERVING && state != AGENT_SERVING)
 		return;
-	w->agents.serving += state == AGENT_SERVING ? 1 : (size_t)-1;
-	tow_metric_set(w->metrics.agents_connected, (int64_t)w->agents.serving);
+	if (old == AGENT_SERVING)
+		tow__roster_leave(&w->all->roster, s);
 	if (s->carried)
 		tow_metric_add(w->metrics.agents_carried, state == AGENT_SERVING ? 1 : -1);
-	w->changed(w->user);
+	tow__worker_changed(w);
 }
 
 /* Bounded by what the peer leaves unread, as it is the peer who makes us answer. */
@@ -157,6 +157,7 @@ static int by_text(const void *a, const void *b)
 static void identify(struct agent_session *s, struct tow_control_message *hello,
                      const struct tow_entry *entry)
 {
+	tow__roster_leave(&s->worker->all->roster, s); /* others look at what is there */
 	for (size_t i = 0; i < s->service_count; i++)
 		free(s->services[i]);
 	free(s->services);
@@ -172,6 +173,12 @@ static void identify(struct agent_session *s, struct tow_control_message *hello,
 }
 
 static void tick(struct agent_session *s);
+
+static void on_agent_elsewhere(struct worker *w, void *message)
+{
+	(void)message;
+	tow__dials_agent_came(w);
+}
 
 static void admit(struct agent_session *s)
 {
@@ -199,6 +206,10 @@ static void admit(struct agent_session *s)
 	tow_metric_inc(w->metrics.hellos[HELLO_WELCOME]);
 	enter(s, AGENT_SERVING);
 	snprintf(welcome.software, sizeof(welcome.software), "%s", w->software);
+	if (w->all->count > 1) {
+		welcome.worker = w->index;
+		welcome.workers = w->all->count;
+	}
 	send_message(s, &welcome);
 	if (s->state != AGENT_SERVING)
 		return;
@@ -210,6 +221,7 @@ static void admit(struct agent_session *s)
 	             tow_f_uint("generation", s->generation));
 	tick(s);
 	tow__dials_agent_came(w);
+	tow__workers_mail(w, on_agent_elsewhere, NULL, 0);
 }
 
 /* Who waits longest goes when there is no room: an agent that is one says hello at once, so that
@@ -230,8 +242,9 @@ static void displace_oldest(struct worker *w, const struct agent_session *but)
 static void make_room(const struct agent_session *s, size_t size)
 {
 	struct agents *agents = &s->worker->agents;
+	size_t most = TOW_AGENTS_PENDING_BYTES / s->worker->all->count;
 
-	while (agents->pending_bytes + size > TOW_AGENTS_PENDING_BYTES && agents->pending_count > 1)
+	while (agents->pending_bytes + size > most && agents->pending_count > 1)
 		displace_oldest(s->worker, s);
 	agents->pending_bytes += size;
 }
@@ -256,7 +269,9 @@ static void on_hello(struct agent_session *s, struct tow_control_message *hello)
 		refuse(s, HELLO_DRAINING, "the edge is closing");
 		return;
 	}
+	tow__routes_lock(s->worker);
 	outcome = tow__hello_judge(hello, &s->agent_id, s->worker->table, &entry, &err);
+	tow__routes_unlock(s->worker);
 	if (outcome == HELLO_WELCOME) {
 		identify(s, hello, &entry);
 		admit(s);
@@ -289,16 +304,35 @@ void tow__agent_sessions_routes_changed(struct worker *w)
 }
 
 /* The farthest and the nearest agent, looked at once in a ping interval. */
-static void gauge_rtt(void *user, struct agent_session *s)
-{
-	uint64_t *range = user;
 
-	if (s->state != AGENT_SERVING || s->rtt_us == 0)
-		return;
-	if (range[0] == 0 || s->rtt_us < range[0])
-		range[0] = s->rtt_us;
-	if (s->rtt_us > range[1])
-		range[1] = s->rtt_us;
+static void widen(uint64_t range[2], uint64_t nearest_us, uint64_t farthest_us)
+{
+	if (nearest_us != 0 && (range[0] == 0 || nearest_us < range[0]))
+		range[0] = nearest_us;
+	if (farthest_us > range[1])
+		range[1] = farthest_us;
+}
+
+static void look_at_rtt(void *user, struct agent_session *s)
+{
+	if (s->state == AGENT_SERVING)
+		widen(user, s->rtt_us, s->rtt_us);
+}
+
+static void gauge_rtt(struct worker *w)
+{
+	uint64_t here[2] = { 0, 0 }, all[2] = { 0, 0 };
+
+	tow__agents_each(&w->agents, look_at_rtt, here);
+	atomic_store(&w->agents.nearest_us, here[0]);
+	atomic_store(&w->agents.farthest_us, here[1]);
+	for (unsigned i = 0; i < w->all->count; i++) {
+		const struct agents *agents = &w->all->list[i].agents;
+
+		widen(all, atomic_load(&agents->nearest_us), atomic_load(&agents->farthest_us));
+	}
+	tow_metric_set(w->metrics.rtt_min_us, (int64_t)all[0]);
+	tow_metric_set(w->metrics.rtt_max_us, (int64_t)all[1]);
 }
 
 static void set_late(struct agent_session *s, int late)
@@ -313,7 +347,7 @@ static void set_late(struct agent_session *s, int late)
 static void on_pong(struct agent_session *s, const struct tow_control_message *pong)
 {
 	struct worker *w = s->worker;
-	uint64_t now = tow_now_ns(), range[2] = { 0, 0 };
+	uint64_t now = tow_now_ns();
 
 	s->heard_ns = now;
 	s->waiting_since_ns = 0;
@@ -327,9 +361,7 @@ static void on_pong(struct agent_session *s, const struct tow_control_message *p
 	if (now < w->agents.next_rtt_ns)
 		return;
 	w->agents.next_rtt_ns = now + w->timing.ping_interval_ns;
-	tow__agents_each(&w->agents, gauge_rtt, range);
-	tow_metric_set(w->metrics.rtt_min_us, (int64_t)range[0]);
-	tow_metric_set(w->metrics.rtt_max_us, (int64_t)range[1]);
+	gauge_rtt(w);
 }
 
 /* Sends the next ping, or gives the agent up. */
@@ -568,7 +600,7 @@ void tow__agent_session_accept(void *worker, struct tow_quic_conn *conn)
 	struct worker *w = worker;
 	struct agent_session *s = calloc(1, sizeof(*s));
 
-	if (w->agents.pending_count >= TOW_AGENTS_PENDING_MAX)
+	if (w->agents.pending_count >= TOW_AGENTS_PENDING_MAX / w->all->count)
 		displace_oldest(w, NULL);
 	if (s != NULL)
 		tow_timer_init(&s->timer, w->loop, on_timer, s);
@@ -585,10 +617,29 @@ void tow__agent_session_accept(void *worker, struct tow_quic_conn *conn)
 	s->refs = 1;
 	s->agent_id = *tow_quic_conn_peer(conn);
 	s->carried = tow_quic_conn_is_carried(conn);
-	s->serial = ++w->agents.next_serial;
+	s->serial = atomic_fetch_add(&w->all->next_serial, 1) + 1;
 	DL_APPEND2(w->agents.pending, s, pending_prev, pending_next);
 	w->agents.pending_count++;
 	tow_quic_conn_set_events(conn, &conn_events, s);
+}
+
+uint64_t tow__agent_session_mark(const struct agent_session *s)
+{
+	uint64_t mark;
+
+	memcpy(&mark, &s->agent_id, sizeof(mark));
+	return mark;
+}
+
+int tow__agent_session_tried(const struct agent_session *s, const struct tried *tried, size_t count)
+{
+	uint64_t mark = tow__agent_session_mark(s);
+
+	for (size_t i = 0; i < count; i++)
+		if (tried[i].serial == s->serial ||
+		    (tried[i].agent == mark && s->serial < tried[i].before))
+			return 1;
+	return 0;
 }
 
 static int has_service(const struct agent_session *s, const char *authority)

@@ -4,6 +4,7 @@
 
 #include <towonel/tunnel/quic.h>
 #include <towonel/wire/control_message.h>
+#include "roster.h"
 
 struct worker;
 
@@ -53,6 +54,7 @@ struct agent_session {
 	uint64_t asked_ns, asked_packets;
 	int unreachable; /* has been said since then */
 
+	struct roster_seat seat;                           /* SERVING; else none */
 	struct agent_group *group;                         /* NULL: not admitted */
 	struct agent_session *prev, *next;                 /* of the group */
 	struct agent_session *pending_prev, *pending_next; /* of agents.pending */
@@ -63,6 +65,10 @@ void tow__agent_session_accept(void *w, struct tow_quic_conn *conn);
 /* The route table has changed: judge again who waits for it. */
 void tow__agent_sessions_routes_changed(struct worker *w);
 
+/* What an agent is known by in a struct tried. */
+uint64_t tow__agent_session_mark(const struct agent_session *s);
+int tow__agent_session_tried(const struct agent_session *s, const struct tried *tried,
+                             size_t count);
 int tow__agent_session_serves(const struct agent_session *s, const char *authority);
 /* Opens a stream for a visitor. Returns 0 and then wants _release when that is over; TOW_BLOCKED,
  * TOW_ECLOSED, TOW_ENOMEM. */

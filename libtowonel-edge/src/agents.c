@@ -10,11 +10,10 @@
 #include <uthash.h>
 #include <utlist.h>
 #include "agent_session.h"
+#include "worker.h"
 
 struct agent_group {
 	struct tow_id tenant;
-	uint8_t services_hash[TOW_HASH_SIZE]; /* of the live set */
-	uint64_t generation;                  /* the highest in it */
 	struct agent_session *members; /* live and retired, the least recently picked first */
 	size_t count;
 	UT_hash_handle hh;
@@ -35,8 +34,6 @@ static struct agent_group *group_make(struct agents *agents, const struct agent_
 	if (group == NULL)
 		return NULL;
 	group->tenant = first->tenant;
-	memcpy(group->services_hash, first->services_hash, sizeof(group->services_hash));
-	group->generation = first->generation;
 	HASH_ADD(hh, agents->groups, tenant, sizeof(group->tenant), group);
 	if (group->hh.tbl == NULL) {
 		free(group);
@@ -67,10 +64,44 @@ static void retire_all(const struct agent_group *group, const struct tow_id *age
 		tow__agent_session_retire(s, generation);
 }
 
+static void retire_superseded(const struct agent_group *group, struct roster *roster)
+{
+	struct agent_session *s;
+	uint64_t generation;
+
+	do {
+		DL_FOREACH(group->members, s)
+		if (s->seat.set != NULL && !tow__roster_is_live(roster, s, &generation))
+			break;
+		if (s != NULL)
+			tow__agent_session_retire(s, generation);
+	} while (s != NULL);
+}
+
+void tow__agents_superseded(struct agents *agents, const struct tow_id *tenant)
+{
+	const struct agent_group *group = group_find(agents, tenant);
+
+	if (group != NULL)
+		retire_superseded(group, &group->members->worker->all->roster);
+}
+
+static void on_superseded(struct worker *w, void *tenant)
+{
+	tow__agents_superseded(&w->agents, tenant);
+}
+
+static void forget_group(struct agents *agents, struct agent_group *group)
+{
+	HASH_DEL(agents->groups, group);
+	free(group);
+}
+
 int tow__agents_admit(struct agents *agents, struct agent_session *session, uint64_t *generation)
 {
+	struct worker *w = session->worker;
 	struct agent_group *group = group_find(agents, &session->tenant);
-	int same, rc = 0;
+	int rc;
 
 	if (group == NULL)
 		group = group_make(agents, session);
@@ -78,26 +109,24 @@ int tow__agents_admit(struct agents *agents, struct agent_session *session, uint
 		return TOW_ENOMEM;
 	if (group->count >= TOW_AGENTS_PER_TENANT)
 		return TOW_ELIMIT;
+	rc = tow__roster_enter(&w->all->roster, session, generation);
+	if (rc == TOW_ENOMEM) {
+		if (group->count == 0)
+			forget_group(agents, group);
+		return rc;
+	}
 	group->count++; /* from here on the group stays */
-	same = memcmp(group->services_hash, session->services_hash, TOW_HASH_SIZE) == 0;
-	if (!same && first_serving(group, NULL) != NULL &&
-	    group->generation >= session->generation) {
-		*generation = group->generation;
-		rc = TOW_ECONFLICT;
-	} else if (!same) {
-		memcpy(group->services_hash, session->services_hash, TOW_HASH_SIZE);
-		group->generation = session->generation;
-		retire_all(group, NULL, session->generation);
-	} else {
-		if (group->generation < session->generation)
-			group->generation = session->generation;
+	if (rc == TOW_MORE) {
+		tow__workers_mail(w, on_superseded, &session->tenant, sizeof(session->tenant));
+		retire_superseded(group, &w->all->roster);
+	} else if (rc == 0) {
 		/* One that comes back has lost its old tunnel, even if that was
 		 * not noticed here. */
 		retire_all(group, &session->agent_id, 0);
 	}
 	DL_PREPEND(group->members, session);
 	session->group = group;
-	return rc;
+	return rc == TOW_MORE ? 0 : rc;
 }
 
 void tow__agents_leave(struct agents *agents, struct agent_session *session)
@@ -108,18 +137,8 @@ void tow__agents_leave(struct agents *agents, struct agent_session *session)
 		return;
 	session->group = NULL;
 	DL_DELETE(group->members, session);
-	if (--group->count > 0)
-		return;
-	HASH_DEL(agents->groups, group);
-	free(group);
-}
-
-static int was_tried(const struct agent_session *s, const uint64_t *tried, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (tried[i] == s->serial)
-			return 1;
-	return 0;
+	if (--group->count == 0)
+		forget_group(agents, group);
 }
 
 /* An agent that owes an answer may be on its way out, though its tunnel still stands. */
@@ -137,7 +156,7 @@ static int is_better(const struct agent_session *a, const struct agent_session *
 }
 
 struct agent_session *tow__agents_pick(struct agents *agents, const struct tow_id *tenant,
-                                       const char *authority, const uint64_t *tried,
+                                       const char *authority, const struct tried *tried,
                                        size_t tried_count, uint64_t now_ns)
 {
 	struct agent_group *group = group_find(agents, tenant);
@@ -146,7 +165,7 @@ struct agent_session *tow__agents_pick(struct agents *agents, const struct tow_i
 	if (group == NULL)
 		return NULL;
 	DL_FOREACH(group->members, s)
-	if (s->state == AGENT_SERVING && !was_tried(s, tried, tried_count) &&
+	if (s->state == AGENT_SERVING && !tow__agent_session_tried(s, tried, tried_count) &&
 	    (best == NULL || is_better(s, best, now_ns)) && tow__agent_session_serves(s, authority))
 		best = s;
 	if (best != NULL && best->next != NULL) {

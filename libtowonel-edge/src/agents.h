@@ -3,10 +3,11 @@
 #define TOW_EDGE_AGENTS_H
 
 /*
- * Who can serve what. The agents of a tenant that announced the same services_hash are replicas:
- * one set, over which new streams are spread. The set with the highest generation is the live one;
- * what announced another is retired: its streams finish, new ones go elsewhere. When all agents of
- * a tenant have gone, the next one is taken whatever its generation is.
+ * Who can serve what, on one worker; roster.h has the same of all. The agents of a tenant that
+ * announced the same services_hash are replicas: one set, over which new streams are spread. The
+ * set with the highest generation is the live one; what announced another is retired: its streams
+ * finish, new ones go elsewhere. When all agents of a tenant have gone, the next one is taken
+ * whatever its generation is. An agent has at most one tunnel to a worker that takes new streams.
  */
 
 #include <stddef.h>
@@ -16,16 +17,16 @@
 struct agent_group;
 struct agent_session;
 struct dial;
+struct worker;
 
 struct agents {
 	struct agent_group *groups;    /* by tenant */
 	struct agent_session *pending; /* have not said a hello that was accepted */
 	size_t pending_count;
 	size_t pending_bytes; /* of their hellos */
-	size_t serving;
 	struct dial *waiting; /* for an agent's first word */
-	uint64_t next_serial;
 	uint64_t next_rtt_ns; /* when the round-trip gauges are due */
+	_Atomic uint64_t nearest_us, farthest_us; /* what they were of this worker; 0: none */
 };
 
 /* session has its tenant, id, generation, hash and services. Puts it into its tenant's live set;
@@ -33,13 +34,22 @@ struct agents {
  * another one and not older (its *generation): the session is the group's, but to be retired;
  * TOW_ELIMIT, TOW_ENOMEM. */
 int tow__agents_admit(struct agents *agents, struct agent_session *session, uint64_t *generation);
+/* Another worker's agent has brought a newer set: those of older ones are retired. */
+void tow__agents_superseded(struct agents *agents, const struct tow_id *tenant);
 /* Forgets a session; nothing when it was not admitted. */
 void tow__agents_leave(struct agents *agents, struct agent_session *session);
+
+/* Who is not to be asked: a tunnel, and those of its agent's that came before so many had. */
+struct tried {
+	uint64_t serial;
+	uint64_t agent; /* see tow__agent_session_mark */
+	uint64_t before; /* 0: the tunnel only */
+};
 
 /* The agent for a new stream: one that serves the authority and is not among those tried, the one
  * with fewest streams, in turn among equals. NULL when there is none. */
 struct agent_session *tow__agents_pick(struct agents *agents, const struct tow_id *tenant,
-                                       const char *authority, const uint64_t *tried,
+                                       const char *authority, const struct tried *tried,
                                        size_t tried_count, uint64_t now_ns);
 
 /* Closes the tunnels of a tenant, or of one of its agents. */

@@ -27,8 +27,10 @@ static void on_closed(void *user, int status)
 	tow_log_debug(w->log, "carrier is gone", tow_f_addr("from", &carrier->peer),
 	              tow_f_str("status", tow_strerror(status)));
 	tow_quic_carrier_free(carrier->quic);
-	tow__source_limit_leave(&w->sources, &carrier->peer);
-	w->carrier_count--;
+	pthread_mutex_lock(&w->all->limits_lock);
+	tow__source_limit_leave(&w->all->sources, &carrier->peer);
+	pthread_mutex_unlock(&w->all->limits_lock);
+	atomic_fetch_sub(&w->all->carriers, 1);
 	free(carrier);
 }
 
@@ -54,7 +56,7 @@ int tow__edge_carrier_take(struct worker *w, int fd, struct tow_tls *tls,
 	}
 	carrier->worker = w;
 	carrier->peer = *peer;
-	w->carrier_count++;
+	atomic_fetch_add(&w->all->carriers, 1);
 	tow_log_debug(w->log, "carrier came", tow_f_addr("from", peer));
 	return 0;
 }

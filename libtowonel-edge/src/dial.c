@@ -74,6 +74,7 @@ static void on_closed(void *user)
 	struct dial *d = user;
 
 	d->stream = NULL;
+	d->tried[d->tried_count - 1].before = 0; /* its other tunnels may stand */
 	tow__dial_fail(d, TOW_TUNNEL_OK);
 	d->changed(d->user);
 }
@@ -134,7 +135,7 @@ static void on_silence(void *user)
 		return;
 	tow__agent_session_doubt(d->agent);
 	until_ns = tow__agent_session_hope_ns(d->agent);
-	d->in_vain = pick(d) == NULL && tow_loop_now_ns(d->worker->loop) < until_ns;
+	d->in_vain = !tow__dial_possible(d) && tow_loop_now_ns(d->worker->loop) < until_ns;
 	if (d->in_vain && tow_timer_start(&d->silence, until_ns) == 0)
 		return;
 	tow__dial_fail(d, TOW_TUNNEL_IDLE);
@@ -143,7 +144,25 @@ static void on_silence(void *user)
 
 int tow__dial_possible(const struct dial *d)
 {
-	return pick(d) != NULL;
+	return pick(d) != NULL || tow__dial_elsewhere(d) != ROSTER_NOBODY;
+}
+
+int tow__dial_elsewhere(const struct dial *d)
+{
+	struct worker *w = d->worker;
+	uint32_t spread;
+
+	if (w->all->count == 1 || d->tried_count == TOW_DIAL_ATTEMPTS_MAX)
+		return ROSTER_NOBODY;
+	tow_random(&spread, sizeof(spread));
+	return tow__roster_find(&w->all->roster, &d->tenant, d->authority, d->tried, d->tried_count,
+	                        w->index, spread);
+}
+
+void tow__dial_moved(struct dial *d, struct worker *to)
+{
+	d->worker = to;
+	tow__dial_init(d);
 }
 
 void tow__dial_init(struct dial *d)
@@ -160,11 +179,13 @@ int tow__dial_next(struct dial *d)
 	while ((agent = pick(d)) != NULL) {
 		if (d->tried_count > 0)
 			tow_metric_inc(w->metrics.dials_retried);
-		d->tried[d->tried_count++] = agent->serial;
+		d->tried[d->tried_count++] = (struct tried){ .serial = agent->serial };
 		rc = tow__agent_session_open(agent, &stream_events, d, &d->stream);
 		d->blocked |= rc == TOW_BLOCKED;
 		if (rc != 0)
 			continue;
+		d->tried[d->tried_count - 1].agent = tow__agent_session_mark(agent);
+		d->tried[d->tried_count - 1].before = atomic_load(&w->all->next_serial) + 1;
 		d->agent = agent;
 		enter(d, DIAL_WAITING);
 		d->sent = 0;

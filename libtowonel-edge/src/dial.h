@@ -6,6 +6,10 @@
  * A visitor's way to an agent: one agent after the other is tried until one answers with the status
  * byte. Until then all that was sent is kept, so that the next one gets it from the first byte.
  *
+ * Agents with a tunnel to this worker are asked first. When none is left the owner may take the
+ * dial to another worker that has one, whose agents then are. An agent that has refused, or is
+ * silent, is not asked again through another of its tunnels; one whose tunnel was lost is.
+ *
  * An agent may take its time, for its origin does; but one from which no packet comes at all, not
  * even an acknowledgement, is left early if there is another. If there is none, the path may be bad
  * for a moment, or the agent be starting again: then the visitor waits longer, but not as long as
@@ -19,6 +23,7 @@
 #include <towonel/tunnel/quic.h>
 #include <towonel/wire/limits.h>
 #include <towonel/wire/service.h>
+#include "agents.h"
 
 struct agent_session;
 struct worker;
@@ -47,7 +52,7 @@ struct dial {
 	int stopped;      /* it wants to hear no more: not a refusal, origins may answer so */
 	int blocked;      /* an agent had no stream to spare */
 	uint64_t failure; /* of the last one that failed: enum tow_tunnel_error */
-	uint64_t tried[TOW_DIAL_ATTEMPTS_MAX]; /* serials of agents */
+	struct tried tried[TOW_DIAL_ATTEMPTS_MAX];
 	size_t tried_count;
 	struct tow_buf reply;
 	int reply_finished;
@@ -64,6 +69,10 @@ void tow__dial_init(struct dial *d);
 
 /* Is there an agent that could be asked? */
 int tow__dial_possible(const struct dial *d);
+/* The worker to go on at when no agent is left here; ROSTER_NOBODY: there is none. */
+int tow__dial_elsewhere(const struct dial *d);
+/* It is there. IDLE or FAILED. */
+void tow__dial_moved(struct dial *d, struct worker *to);
 /* Goes to the next agent. Returns 0; TOW_ENOTFOUND when none is left. */
 int tow__dial_next(struct dial *d);
 /* Sends what was appended to bytes. Returns 0, TOW_ENOMEM. */

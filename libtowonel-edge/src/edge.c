@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The edge as its owner sees it: one worker, the routes that are handed in and their copy on disk,
+ * The edge as its owner sees it: its workers, the routes that are handed in and their copy on disk,
  * reports, and the way down:
  *
  *     tow_edge_close: no listeners, agents are told ──► visitors finish, or the grace is over
@@ -10,27 +10,23 @@
 
 #include <towonel/edge.h>
 
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <towonel/tunnel/quic_carrier.h>
 #include "agent_session.h"
 #include "edge_private.h"
 #include "routes/cache.h"
 #include "tls/cert_listing.h"
 #include "tls/cert_store.h"
 #include "tls/issuance.h"
-#include "visitor.h"
 #include "worker.h"
 
-#define EARLY_SHARE                 4 /* of what visitors may hold: before an agent takes them */
 #define REVOCATIONS_EXPIRE_EVERY_NS (600 * TOW_NSEC_PER_SEC)
 #define RELAY_CHECK_NS              (200 * TOW_NSEC_PER_MSEC)
 
 struct tow_edge {
-	struct worker worker;
+	struct workers workers;
+	struct worker *first; /* of them: the one in this thread */
 	struct tow_addr tunnel_addr, addr;
 	char *version;
 	char **addresses;
@@ -47,7 +43,9 @@ struct tow_edge {
 
 	struct tow_timer close_timer; /* the grace */
 	uint64_t close_deadline_ns;
-	void (*done)(void *user); /* not NULL: closing */
+	int yielded;                  /* another process takes over */
+	int ended;                    /* all but the disk is done with */
+	void (*done)(void *user);     /* not NULL: closing */
 	void *done_user;
 };
 
@@ -87,7 +85,7 @@ void tow__timing_default(struct timing *timing)
 static void on_changed(void *user)
 {
 	struct tow_edge *e = user;
-	uint64_t now = tow_loop_now_ns(e->worker.loop);
+	uint64_t now = tow_loop_now_ns(e->first->loop);
 	uint64_t at = e->next_report_ns > now ? e->next_report_ns : now;
 
 	e->changed = 1;
@@ -96,24 +94,12 @@ static void on_changed(void *user)
 	tow_timer_start(&e->report_timer, at);
 }
 
-struct agent_list {
-	struct tow_id *ids;
-	size_t count;
-};
-
-static void list_agent(void *user, struct agent_session *s)
-{
-	struct agent_list *list = user;
-
-	if (s->state == AGENT_SERVING)
-		list->ids[list->count++] = s->agent_id;
-}
-
 static void on_report_timer(void *user)
 {
 	struct tow_edge *e = user;
-	struct worker *w = &e->worker;
-	struct agent_list agents = { calloc(w->agents.serving + 1, sizeof(*agents.ids)), 0 };
+	struct worker *w = e->first;
+	size_t agent_count = tow__roster_count(&e->workers.roster);
+	struct tow_id *agents = calloc(agent_count + 1, sizeof(*agents));
 	struct tow_failed_port *ports = calloc(w->ports.failed + 1, sizeof(*ports));
 	struct tow_edge_certificate certs[TOW_EDGE_CERTS_TOLD_MAX];
 	struct tow_edge_traffic traffic;
@@ -123,7 +109,7 @@ static void on_report_timer(void *user)
 		.address_count = e->address_count,
 		.tcp_port = e->addr.port,
 		.version = e->version,
-		.agents = agents.ids,
+		.agents = agents,
 		.failed_ports = ports,
 		.traffic = &traffic,
 		.certificates = certs,
@@ -132,18 +118,17 @@ static void on_report_timer(void *user)
 	};
 
 	e->next_report_ns = tow_loop_now_ns(w->loop) + w->timing.report_interval_ns;
-	if (agents.ids != NULL && ports != NULL) {
+	if (agents != NULL && ports != NULL) {
 		e->changed = 0;
 		tow_timer_start_in(&e->report_timer, w->timing.report_refresh_ns);
 		tow__edge_metrics_traffic(&w->metrics, &traffic);
-		tow__agents_each(&w->agents, list_agent, &agents);
-		report.agent_count = agents.count;
+		report.agent_count = tow__roster_agents(&e->workers.roster, agents, agent_count);
 		report.failed_port_count = tow__ports_failed(&w->ports, ports, w->ports.failed);
 		e->reported(e->user, &report);
 	} else {
 		on_changed(e); /* when there is memory again */
 	}
-	free(agents.ids);
+	free(agents);
 	free(ports);
 }
 
@@ -153,28 +138,44 @@ static void on_port_added(void *user, const struct tow_route_port *port)
 {
 	struct tow_edge *e = user;
 
-	tow__ports_add(&e->worker.ports, port);
+	tow__ports_add(&e->first->ports, port);
 }
 
 static void on_port_removed(void *user, enum tow_protocol protocol, uint16_t port)
 {
 	struct tow_edge *e = user;
 
-	tow__ports_remove(&e->worker.ports, protocol, port);
+	tow__ports_remove(&e->first->ports, protocol, port);
+}
+
+static void cut_tenant(struct worker *w, void *tenant)
+{
+	tow__agents_cut_tenant(&w->agents, tenant);
+}
+
+static void cut_agent(struct worker *w, void *ids)
+{
+	const struct tow_id *tenant = ids, *agent = tenant + 1;
+
+	tow__agents_cut_agent(&w->agents, tenant, agent);
 }
 
 static void on_tenant_removed(void *user, const struct tow_id *tenant)
 {
 	struct tow_edge *e = user;
 
-	tow__agents_cut_tenant(&e->worker.agents, tenant);
+	tow__agents_cut_tenant(&e->first->agents, tenant);
+	tow__workers_mail(e->first, cut_tenant, tenant, sizeof(*tenant));
 }
 
 static void on_agent_revoked(void *user, const struct tow_id *tenant, const struct tow_id *agent)
 {
 	struct tow_edge *e = user;
 
-	tow__agents_cut_agent(&e->worker.agents, tenant, agent);
+	const struct tow_id ids[] = { *tenant, *agent };
+
+	tow__agents_cut_agent(&e->first->agents, tenant, agent);
+	tow__workers_mail(e->first, cut_agent, ids, sizeof(ids));
 }
 
 static const struct tow_route_observer observer = {
@@ -193,21 +194,35 @@ static void gauge_routes(struct worker *w)
 /* Revocations only come with events, so this is often enough. */
 static void expire_revocations(struct tow_edge *e)
 {
-	uint64_t now = tow_loop_now_ns(e->worker.loop);
+	uint64_t now = tow_loop_now_ns(e->first->loop);
 
 	if (now < e->next_expiry_ns)
 		return;
 	e->next_expiry_ns = now + REVOCATIONS_EXPIRE_EVERY_NS;
-	tow_route_table_expire(e->worker.table, tow_wall_ms());
+	pthread_rwlock_wrlock(&e->workers.table_lock);
+	tow_route_table_expire(e->workers.table, tow_wall_ms());
+	pthread_rwlock_unlock(&e->workers.table_lock);
+}
+
+static void routes_changed(struct worker *w, void *message)
+{
+	(void)message;
+	tow__routes_lock(w);
+	tow__tenants_refresh(&w->tenants, w->table);
+	tow__routes_unlock(w);
+	tow__agent_sessions_routes_changed(w);
 }
 
 int tow_edge_apply(void *edge, const struct tow_route_event *event)
 {
 	struct tow_edge *e = edge;
-	struct worker *w = &e->worker;
+	struct worker *w = e->first;
 	struct tow_error err;
-	int rc = tow_route_table_apply(w->table, event->json, &observer, e, &err);
+	int rc;
 
+	pthread_rwlock_wrlock(&e->workers.table_lock);
+	rc = tow_route_table_apply(e->workers.table, event->json, &observer, e, &err);
+	pthread_rwlock_unlock(&e->workers.table_lock);
 	if (rc != 0) {
 		if (rc != TOW_ECONFLICT)
 			tow_log_error(w->log, "an event of the route feed cannot be applied",
@@ -222,55 +237,42 @@ int tow_edge_apply(void *edge, const struct tow_route_event *event)
 		tow__routes_cache_changed(e->cache);
 	tow__agent_sessions_routes_changed(w);
 	tow__tenants_refresh(&w->tenants, w->table);
+	tow__workers_mail(w, routes_changed, NULL, 0);
 	return 0;
 }
 
 uint64_t tow_edge_route_version(const struct tow_edge *edge)
 {
-	return tow_route_table_version(edge->worker.table);
+	return tow_route_table_version(edge->first->table);
 }
 
 static void bind_known_port(void *user, const struct tow_route_port *port)
 {
 	struct tow_edge *e = user;
 
-	tow__ports_add(&e->worker.ports, port);
+	tow__ports_add(&e->first->ports, port);
 }
 
 /* --- the way up --- */
 
-static void on_accepted(void *user, int fd, const struct tow_addr *peer,
-                        const struct tow_addr *local)
-{
-	struct worker *w = user;
-
-	tow__visitor_accept(w, fd, peer, local, 0);
-}
-
 static void on_deserted(void *user);
+static void on_ended(void *user);
 static void on_settled(void *user);
 static void on_close_timer(void *user);
 
 static void free_edge(struct tow_edge *e)
 {
-	struct worker *w = &e->worker;
+	struct worker *w = e->first;
+	struct cert_store *certs;
 
 	e->reported = NULL; /* what is let go of below changes the state, and nobody is to hear */
 	tow_timer_stop(&e->report_timer);
 	tow_timer_stop(&e->close_timer);
-	if (w->listener != NULL)
-		tow_tcp_listener_free(w->listener);
-	tow__ports_deinit(&w->ports);
-	if (w->endpoint != NULL)
-		tow_quic_endpoint_free(w->endpoint, TOW_TUNNEL_DRAINING);
+	certs = w != NULL ? w->certs : NULL;
+	tow__workers_deinit(&e->workers);
 	tow__routes_cache_free(e->cache);
 	tow__issuance_free(e->issuance);
-	tow__cert_store_free(w->certs);
-	tow_tls_context_free(w->carrier_tls);
-	tow_route_table_free(w->table);
-	tow__source_limit_deinit(&w->sources);
-	tow_rate_limit_free(w->rates);
-	tow__udp_limits_deinit(&w->udp);
+	tow__cert_store_free(certs);
 	for (size_t i = 0; i < e->address_count; i++)
 		free(e->addresses[i]);
 	free(e->addresses);
@@ -302,7 +304,7 @@ static int copy_addresses(struct tow_edge *e, const struct tow_edge_config *conf
 
 static int open_cache(struct tow_edge *e, const char *path)
 {
-	struct worker *w = &e->worker;
+	struct worker *w = e->first;
 	const struct routes_cache_config config = {
 		.loop = w->loop,
 		.log = w->log,
@@ -315,7 +317,7 @@ static int open_cache(struct tow_edge *e, const char *path)
 	int rc = tow__routes_cache_new(&config, &e->cache);
 
 	if (rc == 0)
-		tow__routes_cache_load(e->cache, w->table);
+		tow__routes_cache_load(e->cache, e->workers.table);
 	return rc;
 }
 
@@ -331,7 +333,7 @@ static int terminates(void *user, const char *name)
 
 static int open_certs(struct tow_edge *e, const struct tow_edge_config *config)
 {
-	struct worker *w = &e->worker;
+	struct worker *w = e->first;
 	const struct cert_store_config certs = {
 		.loop = w->loop,
 		.log = w->log,
@@ -342,52 +344,11 @@ static int open_certs(struct tow_edge *e, const struct tow_edge_config *config)
 		.user = w,
 	};
 
-	return tow__cert_store_new(&certs, &w->certs);
-}
+	int rc = tow__cert_store_new(&certs, &w->certs);
 
-static int open_listeners(struct tow_edge *e, const struct tow_edge_config *config,
-                          struct tow_error *err)
-{
-	struct worker *w = &e->worker;
-	const struct tow_quic_config quic = {
-		.loop = config->loop,
-		.log = config->log,
-		.metrics = config->metrics,
-		.metrics_prefix = "towonel_edge_quic",
-		.key = config->key,
-		.alpn = TOW_TUNNEL_ALPN,
-		.udp = { .bind = config->tunnel_listen, .dual_stack = config->tunnel_dual_stack },
-		.max_streams = TOW_STREAMS_BY_AGENT,
-		.handshakes_per_second = config->handshakes_per_second,
-		.held_all_max = config->memory_max - config->memory_max / EARLY_SHARE,
-		.accepted = tow__agent_session_accept,
-		.user = w,
-	};
-	int rc = tow_quic_endpoint_new(&quic, &w->endpoint, err);
-
-	if (rc != 0)
-		return tow_error_prefix(err, "tunnel_listen");
-	e->tunnel_addr = *tow_quic_endpoint_addr(w->endpoint);
-	rc = tow_tcp_listener_new(config->loop, config->log, &config->listen,
-	                          config->listen_dual_stack, 0, on_accepted, w, &w->listener, err);
-	if (rc != 0)
-		return tow_error_prefix(err, "listen");
-	tow_tcp_listener_defer(w->listener);
-	rc = tow_tls_context_new_identity(config->key, TOW_CARRIER_ALPN, &w->carrier_tls, err);
-	if (rc != 0)
-		return rc;
-	e->addr = *tow_tcp_listener_addr(w->listener);
-	return 0;
-}
-
-/* All but what the process needs to go on: the hub's clients, health checks, files. */
-static int descriptors_for_visitors(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > INT_MAX)
-		return INT_MAX;
-	return (int)limit.rlim_cur - TOW_DESCRIPTORS_KEPT;
+	for (unsigned i = 1; rc == 0 && i < e->workers.count; i++)
+		e->workers.list[i].certs = w->certs;
+	return rc;
 }
 
 int tow__edge_new_timed(const struct tow_edge_config *config, const struct timing *timing,
@@ -399,44 +360,28 @@ int tow__edge_new_timed(const struct tow_edge_config *config, const struct timin
 
 	if (e == NULL)
 		return tow_error_set(err, TOW_ENOMEM, "out of memory");
-	w = &e->worker;
-	w->loop = config->loop;
-	w->log = config->log;
-	w->timing = *timing;
-	w->node_id = config->key->id;
-	w->visitors_max = config->connections_max;
-	w->api.visitor = config->api_visitor;
-	w->api.user = config->user;
-	tow_id_key_name(&w->node_id, w->api.key_name);
-	if (config->api_name != NULL)
-		snprintf(w->api.name, sizeof(w->api.name), "%s", config->api_name);
-	w->changed = on_changed;
-	w->deserted = on_deserted;
-	w->user = e;
 	e->reported = config->reported;
 	e->user = config->user;
-	tow__edge_metrics_init(&w->metrics, config->metrics);
-	tow__source_limit_init(&w->sources, config->connections_per_address);
-	tow__udp_limits_init(&w->udp, config->udp_sessions_max, config->udp_sessions_per_port,
-	                     config->udp_sessions_per_address);
-	w->early_max = config->memory_max / EARLY_SHARE;
-	w->fd_max = descriptors_for_visitors();
-	tow__ports_init(&w->ports, w, &config->listen, config->listen_dual_stack);
-	tow_timer_init(&e->report_timer, w->loop, on_report_timer, e);
-	tow_timer_init(&e->close_timer, w->loop, on_close_timer, e);
+	e->workers.changed = on_changed;
+	e->workers.deserted = on_deserted;
+	e->workers.ended = on_ended;
+	e->workers.user = e;
+	tow_timer_init(&e->report_timer, config->loop, on_report_timer, e);
+	tow_timer_init(&e->close_timer, config->loop, on_close_timer, e);
 	e->version = strdup(config->version != NULL ? config->version : "");
-	w->software = e->version;
-	w->table = tow_route_table_new();
-	if (config->connection_rate > 0)
-		w->rates = tow_rate_limit_new(config->connection_rate, config->connection_burst);
-	if (e->version == NULL || w->table == NULL ||
-	    (config->connection_rate > 0 && w->rates == NULL)) {
-		tow_error_set(err, rc, "out of memory");
+	rc = tow__workers_init(&e->workers, config, timing);
+	w = e->first = e->workers.list;
+	if (e->version == NULL || rc != 0) {
+		rc = tow_error_set(err, TOW_ENOMEM, "out of memory");
 		goto out;
 	}
-	rc = open_listeners(e, config, err);
+	for (unsigned i = 0; i < e->workers.count; i++)
+		e->workers.list[i].software = e->version;
+	rc = tow__workers_open(&e->workers, config, err);
 	if (rc != 0)
 		goto out;
+	e->tunnel_addr = *tow_quic_endpoint_addr(w->endpoint);
+	e->addr = *tow_tcp_listener_addr(w->listener);
 	rc = copy_addresses(e, config);
 	if (rc == 0 && config->routes_cache_path != NULL)
 		rc = open_cache(e, config->routes_cache_path);
@@ -453,6 +398,7 @@ int tow__edge_new_timed(const struct tow_edge_config *config, const struct timin
 	gauge_routes(w);
 	tow_route_table_each_port(w->table, bind_known_port, e);
 	on_changed(e);
+	tow__workers_start(&e->workers);
 	*out = e;
 	return 0;
 out:
@@ -470,20 +416,6 @@ int tow_edge_new(const struct tow_edge_config *config, struct tow_edge **out, st
 
 /* --- the way down --- */
 
-static void redial_agent(void *user, struct agent_session *s)
-{
-	const int *carried = user;
-
-	if (s->carried == *carried)
-		tow__agent_session_redial(s);
-}
-
-static void drain_agent(void *user, struct agent_session *s)
-{
-	(void)user;
-	tow__agent_session_drain(s);
-}
-
 static void on_settled(void *user)
 {
 	struct tow_edge *e = user;
@@ -494,16 +426,12 @@ static void on_settled(void *user)
 	done(done_user);
 }
 
-static int is_deserted(const struct worker *w)
+static void on_ended(void *user)
 {
-	return w->visitor_count == 0 && w->udp.count == 0;
-}
+	struct tow_edge *e = user;
 
-/* A process that is between two others is the way from the one to the other. */
-static int is_relay(const struct worker *w)
-{
-	return w->yielded && w->endpoint != NULL &&
-	       tow_udp_socket_has_before(tow_quic_endpoint_socket(w->endpoint));
+	if (tow__routes_cache_flush(e->cache) == 0)
+		on_settled(e);
 }
 
 /* Visitors finish what they have begun, within the grace; then nothing is waited for
@@ -511,60 +439,46 @@ static int is_relay(const struct worker *w)
 static void on_close_timer(void *user)
 {
 	struct tow_edge *e = user;
-	struct worker *w = &e->worker;
 
-	if (is_relay(w) && tow_loop_now_ns(w->loop) < e->close_deadline_ns) {
+	if (e->yielded && tow_loop_now_ns(e->first->loop) < e->close_deadline_ns &&
+	    tow__workers_are_relay(&e->workers)) {
 		tow_timer_start_in(&e->close_timer, RELAY_CHECK_NS);
 		return;
 	}
-	while (w->visitors != NULL)
-		tow__visitor_abort(w->visitors);
-	tow__ports_deinit(&w->ports);
-	if (w->endpoint != NULL)
-		tow_quic_endpoint_free(w->endpoint, TOW_TUNNEL_DRAINING);
-	w->endpoint = NULL;
-	tow_timer_stop(&e->close_timer); /* the last visitor has started it again */
-	if (tow__routes_cache_flush(e->cache) == 0)
-		on_settled(e);
+	e->ended = 1;
+	tow__workers_end(&e->workers);
 }
 
 static void on_deserted(void *user)
 {
 	struct tow_edge *e = user;
 
-	if (e->done != NULL && is_deserted(&e->worker) && e->worker.endpoint != NULL)
+	if (e->done != NULL && !e->ended && tow__workers_are_deserted(&e->workers))
 		tow_timer_start_in(&e->close_timer, 0);
 }
 
 void tow_edge_close(struct tow_edge *edge, uint64_t grace_ns, void (*done)(void *user), void *user)
 {
-	struct worker *w = &edge->worker;
 	uint64_t now = tow_now_ns();
 	uint64_t deadline = grace_ns < TOW_NEVER - 1 - now ? now + grace_ns : TOW_NEVER - 1;
-	int first = edge->done == NULL, carried = 1;
+	int first = edge->done == NULL;
 
 	edge->done = done;
 	edge->done_user = user;
+	if (edge->ended)
+		return;
 	if (first) {
-		w->draining = 1;
-		tow_tcp_listener_free(w->listener);
-		w->listener = NULL;
 		tow__issuance_free(edge->issuance);
 		edge->issuance = NULL;
 		tow_timer_stop(&edge->report_timer);
-		if (w->yielded)
-			tow__agents_each(&w->agents, redial_agent, &carried);
-		else
-			tow__agents_each(&w->agents, drain_agent, NULL);
-		tow_log_info(w->log, "edge is closing", tow_f_uint("visitors", w->visitor_count),
-		             tow_f_uint("udp_sessions", w->udp.count));
+		tow_log_info(edge->first->log, "edge is closing",
+		             tow_f_uint("visitors", atomic_load(&edge->workers.visitors)),
+		             tow_f_uint("udp_sessions", atomic_load(&edge->workers.sessions)));
 	}
-	if (w->endpoint == NULL) /* all but the disk is done with */
-		return;
-	w->hurried = !first || !w->yielded; /* with another process there, the first time is none */
-	tow__ports_drain(&w->ports);
+	/* with another process there, the first time is none to hurry */
+	tow__workers_drain(&edge->workers, !first || !edge->yielded);
 	edge->close_deadline_ns = deadline;
-	if (is_deserted(w))
+	if (tow__workers_are_deserted(&edge->workers))
 		deadline = now;
 	if (first || deadline < edge->close_timer.deadline_ns)
 		tow_timer_start(&edge->close_timer, deadline);
@@ -572,28 +486,23 @@ void tow_edge_close(struct tow_edge *edge, uint64_t grace_ns, void (*done)(void 
 
 /* --- another process takes over --- */
 
-
 void tow_edge_yield(struct tow_edge *edge)
 {
-	struct worker *w = &edge->worker;
-
-	int carried = 0; /* those have no way to the other process before it accepts */
-
-	w->yielded = 1;
-	if (w->endpoint == NULL)
-		return;
-	tow_udp_socket_yield(tow_quic_endpoint_socket(w->endpoint));
-	tow__agents_each(&w->agents, redial_agent, &carried);
+	edge->yielded = 1;
+	if (!edge->ended)
+		tow__workers_yield(&edge->workers, 1);
 }
 
 void tow_edge_resume(struct tow_edge *edge)
 {
-	edge->worker.yielded = 0;
+	edge->yielded = 0;
+	if (!edge->ended)
+		tow__workers_yield(&edge->workers, 0);
 }
 
 size_t tow_edge_agents(const struct tow_edge *edge)
 {
-	return edge->worker.agents.serving;
+	return tow__roster_count((struct roster *)(uintptr_t)&edge->workers.roster);
 }
 
 /* --- what can be asked --- */
@@ -610,21 +519,21 @@ const struct tow_addr *tow_edge_tunnel_addr(const struct tow_edge *edge)
 
 void tow_edge_not_ready(void *edge, struct tow_buf *reasons)
 {
-	const struct tow_edge *e = edge;
+	struct tow_edge *e = edge;
 
 	if (e->done != NULL)
 		tow_buf_append_text(reasons, "the edge is draining\n");
-	if (tow_route_table_version(e->worker.table) == 0)
+	if (tow_route_table_version(e->first->table) == 0)
 		tow_buf_append_text(reasons, "there are no routes yet\n");
-	else if (e->worker.agents.serving == 0 &&
-	         tow_route_table_hostname_count(e->worker.table) > 0)
+	else if (tow__roster_count(&e->workers.roster) == 0 &&
+	         tow_route_table_hostname_count(e->first->table) > 0)
 		tow_buf_append_text(reasons, "no agent is connected\n");
 }
 
 void tow_edge_notes(void *edge, struct tow_buf *notes)
 {
-	const struct tow_edge *e = edge;
-	const struct edge_metrics *m = &e->worker.metrics;
+	struct tow_edge *e = edge;
+	const struct edge_metrics *m = &e->first->metrics;
 
 	if (tow_metric_get(m->rtt_max_us) > 0)
 		tow_buf_printf(notes, "agents answered their last pings in %.1f to %.1f ms\n",
@@ -633,7 +542,7 @@ void tow_edge_notes(void *edge, struct tow_buf *notes)
 	if (tow_metric_get(m->agents_late) > 0)
 		tow_buf_printf(notes, "%lld of %lld agents owe an answer to a ping\n",
 		               (long long)tow_metric_get(m->agents_late),
-		               (long long)tow_metric_get(m->agents_connected));
+		               (long long)tow__roster_count(&e->workers.roster));
 }
 
 static void on_api_certificate(void *user, struct tow_tls_context *context)
@@ -644,7 +553,7 @@ static void on_api_certificate(void *user, struct tow_tls_context *context)
 
 struct tow_tls_context *tow_edge_api_certificate(struct tow_edge *edge, const char *name)
 {
-	struct worker *w = &edge->worker;
+	struct worker *w = edge->first;
 	struct tow_tls_context *context = NULL;
 	struct cert_wait wait = { .done = on_api_certificate };
 
@@ -660,5 +569,5 @@ json_t *tow_edge_certificates(void *edge)
 {
 	const struct tow_edge *e = edge;
 
-	return tow__cert_listing(e->worker.certs);
+	return tow__cert_listing(e->first->certs);
 }

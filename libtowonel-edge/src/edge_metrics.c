@@ -88,6 +88,11 @@ void tow__edge_metrics_traffic(const struct edge_metrics *m, struct tow_edge_tra
 	};
 }
 
+struct tow_metric *tow__edge_agents_gauge(struct tow_metrics *registry)
+{
+	return gauge(registry, "towonel_edge_agents_connected", "Agents that take new streams.");
+}
+
 void tow__edge_metrics_init(struct edge_metrics *m, struct tow_metrics *registry)
 {
 	char label[64];
@@ -107,6 +112,8 @@ void tow__edge_metrics_init(struct edge_metrics *m, struct tow_metrics *registry
 		                        "Visitors that were not served, by reason.");
 	m->dials_retried = counter(registry, "towonel_edge_dials_retried_total", NULL,
 	                           "Visitors tried on another agent after one had failed.");
+	m->handed_over = counter(registry, "towonel_edge_visitors_handed_over_total", NULL,
+	                         "Times that a visitor went to another worker.");
 	init_udp(m, registry);
 	m->terminated = counter(registry, "towonel_edge_tls_handshakes_total", NULL,
 	                        "TLS handshakes with visitors whose TLS ends here.");
@@ -114,8 +121,6 @@ void tow__edge_metrics_init(struct edge_metrics *m, struct tow_metrics *registry
 	                     "Those of them that resumed a session.");
 	m->agents_carried = gauge(registry, "towonel_edge_agents_over_tcp",
 	                          "Of them, those whose tunnel is carried by TCP.");
-	m->agents_connected =
-		gauge(registry, "towonel_edge_agents_connected", "Agents that take new streams.");
 	m->agents_superseded = counter(registry, "towonel_edge_agents_superseded_total", NULL,
 	                               "Agents replaced by others with another service list.");
 	m->agents_lost = counter(registry, "towonel_edge_agents_lost_total", NULL,

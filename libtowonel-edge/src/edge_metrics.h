@@ -84,6 +84,7 @@ struct edge_metrics {
 	struct tow_metric *bytes_out;
 	struct tow_metric *refused[REFUSAL_COUNT];
 	struct tow_metric *dials_retried;
+	struct tow_metric *handed_over;
 	struct tow_metric *udp_sessions; /* now */
 	struct tow_metric *udp_sessions_total;
 	struct tow_metric *udp_refused[UDP_REFUSAL_COUNT];
@@ -92,7 +93,6 @@ struct edge_metrics {
 	struct tow_metric *udp_dropped[UDP_DROP_COUNT];
 	struct tow_metric *terminated; /* handshakes */
 	struct tow_metric *resumed;
-	struct tow_metric *agents_connected;
 	struct tow_metric *agents_carried;
 	struct tow_metric *agents_superseded;
 	struct tow_metric *agents_lost; /* closed for not answering pings */
@@ -111,6 +111,7 @@ struct edge_metrics {
 /* What the hub is told of it. */
 void tow__edge_metrics_traffic(const struct edge_metrics *m, struct tow_edge_traffic *out);
 void tow__edge_metrics_init(struct edge_metrics *m, struct tow_metrics *registry);
+struct tow_metric *tow__edge_agents_gauge(struct tow_metrics *registry);
 const char *tow__refusal_name(enum refusal refusal);
 const char *tow__hello_outcome_name(enum hello_outcome outcome);
 

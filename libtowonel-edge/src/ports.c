@@ -36,9 +36,43 @@ static void count(struct ports *ports)
 {
 	struct worker *w = ports->worker;
 
+	if (w->index > 0)
+		return;
 	tow_metric_set(w->metrics.ports_bound, (int64_t)ports->bound);
 	tow_metric_set(w->metrics.ports_failed, (int64_t)ports->failed);
-	w->changed(w->user);
+	tow__worker_changed(w);
+}
+
+/* --- the other workers --- */
+
+static void on_add(struct worker *w, void *route)
+{
+	tow__ports_add(&w->ports, route);
+}
+
+static void on_remove(struct worker *w, void *message)
+{
+	const struct tow_route_port *route = message;
+
+	tow__ports_remove(&w->ports, route->protocol, route->port);
+}
+
+static void tell_others(const struct port *port, void (*fn)(struct worker *w, void *route))
+{
+	struct worker *w = port->ports->worker;
+
+	if (w->index == 0 && !w->draining)
+		tow__workers_mail(w, fn, &port->route, sizeof(port->route));
+}
+
+/* --- here --- */
+
+/* The first one's say it for all, unless one of theirs cannot follow. */
+static void note(struct ports *ports, enum port_news news, const struct tow_route_port *route,
+                 const struct tow_error *err)
+{
+	if (ports->worker->index == 0 || err != NULL)
+		tow__port_log_note(&ports->log, news, route, err);
 }
 
 /* Who the visitor is for is looked up when he comes: the port may have changed hands. */
@@ -91,8 +125,9 @@ static void on_retry(void *user)
 	}
 	port->ports->failed--;
 	port->ports->bound++;
-	tow__port_log_note(&port->ports->log, PORT_BOUND_AT_LAST, &port->route, NULL);
+	note(port->ports, PORT_BOUND_AT_LAST, &port->route, NULL);
 	count(port->ports);
+	tell_others(port, on_add);
 }
 
 static void release(struct port *port)
@@ -103,6 +138,8 @@ static void release(struct port *port)
 		ports->bound--;
 	else
 		ports->failed--;
+	if (is_bound(port))
+		tell_others(port, on_remove);
 	if (port->tcp != NULL)
 		tow_tcp_listener_free(port->tcp);
 	if (port->udp != NULL)
@@ -171,10 +208,11 @@ void tow__ports_add(struct ports *ports, const struct tow_route_port *route)
 	}
 	if (bind_port(port, &err) == 0) {
 		ports->bound++;
-		tow__port_log_note(&ports->log, PORT_BOUND, route, NULL);
+		note(ports, PORT_BOUND, route, NULL);
+		tell_others(port, on_add);
 	} else {
 		ports->failed++;
-		tow__port_log_note(&ports->log, PORT_FAILED, route, &err);
+		note(ports, PORT_FAILED, route, &err);
 		retry_later(port);
 	}
 	count(ports);
@@ -188,9 +226,19 @@ void tow__ports_remove(struct ports *ports, enum tow_protocol protocol, uint16_t
 	HASH_FIND(hh, ports->ports, &key, sizeof(key), port);
 	if (port == NULL)
 		return;
-	tow__port_log_note(&ports->log, PORT_RELEASED, &port->route, NULL);
+	note(ports, PORT_RELEASED, &port->route, NULL);
 	release(port);
 	count(ports);
+}
+
+void tow__ports_packet(struct ports *ports, uint16_t number, const struct tow_udp_packet *packet)
+{
+	uint32_t key = key_of(TOW_PROTOCOL_UDP, number);
+	struct port *port;
+
+	HASH_FIND(hh, ports->ports, &key, sizeof(key), port);
+	if (port != NULL && port->udp != NULL)
+		tow__udp_listener_take(port->udp, packet, 1);
 }
 
 size_t tow__ports_failed(const struct ports *ports, struct tow_failed_port *out, size_t cap)

@@ -5,8 +5,12 @@
 /*
  * The listeners of TCP and UDP services: one for each port of the route table. A port that cannot
  * be bound is tried again, less and less often; the others do not wait for it.
+ *
+ * Of several workers each has a socket of its own for a port. The first worker's is bound first,
+ * and counts; the others follow it when it is.
  */
 
+#include <towonel/tunnel/udp.h>
 #include <towonel/wire/addr.h>
 #include <towonel/wire/route_feed.h>
 #include "port_log.h"
@@ -32,6 +36,9 @@ void tow__ports_drain(struct ports *ports);
 /* As the route table says. */
 void tow__ports_add(struct ports *ports, const struct tow_route_port *route);
 void tow__ports_remove(struct ports *ports, enum tow_protocol protocol, uint16_t number);
+
+/* A datagram for a UDP port that another worker got. */
+void tow__ports_packet(struct ports *ports, uint16_t number, const struct tow_udp_packet *packet);
 
 /* Writes at most cap of the ports that are not bound. Returns how many. */
 size_t tow__ports_failed(const struct ports *ports, struct tow_failed_port *out, size_t cap);

@@ -4,17 +4,25 @@
 
 #include <stdlib.h>
 
-static void set_paces(struct tenant_use *use, const struct tow_route_tenant *tenant)
+static uint64_t share(const struct tenants *tenants, uint64_t whole)
 {
-	tow_pace_set(&use->in, tenant != NULL ? tenant->limits.bytes_in_per_sec : 0);
-	tow_pace_set(&use->out, tenant != NULL ? tenant->limits.bytes_out_per_sec : 0);
+	return tenants->share > 1 ? (whole + tenants->share - 1) / tenants->share : whole;
+}
+
+static void set_paces(const struct tenants *tenants, struct tenant_use *use,
+                      const struct tow_route_tenant *tenant)
+{
+	tow_pace_set(&use->in,
+	             tenant != NULL ? share(tenants, tenant->limits.bytes_in_per_sec) : 0);
+	tow_pace_set(&use->out,
+	             tenant != NULL ? share(tenants, tenant->limits.bytes_out_per_sec) : 0);
 }
 
 int tow__tenants_enter(struct tenants *tenants, const struct tow_route_table *table,
                        const struct tow_id *id, struct tenant_use **out)
 {
 	const struct tow_route_tenant *tenant = tow_route_lookup_tenant(table, id);
-	uint32_t most = tenant != NULL ? tenant->limits.connections : 0;
+	uint64_t most = tenant != NULL ? share(tenants, tenant->limits.connections) : 0;
 	struct tenant_use *use;
 
 	HASH_FIND(hh, tenants->uses, id, sizeof(*id), use);
@@ -30,7 +38,7 @@ int tow__tenants_enter(struct tenants *tenants, const struct tow_route_table *ta
 			free(use);
 			return TOW_ENOMEM;
 		}
-		set_paces(use, tenant);
+		set_paces(tenants, use, tenant);
 	}
 	use->connections++;
 	*out = use;
@@ -48,5 +56,5 @@ void tow__tenants_leave(struct tenants *tenants, struct tenant_use *use)
 void tow__tenants_refresh(struct tenants *tenants, const struct tow_route_table *table)
 {
 	for (struct tenant_use *use = tenants->uses; use != NULL; use = use->hh.next)
-		set_paces(use, tow_route_lookup_tenant(table, &use->id));
+		set_paces(tenants, use, tow_route_lookup_tenant(table, &use->id));
 }

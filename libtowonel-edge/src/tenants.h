@@ -5,7 +5,8 @@
 /*
  * What each tenant uses of this edge just now, within what the operator allows: connections, which
  * are visitors and UDP sessions, and bytes a second each way. There is an entry only while a
- * connection is open; all of a tenant's connections share its paces.
+ * connection is open; all of a tenant's connections share its paces. Of several workers each has
+ * its share, rounded up.
  */
 
 #include <towonel/tunnel/pace.h>
@@ -22,6 +23,7 @@ struct tenant_use {
 
 struct tenants {
 	struct tenant_use *uses; /* all-zero is valid */
+	unsigned share;          /* of so many workers, who each have as much; 0: one */
 };
 
 /* One connection more of a tenant that the table may know. Returns 0, TOW_ELIMIT, TOW_ENOMEM. */

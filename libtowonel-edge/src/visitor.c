@@ -19,6 +19,8 @@
  * state before PIPE), and stays until that was read: a close with unread bytes in the socket would
  * be a reset, which may overtake the alert.
  *
+ * Any of them up to DIAL may end in MOVE: the visitor then goes on at another worker.
+ *
  * What is only needed before PIPE is in struct opening, which goes then, so that an idle visitor is
  * small.
  */
@@ -57,10 +59,11 @@ static const struct {
 	[DIAL] = { "dial", do_dial, TIMEOUT(dial_ns) },
 	[PIPE] = { "pipe", do_pipe, NO_TIMEOUT },
 	[ALERT] = { "alert", tow__visitor_alert, TIMEOUT(linger_ns) },
+	[MOVE] = { "move", NULL, NO_TIMEOUT },
 	[CLOSING] = { "closing", NULL, NO_TIMEOUT },
 };
 
-static int restart_timer(struct visitor *v)
+int tow__visitor_restart_timer(struct visitor *v)
 {
 	uint64_t delay;
 
@@ -86,14 +89,20 @@ void tow__visitor_step(struct visitor *v)
 		next = v->aborted ? CLOSING : states[v->state].run(v);
 		if (next == v->state)
 			continue;
-		v->worker->handshakes -= v->state == HANDSHAKE;
-		v->worker->handshakes += next == HANDSHAKE;
+		if (v->state == HANDSHAKE)
+			atomic_fetch_sub(&v->worker->all->handshakes, 1);
+		if (next == HANDSHAKE)
+			atomic_fetch_add(&v->worker->all->handshakes, 1);
 		tow_log_trace(v->worker->log, "visitor", tow_f_hex("id", v->id, sizeof(v->id)),
 		              tow_f_str("from", states[v->state].name),
 		              tow_f_str("to", states[next].name));
 		v->state = next;
 		v->again = 1;
-		if (next == CLOSING || restart_timer(v) != 0) {
+		if (next == MOVE) {
+			tow__visitor_depart(v);
+			return;
+		}
+		if (next == CLOSING || tow__visitor_restart_timer(v) != 0) {
 			do_closing(v);
 			return;
 		}
@@ -318,6 +327,8 @@ static enum state hand_to_api(struct visitor *v)
 	struct tow_slice bytes = tow_buf_peek(&v->opening->dial.bytes);
 	int fd = v->fd;
 
+	if (w->index > 0)
+		return tow__visitor_move(v, 0, ROUTE);
 	if (tow__visitor_is_challenge(v))
 		return tow__visitor_terminate(v);
 	tow_io_free(v->io);
@@ -346,13 +357,53 @@ enum state tow__visitor_deny(struct visitor *v)
 }
 
 /* Returns 0, or why not. */
-static int enter_tenant(struct visitor *v, enum refusal *why)
+int tow__visitor_enter_tenant(struct visitor *v, enum refusal *why)
 {
 	struct worker *w = v->worker;
-	int rc = tow__tenants_enter(&w->tenants, w->table, &v->opening->dial.tenant, &v->use);
+	int rc;
 
+	tow__routes_lock(w);
+	rc = tow__tenants_enter(&w->tenants, w->table, &v->opening->dial.tenant, &v->use);
+	tow__routes_unlock(w);
 	*why = rc == TOW_ELIMIT ? REFUSED_TENANT_LIMIT : REFUSED_INTERNAL;
 	return rc;
+}
+
+/* Both return 0, TOW_ENOTFOUND. */
+
+static int look_up_port(struct visitor *v)
+{
+	struct worker *w = v->worker;
+	struct dial *d = &v->opening->dial;
+	const struct tow_route_port *port;
+
+	tow__routes_lock(w);
+	port = tow_route_lookup_port(w->table, TOW_PROTOCOL_TCP, v->service_port);
+	if (port != NULL) {
+		snprintf(d->authority, sizeof(d->authority), "tcp:%s", port->service);
+		d->tenant = port->tenant_id;
+		v->opening->denied = !tow_access_permits(port->access, &v->peer);
+	}
+	tow__routes_unlock(w);
+	return port != NULL ? 0 : TOW_ENOTFOUND;
+}
+
+static int look_up_name(struct visitor *v, enum tow_tls_mode *tls_mode)
+{
+	struct worker *w = v->worker;
+	struct opening *o = v->opening;
+	const struct tow_route_hostname *route;
+
+	tow__routes_lock(w);
+	route = tow_route_lookup(w->table, o->hello.server_name);
+	if (route != NULL) {
+		o->dial.tenant = route->tenant_id;
+		o->http_mode = route->http_mode;
+		o->denied = !tow_access_permits(route->access, &v->peer);
+		*tls_mode = route->tls_mode;
+	}
+	tow__routes_unlock(w);
+	return route != NULL ? 0 : TOW_ENOTFOUND;
 }
 
 static enum state do_route(struct visitor *v)
@@ -360,19 +411,15 @@ static enum state do_route(struct visitor *v)
 	struct worker *w = v->worker;
 	struct opening *o = v->opening;
 	struct dial *d = &o->dial;
-	const struct tow_route_hostname *route;
-	const struct tow_route_port *port;
+	enum tow_tls_mode tls_mode;
 	enum refusal why;
 
 	if (v->service_port != 0) {
-		port = tow_route_lookup_port(w->table, TOW_PROTOCOL_TCP, v->service_port);
-		if (port == NULL)
+		if (look_up_port(v) != 0)
 			return tow__visitor_refuse_all(v, REFUSED_UNKNOWN_NAME);
-		snprintf(d->authority, sizeof(d->authority), "tcp:%s", port->service);
-		d->tenant = port->tenant_id;
-		if (!tow_access_permits(port->access, &v->peer))
+		if (o->denied)
 			return tow__visitor_deny(v);
-		if (enter_tenant(v, &why) != 0)
+		if (tow__visitor_enter_tenant(v, &why) != 0)
 			return tow__visitor_refuse_all(v, why);
 	} else if (tow__wants_carrier(&o->hello)) {
 		return tow__visitor_carry(v);
@@ -383,16 +430,13 @@ static enum state do_route(struct visitor *v)
 		snprintf(d->authority, sizeof(d->authority), "%s", o->hello.server_name);
 		if (is_for_api(w, o->hello.server_name))
 			return hand_to_api(v);
-		route = tow_route_lookup(w->table, o->hello.server_name);
-		if (route == NULL)
+		if (look_up_name(v, &tls_mode) != 0)
 			return tow__visitor_refuse(v, REFUSED_UNKNOWN_NAME, ANSWER_TLS,
 			                           TOW_ALERT_UNRECOGNIZED_NAME);
-		d->tenant = route->tenant_id;
-		o->http_mode = route->http_mode;
-		o->denied = !tow_access_permits(route->access, &v->peer);
-		if (!o->denied && !tow__visitor_is_challenge(v) && enter_tenant(v, &why) != 0)
+		if (!o->denied && !tow__visitor_is_challenge(v) &&
+		    tow__visitor_enter_tenant(v, &why) != 0)
 			return tow__visitor_refuse_all(v, why);
-		if (route->tls_mode == TOW_TLS_TERMINATE)
+		if (tls_mode == TOW_TLS_TERMINATE)
 			return tow__visitor_terminate(v);
 		if (o->denied)
 			return tow__visitor_deny(v);
@@ -471,6 +515,15 @@ static enum state start_pipe(struct visitor *v)
 	return tow_pipe_start(&config, &v->pipe) == 0 ? PIPE : CLOSING;
 }
 
+static enum state try_elsewhere(struct visitor *v)
+{
+	int worker = tow__dial_elsewhere(&v->opening->dial);
+
+	if (worker == ROSTER_NOBODY || v->opening->moves >= TOW_VISITOR_MOVES_MAX)
+		return tow__visitor_no_agent(v);
+	return tow__visitor_move(v, (unsigned)worker, DIAL);
+}
+
 static enum state do_dial(struct visitor *v)
 {
 	struct dial *d = &v->opening->dial;
@@ -485,10 +538,10 @@ static enum state do_dial(struct visitor *v)
 		return tow__visitor_refuse(v, REFUSED_GONE, ANSWER_NONE, 0);
 	if (d->state == DIAL_WAITING)
 		return tow__dial_send(d) == 0 ? DIAL : tow__visitor_refuse_all(v, REFUSED_INTERNAL);
-	if (d->state == DIAL_FAILED && restart_timer(v) != 0)
+	if (d->state == DIAL_FAILED && tow__visitor_restart_timer(v) != 0)
 		return tow__visitor_refuse_all(v, REFUSED_INTERNAL);
 	if (tow__dial_next(d) != 0)
-		return tow__visitor_no_agent(v);
+		return try_elsewhere(v);
 	tow_log_debug(v->worker->log, "visitor goes to an agent",
 	              tow_f_hex("id", v->id, sizeof(v->id)), tow_f_addr("from", &v->peer),
 	              tow_f_str("name", d->authority), tow_f_id("agent", &d->agent->agent_id));
@@ -508,6 +561,46 @@ static enum state do_pipe(struct visitor *v)
 	if (v->timer.deadline_ns == TOW_NEVER)
 		tow_timer_start_in(&v->timer, v->worker->timing.request_check_ns);
 	return PIPE;
+}
+
+/* Of all workers together. Descriptors are given out from the lowest on, so a visitor's tells how
+ * many there are: the last ones are for the hub, health and files. Returns 0, or why not. */
+static int take_in(struct worker *w, int fd, const struct tow_addr *peer, enum refusal *why)
+{
+	struct workers *all = w->all;
+	size_t before = atomic_fetch_add(&all->visitors, 1);
+	int rc = 0;
+
+	pthread_mutex_lock(&all->limits_lock);
+	*why = REFUSED_RATE;
+	if (all->rates != NULL &&
+	    tow_rate_limit_take(all->rates, peer, tow_loop_now_ns(w->loop)) != 0)
+		rc = TOW_ELIMIT;
+	if (rc == 0 && fd >= w->fd_max) {
+		*why = REFUSED_DESCRIPTORS;
+		rc = TOW_ELIMIT;
+	}
+	if (rc == 0 && all->visitors_max != 0 &&
+	    before + atomic_load(&all->carriers) >= all->visitors_max) {
+		*why = REFUSED_LIMIT;
+		rc = TOW_ELIMIT;
+	}
+	if (rc == 0) {
+		rc = tow__source_limit_enter(&all->sources, peer);
+		*why = rc == TOW_ELIMIT ? REFUSED_ADDRESS_LIMIT : REFUSED_INTERNAL;
+	}
+	pthread_mutex_unlock(&all->limits_lock);
+	if (rc != 0)
+		tow__workers_left(w, &all->visitors);
+	return rc;
+}
+
+static void leave(struct worker *w, const struct tow_addr *peer)
+{
+	pthread_mutex_lock(&w->all->limits_lock);
+	tow__source_limit_leave(&w->all->sources, peer);
+	pthread_mutex_unlock(&w->all->limits_lock);
+	tow__workers_left(w, &w->all->visitors);
 }
 
 static void do_closing(struct visitor *v)
@@ -532,33 +625,13 @@ static void do_closing(struct visitor *v)
 		close(v->fd);
 	}
 	DL_DELETE(w->visitors, v);
-	if (!v->carries)
-		tow__source_limit_leave(&w->sources, &v->peer);
 	tow__tenants_leave(&w->tenants, v->use);
+	if (v->carries)
+		tow__workers_left(w, &w->all->visitors);
+	else
+		leave(w, &v->peer);
 	tow_metric_dec(w->metrics.active_connections);
 	free(v);
-	if (--w->visitor_count == 0)
-		w->deserted(w->user);
-}
-
-/* Descriptors are given out from the lowest on, so a visitor's tells how many there are: the last
- * ones are for the hub, health and files. Returns 0, or why not. */
-static int take_in(struct worker *w, int fd, const struct tow_addr *peer, enum refusal *why)
-{
-	int rc;
-
-	*why = REFUSED_RATE;
-	if (w->rates != NULL && tow_rate_limit_take(w->rates, peer, tow_loop_now_ns(w->loop)) != 0)
-		return TOW_ELIMIT;
-	*why = REFUSED_DESCRIPTORS;
-	if (fd >= w->fd_max)
-		return TOW_ELIMIT;
-	*why = REFUSED_LIMIT;
-	if (w->visitors_max != 0 && w->visitor_count + w->carrier_count >= w->visitors_max)
-		return TOW_ELIMIT;
-	rc = tow__source_limit_enter(&w->sources, peer);
-	*why = rc == TOW_ELIMIT ? REFUSED_ADDRESS_LIMIT : REFUSED_INTERNAL;
-	return rc;
 }
 
 static void turn_away(struct worker *w, int fd, const struct tow_addr *peer, enum refusal why)
@@ -570,7 +643,7 @@ static void turn_away(struct worker *w, int fd, const struct tow_addr *peer, enu
 	if (tow_log_gate_open(&w->limit_gate, tow_loop_now_ns(w->loop), &suppressed))
 		tow_log_warn(w->log, "visitor turned away",
 		             tow_f_str("reason", tow__refusal_name(why)), tow_f_addr("from", peer),
-		             tow_f_uint("connections", w->visitor_count),
+		             tow_f_uint("connections", atomic_load(&w->all->visitors)),
 		             tow_f_uint("more", suppressed));
 }
 
@@ -586,18 +659,9 @@ void tow__visitor_accept(struct worker *w, int fd, const struct tow_addr *peer,
 		return;
 	}
 	v = calloc(1, sizeof(*v));
-	if (v != NULL) {
-		v->opening = calloc(1, sizeof(*v->opening));
-		v->io = tow_io_new(w->loop, fd, on_io, v);
-	}
-	if (v == NULL || v->opening == NULL || v->io == NULL) {
-		if (v != NULL) {
-			tow__visitor_forget_opening(v);
-			if (v->io != NULL)
-				tow_io_free(v->io);
-		}
+	if (v == NULL || (v->opening = calloc(1, sizeof(*v->opening))) == NULL) {
 		free(v);
-		tow__source_limit_leave(&w->sources, peer);
+		leave(w, peer);
 		turn_away(w, fd, peer, REFUSED_INTERNAL);
 		return;
 	}
@@ -609,18 +673,27 @@ void tow__visitor_accept(struct worker *w, int fd, const struct tow_addr *peer,
 	v->state = service_port != 0 ? ROUTE : HELLO;
 	v->readable = 1; /* a hello is mostly there by now */
 	tow_random(v->id, sizeof(v->id));
+	v->opening->home = w->index;
 	v->opening->dial.worker = w;
 	v->opening->dial.changed = on_dial_changed;
 	v->opening->dial.user = v;
 	tow__dial_init(&v->opening->dial);
+	tow__visitor_join(v);
+	tow_metric_inc(w->metrics.active_connections);
+	if (v->io == NULL || tow__visitor_restart_timer(v) != 0)
+		v->aborted = 1;
+	else
+		tow_io_watch(v->io, TOW_IO_READ);
+	tow__visitor_step(v);
+}
+
+void tow__visitor_join(struct visitor *v)
+{
+	struct worker *w = v->worker;
+
+	v->io = tow_io_new(w->loop, v->fd, on_io, v);
 	tow_timer_init(&v->timer, w->loop, on_timer, v);
 	DL_PREPEND(w->visitors, v);
-	w->visitor_count++;
-	tow_metric_inc(w->metrics.active_connections);
-	tow_io_watch(v->io, TOW_IO_READ);
-	if (restart_timer(v) != 0)
-		v->aborted = 1;
-	tow__visitor_step(v);
 }
 
 void tow__visitor_abort(struct visitor *v)

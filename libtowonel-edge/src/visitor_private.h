@@ -4,7 +4,8 @@
 
 /*
  * What the files of a visitor share: visitor.c has its states, visitor_tls.c those of one whose TLS
- * ends here, visitor_alert.c what one is told that is not served.
+ * ends here, visitor_alert.c what one is told that is not served, visitor_move.c how one gets to
+ * another worker.
  */
 
 #include <towonel/tunnel/pipe.h>
@@ -24,6 +25,7 @@ enum state {
 	DIAL,
 	PIPE,
 	ALERT,
+	MOVE, /* on the way to another worker */
 	CLOSING,
 };
 
@@ -44,6 +46,9 @@ struct opening {
 	struct tow_client_hello hello;
 	size_t early; /* bytes of it that are counted at the worker */
 	struct dial dial; /* in HELLO its bytes are room, then what was read */
+	unsigned move_to, moves; /* worker; how often it has moved */
+	enum state move_as;
+	unsigned home; /* where it came in */
 	/* where TLS ends here */
 	enum tow_http_mode http_mode;
 	int challenge; /* an acme-tls/1 handshake, and nothing after it */
@@ -86,6 +91,11 @@ struct visitor {
 /* --- visitor.c --- */
 
 void tow__visitor_step(struct visitor *v);
+/* The worker has it: in its list, and its loop. io is NULL when there is no memory. */
+void tow__visitor_join(struct visitor *v);
+/* One more of the tenant's; returns 0, or a failure and why. */
+int tow__visitor_enter_tenant(struct visitor *v, enum refusal *why);
+int tow__visitor_restart_timer(struct visitor *v); /* as the state has it; 0, TOW_ENOMEM */
 void tow__visitor_forget_hello(struct opening *o); /* its slices go with the parser */
 void tow__visitor_forget_opening(struct visitor *v);
 /* Reads once, and appends to what goes to the agent. Memory is taken for what is there, not for
@@ -107,6 +117,12 @@ enum state tow__visitor_carry(struct visitor *v);     /* from ROUTE */
 enum state tow__visitor_cert(struct visitor *v);
 enum state tow__visitor_handshake(struct visitor *v);
 enum state tow__visitor_request(struct visitor *v);
+
+/* --- visitor_move.c --- */
+
+/* For a state that has an opening: it goes on at that worker, in that state. */
+enum state tow__visitor_move(struct visitor *v, unsigned to, enum state as);
+void tow__visitor_depart(struct visitor *v); /* after MOVE: v is not ours any more */
 
 /* --- visitor_alert.c --- */
 

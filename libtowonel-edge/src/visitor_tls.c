@@ -40,6 +40,8 @@ enum state tow__visitor_terminate(struct visitor *v)
 
 	if (w->certs == NULL)
 		return tow__visitor_refuse_all(v, REFUSED_NO_CERTIFICATE);
+	if (w->index > 0) /* the first has the certificates */
+		return tow__visitor_move(v, 0, ROUTE);
 	if (!has_group(&o->hello))
 		return tow__visitor_refuse(v, REFUSED_HANDSHAKE, ANSWER_TLS,
 		                           TOW_ALERT_HANDSHAKE_FAILURE);
@@ -70,13 +72,15 @@ static enum state start_handshake(struct visitor *v, struct tow_tls_context *con
 	                                : "http/1.1,http/1.0";
 
 	hello = tow_slice_make(hello.base + TOW__HEADER_ROOM, hello.len - TOW__HEADER_ROOM);
-	if (v->worker->handshakes >= TOW_TLS_HANDSHAKES_MAX)
+	if (atomic_load(&v->worker->all->handshakes) >= TOW_TLS_HANDSHAKES_MAX)
 		return tow__visitor_refuse_all(v, REFUSED_LIMIT);
 	if (tow_tls_accept(context, v->fd, alpn, hello, &v->tls) != 0)
 		return tow__visitor_refuse_all(v, REFUSED_INTERNAL);
 	tow_buf_deinit(&o->dial.bytes);
 	tow__visitor_forget_hello(o);
 	v->readable = 1;
+	if (!o->challenge && o->home != v->worker->index)
+		return tow__visitor_move(v, o->home, HANDSHAKE);
 	return HANDSHAKE;
 }
 

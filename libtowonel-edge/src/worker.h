@@ -3,25 +3,24 @@
 #define TOW_EDGE_WORKER_H
 
 /*
- * Everything that one loop of the edge works with. Nothing in it is shared with another loop, so an
- * edge of several workers is several of these.
+ * Everything that one loop of the edge works with. What it has is its own thread's alone; what it
+ * shares with the edge's other workers is in `all`, behind locks or atomic.
  *
  *     worker ─┬─ listener, ports ──► visitors, UDP sessions
- *             ├─ endpoint ─────────► agent sessions ─► agents (who serves what)
- *             └─ table
+ *             ├─ endpoint ─────────► agent sessions ─► agents (who serves what here)
+ *             └─ all ──────────────► routes, roster (who serves what elsewhere), limits
  */
 
+#include <pthread.h>
 #include <towonel/edge.h>
 #include <towonel/tunnel/quic.h>
-#include <towonel/tunnel/rate_limit.h>
 #include <towonel/tunnel/tcp.h>
 #include "agents.h"
 #include "edge_metrics.h"
 #include "ports.h"
-#include "source_limit.h"
 #include "tenants.h"
 #include "timing.h"
-#include "udp/limits.h"
+#include "workers.h"
 
 struct cert_store;
 struct visitor;
@@ -35,6 +34,9 @@ struct own_api {
 };
 
 struct worker {
+	struct workers *all;
+	unsigned index; /* 0: in the thread of the edge's owner */
+	pthread_t thread;
 	struct tow_loop *loop;
 	struct tow_log *log;
 	struct edge_metrics metrics;
@@ -42,37 +44,47 @@ struct worker {
 	struct tow_id node_id;
 	const char *software; /* borrowed from the edge */
 
-	struct tow_route_table *table;
-	struct tow_tcp_listener *listener; /* NULL when closing */
+	const struct tow_route_table *table; /* everybody's: tow__routes_lock before a look */
+	struct tow_tcp_listener *listener;   /* NULL when closing */
 	struct ports ports;
 	struct tow_quic_endpoint *endpoint;
 	struct agents agents;
-	struct own_api api;
-	struct cert_store *certs;                       /* NULL: no TLS ends here; the edge's */
+	struct own_api api;       /* the first worker's to hand to */
+	struct cert_store *certs; /* the edge's, and the first worker's to ask; NULL: none */
 	struct tow_tls_context *carrier_tls;            /* with the node's key */
-	size_t handshakes;                              /* under way */
 	uint64_t handshake_turn_ns, handshake_spent_ns; /* what they took of which turn */
 
 	struct visitor *visitors;
-	size_t visitor_count;
-	size_t carrier_count;
-	size_t visitors_max; /* and carriers; 0: no limit */
-	struct source_limit sources;
 	size_t early, early_max; /* bytes that no agent has taken yet; max 0: no limit */
-	struct tow_rate_limit *rates; /* of visitors by source; NULL: no limit */
-	int fd_max;                   /* those from here on are for other things than visitors */
-	struct udp_limits udp;
 	struct tenants tenants;
+	int fd_max;         /* those from here on are for other things than visitors */
+	atomic_size_t mail; /* datagrams that others have sent here and are under way */
 	int draining;
 	int yielded; /* another process takes over */
 	int hurried; /* draining, and not for as long as it takes */
+	int ended;   /* visitors that are handed over come too late */
 	struct tow_log_gate limit_gate, no_agent_gate, origin_gate, denied_gate;
 	struct tow_log_gate agent_gate, udp_gate;
-
-	/* What the edge wants to know. */
-	void (*changed)(void *user);  /* agents came or went, ports were bound or not */
-	void (*deserted)(void *user); /* the last visitor or UDP session has gone */
-	void *user;
 };
+
+/* Of a worker of all->list, which is all-zero but for its index. A loop of its own but for the
+ * first. Returns 0, TOW_ENOMEM. */
+int tow__worker_init(struct worker *w, struct workers *all, const struct tow_edge_config *config);
+/* Opens its sockets; the first worker's come first, and the others take their ports. err begins
+ * with the config's member that is to blame. Returns 0, or as tow_edge_new. */
+int tow__worker_open(struct worker *w, const struct tow_edge_config *config, struct tow_error *err);
+/* On the worker's thread: listens no more, and tells agents so. Later ones may hurry it. */
+void tow__worker_drain(struct worker *w, int hurried);
+/* On the worker's thread: another process takes over, or has failed to. */
+void tow__worker_yield(struct worker *w, int yields);
+/* On the worker's thread: resets what is left. */
+void tow__worker_end(struct worker *w);
+/* When no thread has it any more. */
+void tow__worker_deinit(struct worker *w);
+
+/* How its sockets have their ports. */
+enum tow_port_sharing tow__worker_sharing(const struct worker *w);
+/* Agents came or went, ports were bound or not: the edge will want to tell. From any worker. */
+void tow__worker_changed(struct worker *w);
 
 #endif

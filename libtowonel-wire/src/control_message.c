@@ -155,17 +155,28 @@ static int write_welcome(const struct tow_control_message *m, json_t *object)
 
 	put(object, "edge_id", json_string(tow_id_format(&m->edge_id, id)), &rc);
 	put_printable(object, "software", m->software, &rc);
+	if (m->workers > 0) {
+		put(object, "worker", json_integer(m->worker), &rc);
+		put(object, "workers", json_integer(m->workers), &rc);
+	}
 	return rc;
 }
 
 static int read_welcome(const json_t *object, struct tow_control_message *m)
 {
 	const char *id = json_string_value(json_object_get(object, "edge_id"));
+	json_int_t worker = json_integer_value(json_object_get(object, "worker"));
+	json_int_t workers = json_integer_value(json_object_get(object, "workers"));
 	int rc = 0;
 
 	if (!id || tow_id_parse(tow_slice_of(id), &m->edge_id) != 0)
 		return TOW_EPARSE;
 	get_printable(object, "software", m->software, sizeof(m->software), &rc);
+	/* More than a connection id can name are as good as not said. */
+	if (worker >= 0 && worker < workers && workers <= UINT8_MAX + 1) {
+		m->worker = (unsigned)worker;
+		m->workers = (unsigned)workers;
+	}
 	return rc;
 }
 

@@ -52,6 +52,7 @@ struct tow_edge_config {
 	const struct tow_addr *http_listen; /* port 80: challenges and redirects; NULL: none */
 	int http_dual_stack;
 	int http_optional;              /* go on without it when it cannot be had */
+	unsigned workers;               /* threads that serve; 0: one, the loop's */
 	size_t connections_max;         /* visitors in all; 0: no limit but descriptors */
 	size_t connections_per_address; /* 0: no limit */
 	/* Visitors that may come in a second from one address, and after a quiet while so many at

@@ -32,8 +32,10 @@ static int is_served(void *user, const char *name)
 	if (strcmp(name, w->api.name) == 0)
 		return 1;
 	return route != NULL && route->tls_mode == TOW_TLS_TERMINATE &&
-	       tow__agents_pick(&w->agents, &route->tenant_id, name, NULL, 0,
-	                        tow_loop_now_ns(w->loop)) != NULL;
+	       (tow__agents_pick(&w->agents, &route->tenant_id, name, NULL, 0,
+	                         tow_loop_now_ns(w->loop)) != NULL ||
+	        tow__roster_find(&w->all->roster, &route->tenant_id, name, NULL, 0, w->index, 0) !=
+	                ROSTER_NOBODY);
 }
 
 static const char *authorization(void *user, const char *token)

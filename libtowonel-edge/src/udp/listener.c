@@ -31,10 +31,9 @@ static struct udp_session *find(struct udp_listener *listener, const uint8_t key
 	return session;
 }
 
-static void on_packet(void *user, const struct tow_udp_packet *packet)
+void tow__udp_listener_take(struct udp_listener *listener, const struct tow_udp_packet *packet,
+                            int handed)
 {
-	struct udp_listener *listener = user;
-	struct worker *w = listener->worker;
 	struct udp_session *session;
 	uint8_t key[UDP_KEY_SIZE];
 
@@ -48,10 +47,18 @@ static void on_packet(void *user, const struct tow_udp_packet *packet)
 		return;
 	if (session != NULL)
 		tow__udp_session_receive(session, packet->bytes);
-	else if (!w->draining)
-		tow__udp_session_begin(listener, key, packet);
+	else if (!listener->worker->draining)
+		tow__udp_session_begin(listener, key, packet, handed);
 	else
-		tow_metric_inc(w->metrics.udp_dropped[UDP_DROP_REFUSED]);
+		tow_metric_inc(listener->worker->metrics.udp_dropped[UDP_DROP_REFUSED]);
+}
+
+static void on_packet(void *user, const struct tow_udp_packet *packet)
+{
+	struct udp_listener *listener = user;
+	struct worker *w = listener->worker;
+
+	tow__udp_listener_take(listener, packet, 0);
 	tow_metric_inc(w->metrics.udp_datagrams_in);
 	tow_metric_add(w->metrics.udp_bytes_in, (int64_t)packet->bytes.len);
 }
@@ -74,6 +81,7 @@ int tow__udp_listener_new(struct worker *w, const struct tow_addr *addr, int dua
 	const struct tow_udp_config config = {
 		.bind = *addr,
 		.dual_stack = dual_stack,
+		.sharing = tow__worker_sharing(w),
 		.receive_buffer = TOW_UDP_SOCKET_BUFFER,
 		.send_buffer = TOW_UDP_SOCKET_BUFFER,
 	};

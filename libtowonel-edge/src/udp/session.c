@@ -52,6 +52,31 @@ static uint64_t idle_ns(const struct udp_session *s)
 	                                                         : s->idle_ns;
 }
 
+/* --- limits, which hold for all workers --- */
+
+/* A listener's is divided among them. */
+static int enter_limits(struct worker *w, const struct tow_addr *from, size_t on_listener,
+                        enum udp_refusal *why)
+{
+	uint64_t now = tow_loop_now_ns(w->loop);
+	int rc;
+
+	pthread_mutex_lock(&w->all->limits_lock);
+	rc = tow__udp_limits_enter(&w->all->udp, from, on_listener * w->all->count, now, why);
+	pthread_mutex_unlock(&w->all->limits_lock);
+	if (rc == 0)
+		atomic_fetch_add(&w->all->sessions, 1);
+	return rc;
+}
+
+static void leave_limits(struct worker *w, const struct tow_addr *from)
+{
+	pthread_mutex_lock(&w->all->limits_lock);
+	tow__udp_limits_leave(&w->all->udp, from);
+	pthread_mutex_unlock(&w->all->limits_lock);
+	tow__workers_left(w, &w->all->sessions);
+}
+
 /* --- the table --- */
 
 static unsigned hash_of(const struct worker *w, const uint8_t key[UDP_KEY_SIZE])
@@ -59,7 +84,7 @@ static unsigned hash_of(const struct worker *w, const uint8_t key[UDP_KEY_SIZE])
 	uint8_t out[crypto_shorthash_BYTES];
 	unsigned value;
 
-	crypto_shorthash(out, key, UDP_KEY_SIZE, w->udp.sources.hash_key);
+	crypto_shorthash(out, key, UDP_KEY_SIZE, w->all->udp.sources.hash_key);
 	memcpy(&value, out, sizeof(value));
 	return value;
 }
@@ -96,12 +121,10 @@ void tow__udp_session_end(struct udp_session *s, uint64_t code)
 		DL_DELETE(listener->unanswered, s);
 	if (listener->last == s)
 		listener->last = NULL;
-	tow__udp_limits_leave(&w->udp, &s->remote);
 	tow__tenants_leave(&w->tenants, s->use);
+	leave_limits(w, &s->remote);
 	tow_metric_dec(w->metrics.udp_sessions);
 	free(s);
-	if (w->udp.count == 0)
-		w->deserted(w->user);
 }
 
 /* --- refusals --- */
@@ -325,12 +348,17 @@ void tow__udp_session_receive(struct udp_session *s, struct tow_slice payload)
 /* The port has come to lead elsewhere, or is no longer for this visitor. */
 static int is_moved(const struct udp_session *s)
 {
-	const struct tow_route_port *route =
-		tow_route_lookup_port(worker_of(s)->table, TOW_PROTOCOL_UDP, s->listener->port);
+	struct worker *w = worker_of(s);
+	const struct tow_route_port *route;
+	int moved;
 
-	return route != NULL && (!tow_access_permits(route->access, &s->remote) ||
-	                         !tow_id_equal(&route->tenant_id, &s->agent->tenant) ||
-	                         strcmp(route->service, s->service) != 0);
+	tow__routes_lock(w);
+	route = tow_route_lookup_port(w->table, TOW_PROTOCOL_UDP, s->listener->port);
+	moved = route != NULL && (!tow_access_permits(route->access, &s->remote) ||
+	                          !tow_id_equal(&route->tenant_id, &s->agent->tenant) ||
+	                          strcmp(route->service, s->service) != 0);
+	tow__routes_unlock(w);
+	return moved;
 }
 
 /* Nothing at all has come from the agent for a while, though it was written to, and there is
@@ -338,6 +366,7 @@ static int is_moved(const struct udp_session *s)
 static int is_forsaken(struct udp_session *s, uint64_t now)
 {
 	struct worker *w = worker_of(s);
+	const struct tried tried = { .serial = s->agent->serial };
 	uint64_t packets = tow__agent_session_packets(s->agent);
 	char authority[TOW_AUTHORITY_SIZE];
 
@@ -349,8 +378,7 @@ static int is_forsaken(struct udp_session *s, uint64_t now)
 	if (now - s->asked_ns < w->timing.dial_silence_ns)
 		return 0;
 	snprintf(authority, sizeof(authority), "udp:%s", s->service);
-	if (tow__agents_pick(&w->agents, &s->agent->tenant, authority, &s->agent->serial, 1, now) ==
-	    NULL)
+	if (tow__agents_pick(&w->agents, &s->agent->tenant, authority, &tried, 1, now) == NULL)
 		return 0;
 	tow__agent_session_doubt(s->agent);
 	return 1;
@@ -402,39 +430,66 @@ static struct udp_session *session_new(struct udp_listener *listener,
 }
 
 /* Returns 0; TOW_ELIMIT and *why. */
-static int enter_limits(struct udp_listener *listener, const struct tow_addr *from,
+static int let_in(struct udp_listener *listener, const struct tow_addr *from,
                         enum udp_refusal *why)
 {
 	struct worker *w = listener->worker;
-	uint64_t now = tow_loop_now_ns(w->loop);
 	struct udp_session *idle = listener->unanswered;
-	int rc = tow__udp_limits_enter(&w->udp, from, HASH_COUNT(listener->sessions), now, why);
+	int rc = enter_limits(w, from, HASH_COUNT(listener->sessions), why);
 
 	if (rc == 0 || idle == NULL ||
 	    (*why != UDP_REFUSED_LISTENER_LIMIT && *why != UDP_REFUSED_LIMIT))
 		return rc;
 	tow_metric_inc(w->metrics.udp_refused[UDP_REFUSED_UNANSWERED]);
 	tow__udp_session_end(idle, TOW_TUNNEL_IDLE);
-	return tow__udp_limits_enter(&w->udp, from, HASH_COUNT(listener->sessions), now, why);
+	return enter_limits(w, from, HASH_COUNT(listener->sessions), why);
+}
+
+/* Is the datagram for another worker? Then it is on its way. */
+static int hand_over(struct worker *w, const struct tow_route_port *route,
+                     const uint8_t key[UDP_KEY_SIZE], const struct tow_udp_packet *packet)
+{
+	char authority[TOW_AUTHORITY_SIZE];
+	int other;
+
+	snprintf(authority, sizeof(authority), "udp:%s", route->service);
+	if (tow__agents_pick(&w->agents, &route->tenant_id, authority, NULL, 0,
+	                     tow_loop_now_ns(w->loop)) != NULL)
+		return 0;
+	other = tow__roster_find(&w->all->roster, &route->tenant_id, authority, NULL, 0, w->index,
+	                         hash_of(w, key));
+	if (other == ROSTER_NOBODY)
+		return 0;
+	tow__worker_mail_packet(&w->all->list[other], packet, route->port);
+	return 1;
 }
 
 void tow__udp_session_begin(struct udp_listener *listener, const uint8_t key[UDP_KEY_SIZE],
-                            const struct tow_udp_packet *packet)
+                            const struct tow_udp_packet *packet, int handed)
 {
 	struct worker *w = listener->worker;
-	const struct tow_route_port *route =
-		tow_route_lookup_port(w->table, TOW_PROTOCOL_UDP, listener->port);
+	const struct tow_route_port *found;
+	struct tow_route_port route;
 	enum udp_refusal why = UDP_REFUSED_NO_ROUTE;
 	struct udp_session *s = NULL;
 	struct dial *d;
-	int rc;
+	int denied, rc;
 
-	if (route != NULL && !tow_access_permits(route->access, &packet->remote))
+	tow__routes_lock(w);
+	found = tow_route_lookup_port(w->table, TOW_PROTOCOL_UDP, listener->port);
+	denied = found != NULL && !tow_access_permits(found->access, &packet->remote);
+	if (found != NULL)
+		route = *found;
+	tow__routes_unlock(w);
+	if (found != NULL && !denied && w->all->count > 1 && !handed &&
+	    hand_over(w, &route, key, packet))
+		return;
+	if (denied)
 		why = UDP_REFUSED_DENIED;
-	else if (route != NULL && enter_limits(listener, &packet->remote, &why) == 0) {
+	else if (found != NULL && let_in(listener, &packet->remote, &why) == 0) {
 		s = session_new(listener, key, packet);
 		if (s == NULL) {
-			tow__udp_limits_leave(&w->udp, &packet->remote);
+			leave_limits(w, &packet->remote);
 			why = UDP_REFUSED_INTERNAL;
 		}
 	}
@@ -444,10 +499,10 @@ void tow__udp_session_begin(struct udp_listener *listener, const uint8_t key[UDP
 		return;
 	}
 	d = &s->opening->dial;
-	d->tenant = route->tenant_id;
-	snprintf(d->authority, sizeof(d->authority), "udp:%s", route->service);
-	snprintf(s->service, sizeof(s->service), "%s", route->service);
-	s->idle_ns = route->idle_timeout_secs * w->timing.udp_idle_second_ns;
+	d->tenant = route.tenant_id;
+	snprintf(d->authority, sizeof(d->authority), "udp:%s", route.service);
+	snprintf(s->service, sizeof(s->service), "%s", route.service);
+	s->idle_ns = route.idle_timeout_secs * w->timing.udp_idle_second_ns;
 	tow_log_debug(w->log, "UDP session", tow_f_hex("id", s->id, sizeof(s->id)),
 	              tow_f_addr("from", &s->remote), tow_f_str("name", d->authority));
 	if (write_header(s) != 0) {
@@ -455,7 +510,9 @@ void tow__udp_session_begin(struct udp_listener *listener, const uint8_t key[UDP
 		return;
 	}
 	keep(s, packet->bytes);
+	tow__routes_lock(w);
 	rc = tow__tenants_enter(&w->tenants, w->table, &d->tenant, &s->use);
+	tow__routes_unlock(w);
 	if (rc != 0)
 		refuse(s, rc == TOW_ELIMIT ? UDP_REFUSED_TENANT_LIMIT : UDP_REFUSED_INTERNAL);
 	else

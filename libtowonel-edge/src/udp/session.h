@@ -48,9 +48,9 @@ struct udp_session {
 /* NULL: there is none. */
 struct udp_session *tow__udp_session_find(const struct udp_listener *listener,
                                           const uint8_t key[UDP_KEY_SIZE]);
-/* For the first datagram of a visitor, unless a limit forbids. */
+/* For the first datagram of a visitor, unless a limit forbids, or it is another worker's. */
 void tow__udp_session_begin(struct udp_listener *listener, const uint8_t key[UDP_KEY_SIZE],
-                            const struct tow_udp_packet *packet);
+                            const struct tow_udp_packet *packet, int handed);
 /* One from the visitor. The session may be gone afterwards. */
 void tow__udp_session_receive(struct udp_session *session, struct tow_slice payload);
 /* The next datagram is to begin anew: the port leads elsewhere now, or the agent is silent and

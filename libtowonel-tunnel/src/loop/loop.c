@@ -140,6 +140,39 @@ no_uv:
 	return NULL;
 }
 
+struct tow_loop *tow_loop_new_beside(struct tow_loop *loop)
+{
+	struct tow_loop *other = tow_loop_new();
+
+	if (!other)
+		return NULL;
+	other->inherited = loop->inherited;
+	other->held = loop->held;
+	other->leader = loop;
+	other->beside = loop->beside;
+	loop->beside = other;
+	return other;
+}
+
+static void leave_leader(struct tow_loop *loop)
+{
+	struct tow_loop **at;
+
+	if (!loop->leader)
+		return;
+	for (at = &loop->leader->beside; *at != loop; at = &(*at)->beside)
+		;
+	*at = loop->beside;
+}
+
+void tow_loop_set_pause(struct tow_loop *loop, int (*pause)(void *user), void (*go_on)(void *user),
+                        void *user)
+{
+	loop->pause = pause;
+	loop->go_on = go_on;
+	loop->pause_user = user;
+}
+
 static void must_be_closing(uv_handle_t *handle, void *arg)
 {
 	(void)arg;
@@ -153,6 +186,7 @@ void tow_loop_free(struct tow_loop *loop)
 	loop->turning = 1;
 	run_posts(loop);
 	tow__tasks_run(loop);
+	leave_leader(loop);
 	uv_close((uv_handle_t *)&loop->wake, NULL);
 	/* What its owner has forgotten would be called no more, and a handle of libuv's would keep
 	 * it running for ever. */

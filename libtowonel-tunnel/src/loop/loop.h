@@ -50,6 +50,11 @@ struct tow_loop {
 
 	void *receive_area; /* of the UDP sockets; lives as long as the loop */
 	void *udp_outbox;   /* likewise */
+	struct tow_loop *leader, *beside; /* whom it is beside; the next of those beside the same */
+	int (*pause)(void *user); /* of the threads of those beside; NULL: they do not run */
+	void (*go_on)(void *user);
+	void *pause_user;
+
 	struct tow_inherited *inherited; /* NULL: none */
 	struct tow__bound *bound;
 	int held;

@@ -261,11 +261,34 @@ void tow__endpoint_take(struct tow_quic_endpoint *endpoint, struct tow_quic_carr
 	}
 }
 
+/* Returns 1 when it was for a connection that is here. */
+static int tell_unreachable(struct tow_quic_endpoint *endpoint, struct tow_slice quoted)
+{
+	struct tow__link *link = endpoint->links;
+
+	while (link && !tow__quic_conn_is_own(link->conn, quoted))
+		link = link->next;
+	if (!link)
+		return 0;
+	if (!link->conn->events.unreachable)
+		return 1;
+	tow__endpoint_enter(endpoint);
+	link->conn->events.unreachable(link->conn->user);
+	tow__endpoint_leave(endpoint);
+	return 1;
+}
+
+void tow_quic_endpoint_hand_unreachable(struct tow_quic_endpoint *endpoint, struct tow_slice quoted)
+{
+	if (!endpoint->freeing)
+		tell_unreachable(endpoint, quoted);
+}
+
 void tow__endpoint_unreachable(void *user, struct tow_slice quoted)
 {
 	struct tow_quic_endpoint *endpoint = user;
-	uint64_t second = tow_loop_now_ns(endpoint->host.config.loop) / TOW_NSEC_PER_SEC;
-	struct tow__link *link = endpoint->links;
+	const struct tow_quic_config *config = &endpoint->host.config;
+	uint64_t second = tow_loop_now_ns(config->loop) / TOW_NSEC_PER_SEC;
 
 	if (second != endpoint->unreachable_second) {
 		endpoint->unreachable_second = second;
@@ -273,11 +296,6 @@ void tow__endpoint_unreachable(void *user, struct tow_slice quoted)
 	}
 	if (endpoint->freeing || endpoint->unreachable++ >= UNREACHABLE_PER_SECOND)
 		return;
-	while (link && !tow__quic_conn_is_own(link->conn, quoted))
-		link = link->next;
-	if (!link || !link->conn->events.unreachable)
-		return;
-	tow__endpoint_enter(endpoint);
-	link->conn->events.unreachable(link->conn->user);
-	tow__endpoint_leave(endpoint);
+	if (!tell_unreachable(endpoint, quoted) && config->stray_unreachable)
+		config->stray_unreachable(config->user, quoted);
 }

@@ -160,12 +160,29 @@ int tow__inherited_take(struct tow_inherited *set, int type, const struct tow_ad
 	return fd;
 }
 
-void tow_loop_set_inherited(struct tow_loop *loop, struct tow_inherited *set)
+/* --- what is bound on a loop, and those beside it --- */
+
+/* One thread has them all, until go_on. Returns 0, or what stands in the way. */
+static int pause_others(struct tow_loop *loop)
 {
-	loop->inherited = set;
+	return loop->pause ? loop->pause(loop->pause_user) : 0;
 }
 
-/* --- what is bound on a loop --- */
+static void go_on(struct tow_loop *loop)
+{
+	if (loop->go_on)
+		loop->go_on(loop->pause_user);
+}
+
+void tow_loop_set_inherited(struct tow_loop *loop, struct tow_inherited *set)
+{
+	int paused = pause_others(loop) == 0;
+
+	for (struct tow_loop *l = loop; l; l = l->beside)
+		l->inherited = set;
+	if (paused)
+		go_on(loop);
+}
 
 void tow__bound_enter(struct tow_loop *loop, struct tow__bound *bound)
 {
@@ -177,7 +194,7 @@ void tow__bound_leave(struct tow_loop *loop, struct tow__bound *bound)
 	DL_DELETE(loop->bound, bound);
 }
 
-int tow_loop_lend(struct tow_loop *loop, int (*give)(void *user, int fd, int channel), void *user)
+static int lend_all(struct tow_loop *loop, int (*give)(void *user, int fd, int channel), void *user)
 {
 	struct tow__bound *bound;
 	int rc = 0;
@@ -197,16 +214,38 @@ int tow_loop_lend(struct tow_loop *loop, int (*give)(void *user, int fd, int cha
 	return rc;
 }
 
+int tow_loop_lend(struct tow_loop *loop, int (*give)(void *user, int fd, int channel), void *user)
+{
+	int rc = pause_others(loop);
+
+	if (rc)
+		return rc;
+	for (struct tow_loop *l = loop; l && !rc; l = l->beside)
+		rc = lend_all(l, give, user);
+	go_on(loop);
+	return rc;
+}
+
 void tow_loop_hold(struct tow_loop *loop)
 {
 	loop->held = 1;
 }
 
-void tow_loop_release(struct tow_loop *loop)
+static void release_all(struct tow_loop *loop)
 {
 	struct tow__bound *bound;
 
 	loop->held = 0;
 	DL_FOREACH(loop->bound, bound)
 	bound->release(bound->owner);
+}
+
+void tow_loop_release(struct tow_loop *loop)
+{
+	int paused = pause_others(loop) == 0;
+
+	for (struct tow_loop *l = loop; l; l = l->beside)
+		release_all(l);
+	if (paused)
+		go_on(loop);
 }

@@ -11,6 +11,9 @@ import urllib.request
 
 from .process import BUILD, PATIENCE, Orphan, Process, free_port, run, wait_until
 
+# Of edges whose test does not say; None: as they come.
+WORKERS = os.environ.get("EDGE_WORKERS")
+
 
 def http_get(url, timeout=5):
     """Status and body; 0 and the reason when nobody answers."""
@@ -46,6 +49,8 @@ class Node:
             "TOWONEL_EDGE_PUBLIC_ADDRESSES": f"{at}:{self.tunnel_port}",
             "TOWONEL_LOG": "debug",
         }
+        if WORKERS:
+            self.env["TOWONEL_EDGE_WORKERS"] = WORKERS
         self.env.update(env)
         self.process, self.befores = None, []
 

@@ -450,8 +450,8 @@ void agent_connect(struct fixture *f, struct agent *a)
 	assert_int_equal(tow_addr_parse(tow_slice_of("127.0.0.1:0"), &config.udp.bind), 0);
 	if (tow_quic_endpoint_new(&config, &a->endpoint, &err) != 0)
 		fail_msg("%s", err.text);
-	assert_int_equal(tow_quic_connect(a->endpoint, tow_edge_tunnel_addr(f->edge), &f->key.id,
-	                                  &conn_events, a, &a->conn),
+	assert_int_equal(tow_quic_connect_at(a->endpoint, tow_edge_tunnel_addr(f->edge), &f->key.id,
+	                                     a->worker, f->config.workers, &conn_events, a, &a->conn),
 	                 0);
 	await(f, a->established || a->closed);
 	assert_false(a->closed);

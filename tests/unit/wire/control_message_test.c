@@ -3,6 +3,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -43,6 +44,7 @@ static void messages_come_back_as_they_went(void **state)
 		  .services = services,
 		  .service_count = 3 },
 		{ .type = TOW_CONTROL_HELLO, .version = TOW_TUNNEL_VERSION, .entry = short_entry },
+		{ .type = TOW_CONTROL_WELCOME, .edge_id = { { 3 } }, .worker = 1, .workers = 2 },
 		{ .type = TOW_CONTROL_WELCOME, .edge_id = { { 1, 2, 0xff } }, .software = "0.1.0" },
 		{ .type = TOW_CONTROL_REFUSED, .code = TOW_TUNNEL_UNAUTHORIZED, .text = "no such tenant" },
 		{ .type = TOW_CONTROL_SUPERSEDED, .generation = INT64_MAX },
@@ -235,6 +237,34 @@ static void texts_for_people_are_printable_and_cut(void **state)
 	tow_control_message_deinit(&got);
 }
 
+static void workers_are_told_or_not(void **state)
+{
+	static const struct {
+		const char *members;
+		unsigned worker, workers;
+	} cases[] = {
+		{ "", 0, 0 },
+		{ ",\"worker\":2,\"workers\":4", 2, 4 },
+		{ ",\"worker\":255,\"workers\":256", 255, 256 },
+		{ ",\"worker\":4,\"workers\":4", 0, 0 },
+		{ ",\"worker\":-1,\"workers\":4", 0, 0 },
+		{ ",\"worker\":1,\"workers\":257", 0, 0 },
+		{ ",\"worker\":\"1\",\"workers\":[]", 0, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct tow_control_message got;
+		char json[256];
+
+		snprintf(json, sizeof(json), "{\"type\":\"welcome\",\"edge_id\":\"" ID "\"%s}", cases[i].members);
+		assert_int_equal(read_json(json, &got), 0);
+		assert_int_equal(got.worker, cases[i].worker);
+		assert_int_equal(got.workers, cases[i].workers);
+		tow_control_message_deinit(&got);
+	}
+}
+
 static void errors_have_names(void **state)
 {
 	(void)state;
@@ -254,6 +284,7 @@ int main(void)
 		cmocka_unit_test(lengths_are_bounded),
 		cmocka_unit_test(what_cannot_be_said_is_refused),
 		cmocka_unit_test(texts_for_people_are_printable_and_cut),
+		cmocka_unit_test(workers_are_told_or_not),
 		cmocka_unit_test(errors_have_names),
 	};
 

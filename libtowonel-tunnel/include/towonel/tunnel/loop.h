@@ -25,6 +25,13 @@ struct uv_loop_s;
 #define TOW_NEVER         UINT64_MAX
 
 struct tow_loop *tow_loop_new(void); /* NULL: out of memory or descriptors */
+/* A loop for another thread of the same part: what is inherited, held, released and lent (see
+ * inherited.h) is so for both. It goes first. */
+struct tow_loop *tow_loop_new_beside(struct tow_loop *loop);
+/* How the threads of those beside are stopped for such a call, and go on: 0 or what stands in the
+ * way. NULL: they do not run. */
+void tow_loop_set_pause(struct tow_loop *loop, int (*pause)(void *user), void (*go_on)(void *user),
+                        void *user);
 /* Runs what is still closing, then frees. All owners of handles have let go before. */
 void tow_loop_free(struct tow_loop *loop);
 

@@ -113,6 +113,9 @@ struct tow_quic_config {
 	 * over, to be given to _hand. */
 	unsigned worker, workers;
 	void (*stray)(void *user, unsigned worker, const struct tow_udp_packet *packet);
+	/* Likewise what the network says of a packet, which began so (see udp.h): of one of the
+	 * others', for _hand_unreachable. The kernel tells any of them. */
+	void (*stray_unreachable)(void *user, struct tow_slice quoted);
 	/* What one stream's reader may leave unconsumed before the peer waits, as it may grow; 0: 4
 	 * MiB. What all readers of a connection may together, before the one that leaves most is
 	 * given up; 0: TOW_HELD_MAX. */
@@ -141,6 +144,8 @@ int tow_quic_endpoint_rebind(struct tow_quic_endpoint *endpoint, struct tow_erro
 /* Takes a packet that came to another worker's endpoint. */
 void tow_quic_endpoint_hand(struct tow_quic_endpoint *endpoint,
                             const struct tow_udp_packet *packet);
+void tow_quic_endpoint_hand_unreachable(struct tow_quic_endpoint *endpoint,
+                                        struct tow_slice quoted);
 size_t tow_quic_endpoint_connections(const struct tow_quic_endpoint *endpoint);
 
 /* Starts a connection to the peer with that node id. `established` or `closed` follows. Returns 0,

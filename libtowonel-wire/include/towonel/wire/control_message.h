@@ -6,7 +6,8 @@
  * The control stream of a tunnel: u32 length, then that many bytes of JSON with a member "type".
  *
  *   agent -> edge  hello {version, software, entry, services: [authority, ...]}
- *   edge -> agent  welcome {edge_id, software}
+ *   edge -> agent  welcome {edge_id, software, worker, workers}   of an edge with several workers:
+ *                  to which one the tunnel is, of how many
  *                  refused {code, message}       then the connection is closed
  *                  superseded {generation}       by an agent with another service list
  *   either         drain {redial?}               no new streams, please
@@ -67,6 +68,7 @@ struct tow_control_message {
 	size_t service_count;
 	struct tow_id edge_id;     /* welcome */
 	char software[32];         /* hello, welcome: version of the program */
+	unsigned worker, workers;  /* welcome: worker < workers; workers 0: not said */
 	uint64_t code;             /* refused: enum tow_tunnel_error */
 	char text[128];            /* refused: for the log */
 	uint64_t generation;       /* superseded */

@@ -73,8 +73,13 @@
 #define TOW_PORT_RETRY_MIN_MS     1000 /* a service's port that could not be bound */
 #define TOW_PORT_RETRY_MAX_MS     30000
 #define TOW_ROUTES_CACHE_DELAY_MS 1000
-
 #define TOW_DESCRIPTORS_KEPT      16 /* from visitors, for everything else */
+
+/* edge: workers */
+#define TOW_WORKERS_MAX        16
+#define TOW_WORKERS_PER_AGENT  4    /* to which an agent has a tunnel */
+#define TOW_WORKER_MAIL_MAX    4096 /* datagrams from other workers that one has not read yet */
+#define TOW_VISITOR_MOVES_MAX  8    /* between workers */
 
 /* edge: requests of visitors whose TLS ends here */
 #define TOW_REQUEST_HEAD_MAX        32768

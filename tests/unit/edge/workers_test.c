@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * An edge of several workers. The test's loop is the first one's, the others have their threads:
+ * what they do comes in its own time.
+ */
+
+#include "fixture.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <towonel/wire/client_hello.h>
+#include "workers.h"
+#include "worker.h"
+
+#define WORKERS  4
+#define VISITORS 24 /* enough that each worker gets some */
+
+static void start(struct fixture *f)
+{
+	f->config.workers = WORKERS;
+	fixture_start(f);
+	apply_usual(f);
+}
+
+static struct agent *up_at(struct fixture *f, size_t index, unsigned worker,
+                           const struct claim *claim)
+{
+	f->agents[index].worker = worker;
+	return agent_up(f, index, claim);
+}
+
+static struct claim alice(struct fixture *f)
+{
+	return (struct claim){ .tenant = &f->alice };
+}
+
+static int64_t serving(struct fixture *f)
+{
+	return metric(f, "towonel_edge_agents_connected", NULL);
+}
+
+static int64_t handed_over(struct fixture *f)
+{
+	return metric(f, "towonel_edge_visitors_handed_over_total", NULL);
+}
+
+static void come_all(struct fixture *f, int fds[VISITORS])
+{
+	for (size_t i = 0; i < VISITORS; i++) {
+		fds[i] = visit(f);
+		visit_says_hello(fds[i], "app.alice.test");
+	}
+}
+
+/* Each gets an echo of what it has said, its hello first. */
+static void expect_served(struct fixture *f, int fd)
+{
+	struct tow_buf hello = client_hello("app.alice.test", NULL, 0);
+	size_t len = tow_buf_len(&hello);
+	uint8_t *got = malloc(len + 4);
+	int how;
+
+	assert_non_null(got);
+	visitor_send(fd, "more", 4);
+	assert_int_equal(visitor_read(f, fd, got, len + 4, &how), len + 4);
+	assert_memory_equal(got + len, "more", 4);
+	free(got);
+	tow_buf_deinit(&hello);
+}
+
+static void expect_all_served(struct fixture *f, const int fds[VISITORS])
+{
+	for (size_t i = 0; i < VISITORS; i++)
+		expect_served(f, fds[i]);
+}
+
+static void close_all(const int fds[VISITORS])
+{
+	for (size_t i = 0; i < VISITORS; i++)
+		close(fds[i]);
+}
+
+/* --- mail --- */
+
+static struct {
+	size_t count;
+	int in_order;
+} letters;
+
+static void on_letter(struct worker *w, void *message)
+{
+	size_t number;
+
+	assert_int_equal(w->index, 0);
+	memcpy(&number, message, sizeof(number));
+	letters.in_order &= number == letters.count;
+	letters.count++;
+}
+
+static void *write_letters(void *first)
+{
+	for (size_t i = 0; i < 1000; i++)
+		if (tow__worker_mail(first, on_letter, &i, sizeof(i)) != 0)
+			abort();
+	return NULL;
+}
+
+static void mail_comes_in_order(void **state)
+{
+	struct fixture *f = *state;
+	struct worker first = { .loop = f->loop };
+	pthread_t writer;
+
+	letters.count = 0;
+	letters.in_order = 1;
+	assert_int_equal(pthread_create(&writer, NULL, write_letters, &first), 0);
+	await(f, letters.count == 1000);
+	pthread_join(writer, NULL);
+	assert_true(letters.in_order);
+}
+
+/* --- visitors --- */
+
+static void every_visitor_finds_the_one_tunnel(void **state)
+{
+	struct fixture *f = *state;
+	struct agent *a;
+	int fds[VISITORS];
+
+	start(f);
+	a = up_at(f, 0, 2, &(struct claim){ .tenant = &f->alice });
+	come_all(f, fds);
+	expect_all_served(f, fds);
+	assert_int_equal(a->stream_count, VISITORS);
+	assert_int_equal(metric(f, "towonel_edge_active_connections", NULL), VISITORS);
+	assert_true(handed_over(f) > 0 && handed_over(f) < VISITORS);
+	close_all(fds);
+	await(f, metric(f, "towonel_edge_active_connections", NULL) == 0);
+}
+
+static void with_tunnels_to_all_nobody_moves(void **state)
+{
+	struct fixture *f = *state;
+	struct claim claim = alice(f);
+	int fds[VISITORS];
+
+	start(f);
+	tow_node_key_generate(&f->agents[0].key);
+	for (unsigned i = 0; i < WORKERS; i++) {
+		f->agents[i].key = f->agents[0].key;
+		up_at(f, i, i, &claim);
+	}
+	assert_int_equal(serving(f), 1);
+	come_all(f, fds);
+	expect_all_served(f, fds);
+	assert_int_equal(handed_over(f), 0);
+	close_all(fds);
+}
+
+static void an_agent_elsewhere_is_the_next(void **state)
+{
+	struct fixture *f = *state;
+	struct claim claim = alice(f);
+	int fds[VISITORS];
+
+	start(f);
+	tow_node_key_generate(&f->agents[0].key);
+	f->agents[1].key = f->agents[0].key;
+	up_at(f, 0, 0, &claim)->habit = HABIT_REFUSE;
+	up_at(f, 1, 1, &claim)->habit = HABIT_REFUSE;
+	up_at(f, 2, 3, &claim);
+	come_all(f, fds);
+	expect_all_served(f, fds);
+	assert_int_equal(f->agents[2].stream_count, VISITORS);
+	/* one that has refused is not asked through its other tunnel */
+	assert_true(f->agents[0].stream_count + f->agents[1].stream_count <= VISITORS);
+	close_all(fds);
+}
+
+static void nobody_moves_for_ever(void **state)
+{
+	struct fixture *f = *state;
+	struct claim claim = alice(f);
+	int fd;
+
+	start(f);
+	for (unsigned i = 0; i < WORKERS; i++)
+		up_at(f, i, i, &claim)->habit = HABIT_REFUSE;
+	fd = visit(f);
+	visit_says_hello(fd, "app.alice.test");
+	expect_alert(f, fd, TOW_ALERT_INTERNAL_ERROR);
+	assert_int_equal(refused(f, "origin"), 1);
+	for (unsigned i = 0; i < WORKERS; i++)
+		assert_int_equal(f->agents[i].stream_count, 1);
+}
+
+static void limits_hold_for_all_workers(void **state)
+{
+	struct fixture *f = *state;
+	struct claim claim = alice(f);
+	int fds[VISITORS];
+	size_t served = 0;
+	char byte;
+	int how;
+
+	f->config.connections_max = 10;
+	f->config.connections_per_address = 7;
+	start(f);
+	up_at(f, 0, 1, &claim);
+	come_all(f, fds);
+	await(f, metric(f, "towonel_edge_connections_total", NULL) == VISITORS);
+	await(f, refused(f, "address_limit") + refused(f, "limit") == VISITORS - 7);
+	for (size_t i = 0; i < VISITORS; i++)
+		served += visitor_read(f, fds[i], &byte, 1, &how) == 1;
+	assert_int_equal(served, 7);
+	close_all(fds);
+	await(f, metric(f, "towonel_edge_active_connections", NULL) == 0);
+	fds[0] = visit(f);
+	visit_says_hello(fds[0], "app.alice.test");
+	expect_served(f, fds[0]);
+	close(fds[0]);
+}
+
+/* --- services' ports --- */
+
+static uint16_t choose_port(int type)
+{
+	struct sockaddr_in sa = { .sin_family = AF_INET,
+		                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(sa);
+	int fd = socket(AF_INET, type, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&sa, len), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+	close(fd);
+	return ntohs(sa.sin_port);
+}
+
+static void ports_are_on_all_workers(void **state)
+{
+	static const char *const authorities[] = { "tcp:ssh", "udp:dns", NULL };
+	struct fixture *f = *state;
+	struct claim claim = { .tenant = &f->alice, .authorities = authorities };
+	struct tow_route_writer *w = routes(1, 2);
+	uint16_t tcp = choose_port(SOCK_STREAM), udp = choose_port(SOCK_DGRAM);
+	struct sockaddr_in sa = { .sin_family = AF_INET,
+		                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		                  .sin_port = htons(udp) };
+	int fds[VISITORS], socks[VISITORS], how;
+	char byte;
+
+	start(f);
+	add_port(w, &f->alice, tcp, "ssh");
+	add_udp_port(w, &f->alice, udp, "dns", 60);
+	assert_int_equal(apply(f, w), 0);
+	up_at(f, 0, 3, &claim);
+	pass(f, 50); /* the others follow the first in binding them */
+	for (size_t i = 0; i < VISITORS; i++) {
+		fds[i] = visit_port(f, tcp);
+		visitor_send(fds[i], "x", 1);
+		socks[i] = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+		assert_int_equal(connect(socks[i], (struct sockaddr *)&sa, sizeof(sa)), 0);
+		assert_int_equal(send(socks[i], "u", 1, 0), 1);
+	}
+	for (size_t i = 0; i < VISITORS; i++) {
+		assert_int_equal(visitor_read(f, fds[i], &byte, 1, &how), 1);
+		assert_int_equal(byte, 'x');
+		await(f, recv(socks[i], &byte, 1, 0) == 1);
+		assert_int_equal(byte, 'u');
+		/* and again, in the same session */
+		assert_int_equal(send(socks[i], "v", 1, 0), 1);
+		await(f, recv(socks[i], &byte, 1, 0) == 1);
+		assert_int_equal(byte, 'v');
+	}
+	assert_int_equal(metric(f, "towonel_edge_udp_sessions", NULL), VISITORS);
+	assert_int_equal(f->agents[0].stream_count, 2 * VISITORS);
+	w = routes(2, 3);
+	tow_route_write_port_removed(w, TOW_PROTOCOL_TCP, tcp);
+	tow_route_write_port_removed(w, TOW_PROTOCOL_UDP, udp);
+	assert_int_equal(apply(f, w), 0);
+	await(f, metric(f, "towonel_edge_udp_sessions", NULL) == 0);
+	for (size_t i = 0; i < VISITORS; i++) {
+		close(fds[i]);
+		close(socks[i]);
+	}
+}
+
+/* --- agents --- */
+
+static void a_newer_set_supersedes_on_all_workers(void **state)
+{
+	struct fixture *f = *state;
+	struct claim old = { .tenant = &f->alice, .generation = 1 };
+	struct claim newer = { .tenant = &f->alice, .generation = 2, .services = 1 };
+	int fds[VISITORS];
+
+	start(f);
+	tow_node_key_generate(&f->agents[0].key);
+	f->agents[1].key = f->agents[0].key;
+	up_at(f, 0, 0, &old);
+	up_at(f, 1, 2, &old);
+	up_at(f, 2, 3, &newer);
+	await(f, f->agents[0].superseded_by == 2 && f->agents[1].superseded_by == 2);
+	await(f, serving(f) == 1);
+	come_all(f, fds);
+	expect_all_served(f, fds);
+	assert_int_equal(f->agents[2].stream_count, VISITORS);
+	/* one of the older set comes late, to a worker that has neither */
+	f->agents[3].worker = 1;
+	agent_connect(f, &f->agents[3]);
+	agent_hello(&f->agents[3], &old);
+	await(f, f->agents[3].superseded_by == 2);
+	close_all(fds);
+}
+
+/* It says so on each of its tunnels; until then the others rest. */
+static void an_agent_does_not_supersede_itself(void **state)
+{
+	struct fixture *f = *state;
+	struct claim old = { .tenant = &f->alice, .generation = 1 };
+	struct claim newer = { .tenant = &f->alice, .generation = 2, .services = 1 };
+	int fds[VISITORS];
+
+	start(f);
+	tow_node_key_generate(&f->agents[0].key);
+	f->agents[1].key = f->agents[2].key = f->agents[0].key;
+	up_at(f, 0, 0, &old);
+	up_at(f, 1, 2, &old);
+	agent_hello(&f->agents[0], &newer);
+	await(f, f->agents[0].welcomed == 2);
+	assert_int_equal(serving(f), 1);
+	/* a tunnel that was on its way comes with what was so then */
+	f->agents[2].worker = 3;
+	agent_connect(f, &f->agents[2]);
+	agent_hello(&f->agents[2], &old);
+	come_all(f, fds);
+	expect_all_served(f, fds);
+	assert_int_equal(f->agents[0].stream_count, VISITORS);
+	agent_hello(&f->agents[1], &newer);
+	agent_hello(&f->agents[2], &newer);
+	await(f, f->agents[1].welcomed == 2 && f->agents[2].welcomed == 1);
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(f->agents[i].superseded_by, 0);
+	close_all(fds);
+}
+
+static void who_is_revoked_is_cut_off_on_all_workers(void **state)
+{
+	struct fixture *f = *state;
+	struct claim claim = alice(f);
+	struct tow_route_writer *w = routes(1, 2);
+	int fds[VISITORS];
+
+	start(f);
+	tow_node_key_generate(&f->agents[0].key);
+	f->agents[1].key = f->agents[0].key;
+	up_at(f, 0, 1, &claim);
+	up_at(f, 1, 2, &claim);
+	up_at(f, 2, 3, &claim);
+	come_all(f, fds);
+	expect_all_served(f, fds);
+	tow_route_write_revoked_agent(w, &f->alice.id, &f->agents[0].key.id, 0);
+	assert_int_equal(apply(f, w), 0);
+	await(f, f->agents[0].closed && f->agents[1].closed);
+	assert_int_equal(f->agents[0].reason.code, TOW_TUNNEL_UNAUTHORIZED);
+	assert_int_equal(f->agents[1].reason.code, TOW_TUNNEL_UNAUTHORIZED);
+	assert_false(f->agents[2].closed);
+	assert_int_equal(serving(f), 1);
+	w = routes(2, 3);
+	tow_route_write_tenant_removed(w, &f->alice.id);
+	assert_int_equal(apply(f, w), 0);
+	await(f, f->agents[2].closed);
+	await(f, metric(f, "towonel_edge_active_connections", NULL) == 0);
+	close_all(fds);
+}
+
+static void reports_name_an_agent_once(void **state)
+{
+	struct fixture *f = *state;
+	struct claim claim = alice(f);
+
+	f->timing.report_interval_ns = 20 * TOW_NSEC_PER_MSEC;
+	start(f);
+	tow_node_key_generate(&f->agents[0].key);
+	f->agents[1].key = f->agents[0].key;
+	up_at(f, 0, 1, &claim);
+	up_at(f, 1, 2, &claim);
+	up_at(f, 2, 2, &claim);
+	await(f, f->reported_agents == 2);
+	agent_leave(&f->agents[0]);
+	agent_leave(&f->agents[2]);
+	await(f, f->reported_agents == 1);
+}
+
+static void an_unknown_tenant_is_waited_for_on_every_worker(void **state)
+{
+	struct fixture *f = *state;
+	struct claim claim = alice(f);
+
+	f->config.workers = WORKERS;
+	fixture_start(f);
+	for (unsigned i = 0; i < WORKERS; i++) {
+		f->agents[i].worker = i;
+		agent_connect(f, &f->agents[i]);
+		agent_hello(&f->agents[i], &claim);
+	}
+	pass(f, 50);
+	apply_usual(f);
+	for (unsigned i = 0; i < WORKERS; i++)
+		await(f, f->agents[i].welcomed);
+	assert_int_equal(serving(f), WORKERS);
+}
+
+/* --- the end --- */
+
+static void closing_waits_for_visitors_everywhere(void **state)
+{
+	struct fixture *f = *state;
+	struct claim claim = alice(f);
+	int fds[VISITORS];
+
+	start(f);
+	up_at(f, 0, 2, &claim);
+	come_all(f, fds);
+	expect_all_served(f, fds);
+	f->closed = 0;
+	tow_edge_close(f->edge, TOW_NEVER, fixture_closed, f);
+	await(f, f->agents[0].drained);
+	for (size_t i = 0; i < VISITORS; i++) {
+		assert_false(f->closed);
+		visitor_send(fds[i], "bye", 3);
+		close(fds[i]);
+		turn(f, 1);
+	}
+	await(f, f->closed);
+	await(f, f->agents[0].closed);
+	assert_int_equal(f->agents[0].reason.code, TOW_TUNNEL_DRAINING);
+}
+
+/* With visitors in every state, those between two workers among them. */
+static void closing_at_once_leaves_nobody(void **state)
+{
+	struct fixture *f = *state;
+	struct claim claim = alice(f);
+	int fds[VISITORS];
+
+	start(f);
+	up_at(f, 0, 2, &claim);
+	for (size_t i = 0; i < VISITORS; i++) {
+		fds[i] = visit(f);
+		if (i % 3 > 0)
+			visit_says_hello(fds[i], "app.alice.test");
+		else
+			visitor_send(fds[i], "\x16", 1);
+		if (i % 3 > 1)
+			turn(f, 1);
+	}
+	fixture_stop(f, 0);
+	for (size_t i = 0; i < VISITORS; i++) {
+		visitor_read(f, fds[i], NULL, SIZE_MAX, &(int){ 0 });
+		close(fds[i]);
+	}
+}
+
+static void a_taken_address_is_said(void **state)
+{
+	struct fixture *f = *state, second = *f;
+	struct tow_error err = { 0, "" };
+
+	start(f);
+	second.config = f->config;
+	second.config.listen = *tow_edge_addr(f->edge);
+	second.edge = NULL;
+	assert_int_equal(tow_edge_new(&second.config, &second.edge, &err), TOW_EADDRINUSE);
+	assert_null(second.edge);
+}
+
+#define WORKERS_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WORKERS_TEST(mail_comes_in_order),
+		WORKERS_TEST(every_visitor_finds_the_one_tunnel),
+		WORKERS_TEST(with_tunnels_to_all_nobody_moves),
+		WORKERS_TEST(an_agent_elsewhere_is_the_next),
+		WORKERS_TEST(nobody_moves_for_ever),
+		WORKERS_TEST(limits_hold_for_all_workers),
+		WORKERS_TEST(ports_are_on_all_workers),
+		WORKERS_TEST(a_newer_set_supersedes_on_all_workers),
+		WORKERS_TEST(an_agent_does_not_supersede_itself),
+		WORKERS_TEST(who_is_revoked_is_cut_off_on_all_workers),
+		WORKERS_TEST(reports_name_an_agent_once),
+		WORKERS_TEST(an_unknown_tenant_is_waited_for_on_every_worker),
+		WORKERS_TEST(closing_waits_for_visitors_everywhere),
+		WORKERS_TEST(closing_at_once_leaves_nobody),
+		WORKERS_TEST(a_taken_address_is_said),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
