@@ -10,7 +10,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "e2e"))
 
 from support.process import Process, free_port, run, wait_until  # noqa: E402
-from support.towonel import Agent, Node  # noqa: E402
+from support.towonel import UNLIMITED, Agent, Node  # noqa: E402
 
 import socket  # noqa: E402
 
@@ -188,7 +188,7 @@ class Towonel(Path):
     def start(self):
         directory = os.path.join(self.directory, "node")
         os.makedirs(directory, exist_ok=True)
-        self.node = Node(directory, TOWONEL_LOG="warn", **self.settings).start()
+        self.node = Node(directory, TOWONEL_LOG="warn", **UNLIMITED, **self.settings).start()
         self.port = self.node.edge_port
         token = self.node.invite(self.hostname)
         self.agent = Agent(self.directory, token, [

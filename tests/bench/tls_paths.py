@@ -5,7 +5,7 @@ import os
 
 from paths import Path
 from support.process import wait_until
-from support.towonel import Agent, Node
+from support.towonel import UNLIMITED, Agent, Node
 from support.terminated import terminated
 
 
@@ -93,7 +93,7 @@ class TowonelTls(TlsPath):
     def start(self):
         directory = os.path.join(self.directory, "node")
         os.makedirs(directory, exist_ok=True)
-        self.node = Node(directory, TOWONEL_LOG="warn").start()
+        self.node = Node(directory, TOWONEL_LOG="warn", **UNLIMITED).start()
         self.port = self.node.edge_port
         certificates = os.path.join(self.node.data_dir, "certs")
         os.makedirs(certificates, exist_ok=True)

@@ -15,6 +15,10 @@ from .process import BUILD, PATIENCE, Orphan, Process, free_port, run, wait_unti
 WORKERS = os.environ.get("EDGE_WORKERS")
 
 
+# For visitors that are many and all come from one address.
+UNLIMITED = {"TOWONEL_EDGE_CONNECTION_RATE": "0", "TOWONEL_EDGE_CONNECTIONS_PER_ADDRESS": "0"}
+
+
 def http_get(url, timeout=5):
     """Status and body; 0 and the reason when nobody answers."""
     try:
