@@ -184,8 +184,8 @@ static void on_connected(void *user, int status, int fd, const struct tow_error 
 	}
 	dial->state = PROXY;
 	if (tow_proxy_connect_start(dial->loop, dial->proxy, fd, dial->host, dial->port,
-	                            TOW_NEVER - 1 - tow_now_ns(), on_proxy_answered, dial,
-	                            &dial->asked) != 0)
+	                            TOW_CARRIER_DIAL_MS * TOW_NSEC_PER_MSEC, on_proxy_answered,
+	                            dial, &dial->asked) != 0)
 		fail_with(dial, TOW_ENOMEM, "out of memory");
 }
 
