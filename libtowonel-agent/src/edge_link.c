@@ -192,7 +192,7 @@ static void leave_when_empty(void *user)
 }
 
 /* A router on the way may hold on to what it knows of our port, an address that it no longer has
- * for instance, for as long as packets come from there. Returns 1, or 0 when it is too early. */
+ * for instance, for as long as packets come from there. Returns 0 when that was tried lately. */
 static int try_another_port(struct edge_link *link)
 {
 	uint64_t now = tow_loop_now_ns(link->config.loop);
@@ -227,10 +227,6 @@ static void tunnel_up(void *user, struct tunnel *tunnel)
 
 	if (link->state == CLOSING || (tunnel != link->udp && !by_tcp))
 		return;
-	if (by_tcp && was_up && !link->moving && !falls_silent(link)) {
-		abandon_tcp(link);
-		return;
-	}
 	if (by_tcp) {
 		give_way(link, &link->udp);
 		tow__lanes_rest(&link->lanes); /* what UDP carried is as good as gone */
@@ -330,6 +326,10 @@ static void tunnel_closed(void *user, struct tunnel *tunnel, const struct tunnel
 		leave_when_empty(link);
 		return;
 	}
+	/* Since the other one's hello the edge takes this one for a tunnel of before. */
+	if (end->said_hello && !was_current && link->state == UP && !link->moving &&
+	    !link->draining)
+		tow__tunnel_hello(link->current);
 	if (finished && !was_current)
 		return;
 	if (was_current)
@@ -575,9 +575,9 @@ static void look(struct edge_link *link)
 		else
 			(void)resolve_next(link);
 	} else if (falls_silent(link)) {
-		if (!try_another_port(link)) /* which helps at once, or not */
+		if (!try_another_port(link)) /* which keeps the streams; TCP is next */
 			dial_tcp(link);
-	} else {
+	} else if (!link->tcp || !tow__tunnel_is_answered(link->tcp)) {
 		abandon_tcp(link);
 	}
 }

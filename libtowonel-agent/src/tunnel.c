@@ -33,7 +33,7 @@ struct tunnel {
 	struct tow_quic_stream *control; /* HELLO and on */
 	struct tow_buf received;
 	char why[256]; /* set before the connection is closed from here */
-	int refused, was_up;
+	int refused, said_hello, was_up;
 	uint64_t up_since_ns, last_pong_ns, last_ping_id, last_ping_ns, rtt_ns;
 	unsigned worker, workers; /* as the edge has said; workers 0: it has not */
 };
@@ -217,6 +217,7 @@ static void established(void *user)
 		return;
 	}
 	tow_timer_start_in(&tunnel->timer, HELLO_TIMEOUT_NS);
+	tunnel->said_hello = 1;
 	send_hello(tunnel);
 }
 
@@ -246,6 +247,7 @@ static void conn_closed(void *user, const struct tow_quic_close_reason *reason)
 	events->closed(tunnel->config.user, tunnel,
 	               &(struct tunnel_end){
 			       .why = why,
+			       .said_hello = tunnel->said_hello,
 			       .was_up = tunnel->was_up,
 			       .refused = tunnel->refused,
 			       .silent = reason->status == TOW_ETIMEDOUT,

@@ -21,7 +21,7 @@ struct tunnel;
 
 struct tunnel_end {
 	const char *why;
-	int was_up;
+	int said_hello, was_up;
 	int refused;       /* the edge does not want this agent */
 	int silent;        /* nothing came from there */
 	uint64_t lived_ns; /* since it was up */
