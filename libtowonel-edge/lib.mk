@@ -38,6 +38,7 @@ SOURCES := \
 	src/tls/cert_store.c \
 	src/tls/challenge_fetch.c \
 	src/tls/challenge_forwards.c \
+	src/tls/challenge_mail.c \
 	src/tls/http_port.c \
 	src/tls/issuance.c \
 	src/tls/issuer.c \

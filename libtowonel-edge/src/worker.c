@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <towonel/tunnel/quic_carrier.h>
 #include "agent_session.h"
+#include "tls/challenge_mail.h"
 #include "visitor.h"
 
 #define EARLY_SHARE                 4 /* of what visitors may hold: before an agent takes them */
@@ -177,6 +178,7 @@ void tow__worker_end(struct worker *w)
 	w->ended = 1;
 	while (w->visitors != NULL)
 		tow__visitor_abort(w->visitors);
+	tow__challenge_errands_end(w);
 	tow__ports_deinit(&w->ports);
 	if (w->endpoint != NULL)
 		tow_quic_endpoint_free(w->endpoint, TOW_TUNNEL_DRAINING);

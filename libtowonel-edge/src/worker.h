@@ -23,6 +23,8 @@
 #include "workers.h"
 
 struct cert_store;
+struct challenge_errand;
+struct challenge_forwards;
 struct visitor;
 
 /* The API of the hub in the same node, which the edge's port leads to as well. */
@@ -53,6 +55,9 @@ struct worker {
 	struct cert_store *certs; /* the edge's, and the first worker's to ask; NULL: none */
 	struct tow_tls_context *carrier_tls;            /* with the node's key */
 	uint64_t handshake_turn_ns, handshake_spent_ns; /* what they took of which turn */
+
+	struct challenge_forwards *challenges; /* the first worker's; NULL: none are forwarded */
+	struct challenge_errand *errands;      /* for it, by an agent with a tunnel to this one */
 
 	struct visitor *visitors;
 	size_t early, early_max; /* bytes that no agent has taken yet; max 0: no limit */

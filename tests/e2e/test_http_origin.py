@@ -25,7 +25,9 @@ def site(stack, make_node, make_agent, make_nginx):
         result.plain = make_nginx(name, tls=False, http2=False, proxy_protocol=False)
         result.folder = result.plain.root + FOLDER
         os.makedirs(result.folder)
-        result.node = make_node(TOWONEL_EDGE_TLS_HTTP_LISTEN_ADDR=f"127.0.0.1:{result.http_port}")
+        # Port 80 is one worker's, and the agent's tunnel any one's.
+        result.node = make_node(TOWONEL_EDGE_TLS_HTTP_LISTEN_ADDR=f"127.0.0.1:{result.http_port}",
+                                TOWONEL_EDGE_WORKERS="4")
         result.agent = make_agent(result.node.invite(hostname), services or [
             {"hostname": hostname, "origin": result.tls.address, "http_origin": http_origin or result.plain.address}])
         wait_until(lambda: metric(result.node.edge_metrics(), "towonel_edge_hostnames") == 1, "the edge has the name")

@@ -7,17 +7,21 @@
 #include <string.h>
 #include <utlist.h>
 #include "tls/challenge_fetch.h"
+#include "tls/challenge_mail.h"
 #include "worker.h"
 
 struct challenge_forward {
 	struct challenge_forwards *owner;
 	struct challenge_forward *prev, *next;
 	struct tow_http_request *request;
-	struct challenge_fetch *fetch;
+	struct challenge_fetch *fetch; /* NULL: another worker was asked, */
+	uint64_t serial;
+	struct tow_timer timer; /* and is not waited for longer than a fetch may take */
 };
 
 static void forward_free(struct challenge_forward *f)
 {
+	tow_timer_stop(&f->timer);
 	DL_DELETE(f->owner->first, f);
 	f->owner->count--;
 	free(f);
@@ -45,6 +49,40 @@ static void on_fetched(void *user, int status, const struct short_answer *answer
 
 	respond(f->request, status, answer);
 	forward_free(f);
+}
+
+void tow__challenge_forwards_answered(struct challenge_forwards *forwards, uint64_t serial,
+                                      int status, const struct short_answer *answer)
+{
+	struct challenge_forward *f;
+
+	DL_FOREACH(forwards->first, f)
+	if (f->fetch == NULL && f->serial == serial) {
+		on_fetched(f, status, answer);
+		return;
+	}
+}
+
+static void on_timer(void *user)
+{
+	on_fetched(user, 504, NULL);
+}
+
+/* By an agent with a tunnel to this worker, else by the worker that has one. */
+static int start(struct challenge_forward *f, const struct challenge_question *q)
+{
+	struct worker *w = f->owner->worker;
+	int at = ROSTER_NOBODY;
+
+	if (tow__agents_pick(&w->agents, &q->tenant, q->name, NULL, 0, tow_loop_now_ns(w->loop)) ==
+	    NULL)
+		at = tow__roster_find(&w->all->roster, &q->tenant, q->name, NULL, 0, w->index, 0);
+	if (at == ROSTER_NOBODY)
+		return tow__challenge_fetch_start(w, q, on_fetched, f, &f->fetch);
+	f->serial = ++f->owner->last_serial;
+	if (tow_timer_start_in(&f->timer, w->timing.dial_ns * 2) != 0)
+		return TOW_ENOMEM;
+	return tow__challenge_mail(&w->all->list[at], f->serial, q);
 }
 
 /* Base64url (RFC 8555 section 8.1), so it cannot lead out of the folder. */
@@ -75,9 +113,10 @@ int tow__challenge_forward(struct challenge_forwards *forwards, const char *name
 	}
 	f->owner = forwards;
 	f->request = request;
+	tow_timer_init(&f->timer, w->loop, on_timer, f);
 	DL_APPEND(forwards->first, f);
 	forwards->count++;
-	if (tow__challenge_fetch_start(w, &question, on_fetched, f, &f->fetch) != 0)
+	if (start(f, &question) != 0)
 		on_fetched(f, 503, NULL);
 	return 1;
 }
@@ -85,7 +124,8 @@ int tow__challenge_forward(struct challenge_forwards *forwards, const char *name
 void tow__challenge_forwards_deinit(struct challenge_forwards *forwards)
 {
 	while (forwards->first != NULL) {
-		tow__challenge_fetch_cancel(forwards->first->fetch);
+		if (forwards->first->fetch != NULL)
+			tow__challenge_fetch_cancel(forwards->first->fetch);
 		on_fetched(forwards->first, 503, NULL);
 	}
 }

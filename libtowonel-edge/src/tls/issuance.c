@@ -116,6 +116,7 @@ int tow__issuance_new(struct worker *worker, const struct tow_edge_config *confi
 		return tow_error_set(err, TOW_ENOMEM, "out of memory");
 	issuance->worker = worker;
 	issuance->forwards.worker = worker;
+	worker->challenges = &issuance->forwards;
 	if (config->http_listen != NULL)
 		rc = open_http(issuance, config, https_port, err);
 	if (rc == 0 && config->acme != NULL)
@@ -131,6 +132,7 @@ void tow__issuance_free(struct issuance *issuance)
 {
 	if (issuance == NULL)
 		return;
+	issuance->worker->challenges = NULL;
 	tow__challenge_forwards_deinit(&issuance->forwards);
 	tow__issuer_free(issuance->issuer);
 	tow__http_port_free(issuance->http);
