@@ -326,7 +326,7 @@ static int start_edge(struct node *node, struct tow_error *err)
 		.public_address_count = 1,
 		.routes_cache_path = cache,
 		.cert_dir = s->cert_dir ? s->cert_dir : certs,
-		.workers = (unsigned)s->workers,
+		.workers = handover_workers(node, (unsigned)s->workers),
 		.version = TOW_VERSION,
 		.api_name = node->hub && node->outside.public_name[0] ? node->outside.public_name
 		                                                      : NULL,

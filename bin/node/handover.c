@@ -132,6 +132,17 @@ int handover_begin(struct node *node, struct tow_error *err)
 	return predecessor_stop_hub(node->predecessor, err);
 }
 
+unsigned handover_workers(const struct node *node, unsigned wanted)
+{
+	const struct tow_addr *addr = &node->settings.edge_tunnel_listen;
+	size_t count = node->inherited ? tow_inherited_count_udp(node->inherited, addr) : 0;
+	if (count == 0 || count == wanted)
+		return wanted;
+	tow_log_warn(node->log, "as many workers as the process before; a restart changes that",
+	             tow_f_uint("workers", count), tow_f_uint("wanted", wanted));
+	return (unsigned)count;
+}
+
 static size_t agents_here(void *user)
 {
 	struct node *node = user;

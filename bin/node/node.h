@@ -69,6 +69,9 @@ void handover_await(struct node *node); /* another process may take over from no
 int handover_is_possible(const struct node *node);
 /* Takes the sockets of the process that runs, and has its hub closed. What is bound then waits. */
 int handover_begin(struct node *node, struct tow_error *err);
+/* Each worker of the edge has a socket, and those that are taken over want a reader each. Returns
+ * how many workers there are to be: wanted, when that is free to choose. */
+unsigned handover_workers(const struct node *node, unsigned wanted);
 /* The parts are there: has agents and visitors come here. */
 void handover_finish(struct node *node);
 /* The node is to stop: nobody takes over from it, nor it from anybody. */

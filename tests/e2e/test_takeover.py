@@ -128,7 +128,8 @@ def test_under_wrk(header, make_tunnel, make_nginx, tmp_path):
     hosts.write_text(f"127.0.0.1 {NAME}\n")
     load = subprocess.Popen(
         ["unshare", "--mount", "--propagation", "private", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec wrk "$@"',
-         hosts, "-t", "1", "-c", "20", "-d", "4s", "--timeout", "20s", "-H", header, f"https://{NAME}:{node.edge_port}/who"],
+         hosts, "-t", "1", "-c", "20", "-d", "4s", "--timeout", "20s", "-H", header,
+         f"https://{NAME}:{node.edge_port}/who"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     for _ in range(2):
         time.sleep(1)
@@ -239,6 +240,20 @@ def test_an_edge_alone(make_node, make_edge, make_agent, origin):
     assert edge.befores[0].wait(10) == node.befores[0].wait(10) == 0
     wait_until(lambda: metric(edge.edge_metrics(), "towonel_edge_hub_connected") == 1, "the edge follows the hub")
     node.invite("app.carol.example.eu", name="carol")
+
+
+def test_the_number_of_workers_stays(make_node, make_agent, origin):
+    node = make_node(TOWONEL_EDGE_WORKERS="3")
+    make_agent(node.invite(NAME), [origin.service(NAME)])
+    with Load(lambda: visit(node.edge_port, NAME)) as load, Visitor(node.edge_port, NAME) as visitor:
+        visitor.send("drip 15")
+        for number in ("1", "4"):
+            seen = len(load.answers)
+            assert node.take_over(TOWONEL_EDGE_WORKERS=number) == 0
+            wait_until(lambda: len(load.answers) > seen + 30, "visitors come")
+        count(visitor, 15)
+    assert load.failures == []
+    assert "as many workers as the process before" in node.process.log()
 
 
 def test_only_the_owner_may_take_over(make_node, origin):
