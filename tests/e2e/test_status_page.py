@@ -107,7 +107,7 @@ def test_an_operator_sees_what_is_up_and_invites(hub, browser, make_agent, stack
     assert page.rows("#services")[0][0] == "not.ours.example.eu", "what is not up comes first"
     assert page.text("#verdict") == "1 problem"
     assert page.rows("#edges")[0][:2] == ["local", "live"] and page.rows("#agents")[0][2] == "live"
-    page.until("/^[0-9.]+ ms$/.test(document.querySelector('#agents tbody tr').cells[6].innerText)", 60)
+    page.until("/^[0-9.]+ ms$/.test(document.querySelector('#agents tbody tr').cells[7].innerText)", 60)
     assert page.rows("#certificates")[0][:2] == [HUB, "served"]
 
     # Traffic comes in time, as rates.

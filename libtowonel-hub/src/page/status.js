@@ -460,7 +460,6 @@
       text: (one) => [...new Set(one.transports.map((way) => way.transport))].sort().join(", ") || NONE },
     { label: "Last byte", kind: "number", text: (one) => age(one.last_byte_age_ms) },
     { label: "Round trip", kind: "number", text: (one) => (one.rtt_us ? `${(one.rtt_us / 1000).toFixed(1)} ms` : NONE) },
-    { label: "Round trip", kind: "number", text: (one) => (one.rtt_us === null ? "-" : `${(one.rtt_us / 1000).toFixed(1)} ms`) },
     { label: "Version", kind: "word", text: (one) => one.version ?? NONE },
   ];
   const CERTIFICATES = [
