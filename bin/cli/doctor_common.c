@@ -63,7 +63,7 @@ void doctor_judge_clock(struct doctor *doctor, const struct probe *health)
 	uint64_t hub_ms = cli_number(health->answer, "time_ms");
 	/* the hub looked at its clock when half of the time was over */
 	double off = ((double)health->ended_ms - (double)hub_ms -
-	              (double)(health->took_ns / TOW_NSEC_PER_MSEC) / 2) /
+	              (double)health->took_ns / TOW_NSEC_PER_MSEC / 2) /
 	             1000;
 	double apart = off < 0 ? -off : off;
 	if (hub_ms == 0)
