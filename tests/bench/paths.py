@@ -184,11 +184,13 @@ class Towonel(Path):
 
     name = "towonel"
     settings = {}
+    workers = 1
 
     def start(self):
         directory = os.path.join(self.directory, "node")
         os.makedirs(directory, exist_ok=True)
-        self.node = Node(directory, TOWONEL_LOG="warn", **UNLIMITED, **self.settings).start()
+        self.node = Node(directory, TOWONEL_LOG="warn", TOWONEL_EDGE_WORKERS=str(self.workers), **UNLIMITED,
+                         **self.settings).start()
         self.port = self.node.edge_port
         token = self.node.invite(self.hostname)
         self.agent = Agent(self.directory, token, [
@@ -198,4 +200,11 @@ class Towonel(Path):
         time.sleep(1)
 
 
-PATHS = [Direct, HAProxy, Stunnel, SSH, Towonel]
+class TowonelWorkers(Towonel):
+    """The same, with an edge of two workers."""
+
+    name = "workers"
+    workers = 2
+
+
+PATHS = [Direct, HAProxy, Stunnel, SSH, Towonel, TowonelWorkers]
