@@ -239,6 +239,8 @@ static void tunnel_up(void *user, struct tunnel *tunnel)
 		link->workers = tow__tunnel_worker(tunnel, &link->worker);
 		if (!link->draining)
 			tow__lanes_open(&link->lanes, &link->good, link->worker, link->workers);
+		if (link->blocked)
+			tow__lanes_hello(&link->lanes); /* the edge has let go of them meanwhile */
 	}
 	link->current = tunnel;
 	link->moving = 0;

@@ -174,6 +174,13 @@ static void identify(struct agent_session *s, struct tow_control_message *hello,
 
 static void tick(struct agent_session *s);
 
+static void on_carried_elsewhere(struct worker *w, void *message)
+{
+	const struct tow_id *tenant = message, *agent = tenant + 1;
+
+	tow__agents_retire_udp(&w->agents, tenant, agent);
+}
+
 static void on_agent_elsewhere(struct worker *w, void *message)
 {
 	(void)message;
@@ -220,6 +227,11 @@ static void admit(struct agent_session *s)
 	             tow_f_uint("services", s->service_count),
 	             tow_f_uint("generation", s->generation));
 	tick(s);
+	if (s->carried) {
+		const struct tow_id ids[] = { s->tenant, s->agent_id };
+
+		tow__workers_mail(w, on_carried_elsewhere, ids, sizeof(ids));
+	}
 	tow__dials_agent_came(w);
 	tow__workers_mail(w, on_agent_elsewhere, NULL, 0);
 }

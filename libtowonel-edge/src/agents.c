@@ -86,6 +86,23 @@ void tow__agents_superseded(struct agents *agents, const struct tow_id *tenant)
 		retire_superseded(group, &group->members->worker->all->roster);
 }
 
+void tow__agents_retire_udp(struct agents *agents, const struct tow_id *tenant,
+                            const struct tow_id *agent)
+{
+	const struct agent_group *group = group_find(agents, tenant);
+	struct agent_session *s;
+
+	if (group == NULL)
+		return;
+	do {
+		DL_FOREACH(group->members, s)
+		if (s->state == AGENT_SERVING && !s->carried && tow_id_equal(&s->agent_id, agent))
+			break;
+		if (s != NULL)
+			tow__agent_session_retire(s, 0);
+	} while (s != NULL);
+}
+
 static void on_superseded(struct worker *w, void *tenant)
 {
 	tow__agents_superseded(&w->agents, tenant);

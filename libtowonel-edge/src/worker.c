@@ -212,6 +212,8 @@ void tow__worker_changed(struct worker *w)
 {
 	struct workers *all = w->all;
 
+	if (all->over)
+		return;
 	if (w->index == 0)
 		all->changed(all->user);
 	else if (!atomic_exchange(&all->change_told, 1) &&

@@ -210,6 +210,7 @@ static void join_threads(struct workers *all)
 static void end_all(struct workers *all)
 {
 	join_threads(all);
+	all->over = 1;
 	for (unsigned i = 0; i < all->count; i++)
 		tow__worker_end(&all->list[i]);
 }
@@ -272,7 +273,7 @@ void tow__workers_left(struct worker *w, atomic_size_t *counter)
 	struct workers *all = w->all;
 
 	if (atomic_fetch_sub(counter, 1) > 1 || !atomic_load(&all->draining) ||
-	    !tow__workers_are_deserted(all))
+	    !tow__workers_are_deserted(all) || all->over)
 		return;
 	if (w->index == 0)
 		on_deserted(w, NULL);

@@ -61,6 +61,7 @@ struct workers {
 	void *user;
 	atomic_int change_told;
 	struct tow_timer again; /* short of memory for the last letter */
+	int over;               /* one thread is left, and nobody is to write to it any more */
 };
 
 /* Returns 0, TOW_ENOMEM; _free is due then, too. */

@@ -259,7 +259,7 @@ static void ports_are_on_all_workers(void **state)
 	add_udp_port(w, &f->alice, udp, "dns", 60);
 	assert_int_equal(apply(f, w), 0);
 	up_at(f, 0, 3, &claim);
-	pass(f, 50); /* the others follow the first in binding them */
+	pass(f, 300); /* the others follow the first in binding them */
 	for (size_t i = 0; i < VISITORS; i++) {
 		fds[i] = visit_port(f, tcp);
 		visitor_send(fds[i], "x", 1);
