@@ -12,13 +12,16 @@
 
 static void tell_end(void *user);
 
-/* A reader has it for a look-up, so a writer is not to wait for more of them. */
+/* A reader has it for a look-up, so a writer is not to wait for more of them, where the C library
+ * can be told. */
 static void init_table_lock(pthread_rwlock_t *lock)
 {
 	pthread_rwlockattr_t attr;
 
 	pthread_rwlockattr_init(&attr);
+#ifdef __GLIBC__
 	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+#endif
 	pthread_rwlock_init(lock, &attr);
 	pthread_rwlockattr_destroy(&attr);
 }
