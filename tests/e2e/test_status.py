@@ -11,7 +11,7 @@ import pytest
 
 from support.api import Api
 from support.lines import Origin, visit
-from support.process import metric, wait_until
+from support.process import free_port, metric, wait_until
 
 NAME = "app.alice.example.eu"
 
@@ -75,8 +75,9 @@ def test_services_and_why_they_are_not_up(make_node, make_agent, origin):
     node = make_node()
     token = node.invite(NAME, f"*.{NAME}")
     agent = make_agent(token, [origin.service(NAME)],
-                       tcp=[{"name": "ssh", "origin": "127.0.0.1:9", "listen_port": 24022}])
-    picture = wait_for(node, lambda p: p.well and len(p.services) == 2, "all is up")
+                       tcp=[{"name": "ssh", "origin": "127.0.0.1:9", "listen_port": free_port()}])
+    # The first round trip is told with the next heartbeat.
+    picture = wait_for(node, lambda p: p.well and len(p.services) == 2 and p.agents[0]["rtt_us"], "all is up")
     assert picture.services == {NAME: ("up", ""), "tcp:ssh": ("up", "")}
     (one,) = picture.agents
     assert one["live"] and one["tunnels"] == 1 and one["version"]
