@@ -121,6 +121,7 @@ class Terminal:
     def __init__(self, directory, *arguments, program=CLI):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # tests in the background have it ignored
             os.chdir(directory)
             os.execve(program, [program, *arguments], {
                 name: value for name, value in os.environ.items() if name == "PATH" or name.endswith("SAN_OPTIONS")})
