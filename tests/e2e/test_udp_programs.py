@@ -75,9 +75,10 @@ def test_dns_over_udp_and_tcp(tmp_path, expose, begin):
 
 def test_iperf3_both_directions(expose, begin):
     port = free_port()
-    begin(["iperf3", "-s", "--forceflush", "-B", "127.0.0.1", "-p", port], "iperf3.log").wait_log("Server listening")
+    server = begin(["iperf3", "-s", "--forceflush", "-B", "127.0.0.1", "-p", port], "iperf3.log")
     public = expose(f"127.0.0.1:{port}", tcp=True)
-    for direction in ([], ["-R"], ["--bidir"]):
+    for number, direction in enumerate(([], ["-R"], ["--bidir"])):
+        server.wait_log("Server listening", count=number + 1)
         done = run(["iperf3", "-c", "127.0.0.1", "-p", public, "-u", "-b", "5M", "-l", "1200", "-t", "1", "-J",
                     *direction])
         end = json.loads(done.stdout)["end"]
