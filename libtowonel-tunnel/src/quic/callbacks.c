@@ -227,14 +227,14 @@ static int on_datagram(ngtcp2_conn *quic, uint32_t flags, const uint8_t *data, s
 static int on_datagram_acked(ngtcp2_conn *quic, uint64_t id, void *user)
 {
 	(void)quic;
-	tow__quic_narrow_frame(user, (size_t)id, 0);
+	tow__quic_narrow_frame_acked(user, (size_t)id);
 	return 0;
 }
 
 static int on_datagram_lost(ngtcp2_conn *quic, uint64_t id, void *user)
 {
 	(void)quic;
-	tow__quic_narrow_frame(user, (size_t)id, 1);
+	(void)id;
 	tow__quic_datagram_count(user, TOW__QUIC_DATAGRAM_LOST);
 	return 0;
 }

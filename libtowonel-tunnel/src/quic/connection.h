@@ -83,11 +83,13 @@ struct tow__quic_datagram {
 
 /* What narrow.c knows of the path, and of a stream. */
 struct tow__quic_narrow {
-	uint64_t look_ns;  /* the next one */
-	uint64_t until_ns; /* packets are kept small; 0: they are not */
-	uint64_t for_ns;   /* the last time */
-	uint64_t frames_lost, frames_since_ns;
-	unsigned moved : 1; /* the peer did, as ngtcp2 tells in passing */
+	uint64_t look_ns;         /* the next one */
+	uint64_t until_ns;        /* packets are kept small; 0: they are not */
+	uint64_t for_ns;          /* the last time */
+	uint64_t frames;          /* large ones, sent since one was acknowledged */
+	uint64_t frames_since_ns; /* the look that found the first of them */
+	uint64_t frames_received; /* packets that had come by then */
+	unsigned moved : 1;       /* the peer did, as ngtcp2 tells in passing */
 };
 struct tow__quic_stall {
 	uint64_t at, since_ns, sent;
@@ -258,8 +260,8 @@ size_t tow__quic_packet_room(const struct tow_quic_conn *conn, size_t cap);
 void tow__quic_narrow_moved(struct tow_quic_conn *conn, uint64_t now_ns);
 /* From time to time while something waits to be acknowledged. */
 void tow__quic_narrow_look(struct tow_quic_conn *conn, uint64_t now_ns);
-/* A DATAGRAM frame has arrived, or was lost. */
-void tow__quic_narrow_frame(struct tow_quic_conn *conn, size_t size, int lost);
+void tow__quic_narrow_frame_sent(struct tow_quic_conn *conn, size_t size);
+void tow__quic_narrow_frame_acked(struct tow_quic_conn *conn, size_t size);
 
 /* --- stream.c --- */
 

@@ -185,6 +185,8 @@ ngtcp2_ssize tow__quic_write_datagrams(struct tow_quic_conn *conn, ngtcp2_path *
 		n = ngtcp2_conn_writev_datagram(conn->quic, path, info, dest, cap, &accepted,
 		                                NGTCP2_WRITE_DATAGRAM_FLAG_MORE, vec.len, &vec, 1,
 		                                now_ns);
+		if (accepted)
+			tow__quic_narrow_frame_sent(conn, vec.len);
 		if (accepted || n == NGTCP2_ERR_INVALID_ARGUMENT || n == NGTCP2_ERR_INVALID_STATE) {
 			pop(stream);
 			rotate(conn, stream);

@@ -15,7 +15,7 @@
 #define STALL_NS    (1500 * TOW_NSEC_PER_MSEC)
 #define STALL_RTTS  4
 #define STALL_SENT  3  /* packets, meanwhile */
-#define FRAMES_LOST 16 /* in a row, over so long a time */
+#define FRAMES_SENT 16 /* and none of them acknowledged */
 #define FIRST_NS    (60 * TOW_NSEC_PER_SEC)
 #define LAST_NS     (16 * 3600 * TOW_NSEC_PER_SEC)
 
@@ -39,7 +39,7 @@ size_t tow__quic_packet_room(const struct tow_quic_conn *conn, size_t cap)
 static void keep_small(struct tow__quic_narrow *narrow, uint64_t until_ns)
 {
 	narrow->until_ns = until_ns;
-	narrow->frames_lost = narrow->frames_since_ns = 0;
+	narrow->frames = narrow->frames_since_ns = 0;
 }
 
 void tow__quic_narrow_moved(struct tow_quic_conn *conn, uint64_t now_ns)
@@ -69,7 +69,9 @@ static int is_stalled(struct tow_quic_stream *stream, const ngtcp2_conn_info *in
 	uint64_t patience_ns = STALL_RTTS * info->smoothed_rtt;
 	struct tow__quic_stall *stall = &stream->stall;
 
-	if (stream->acked >= stream->queue.sent || stream->acked != stall->at || !stall->since_ns) {
+	/* Less than a packet's worth is small itself, and only waits behind others. */
+	if (stream->queue.sent < stream->acked + NGTCP2_MAX_UDP_PAYLOAD_SIZE ||
+	    stream->acked != stall->at || !stall->since_ns) {
 		stall->at = stream->acked;
 		stall->since_ns = now_ns;
 		stall->sent = info->pkt_sent;
@@ -77,6 +79,20 @@ static int is_stalled(struct tow_quic_stream *stream, const ngtcp2_conn_info *in
 	}
 	return now_ns - stall->since_ns >= (patience_ns > STALL_NS ? patience_ns : STALL_NS) &&
 	       info->pkt_sent - stall->sent >= STALL_SENT;
+}
+
+/* Is no large frame acknowledged since a while, though the peer is heard? */
+static int frames_vanish(struct tow__quic_narrow *narrow, const ngtcp2_conn_info *info,
+                         uint64_t now_ns)
+{
+	if (narrow->frames == 0)
+		return 0;
+	if (!narrow->frames_since_ns) {
+		narrow->frames_since_ns = now_ns;
+		narrow->frames_received = info->pkt_recv;
+	}
+	return narrow->frames >= FRAMES_SENT && now_ns - narrow->frames_since_ns >= STALL_NS &&
+	       info->pkt_recv > narrow->frames_received;
 }
 
 void tow__quic_narrow_look(struct tow_quic_conn *conn, uint64_t now_ns)
@@ -97,19 +113,17 @@ void tow__quic_narrow_look(struct tow_quic_conn *conn, uint64_t now_ns)
 	for (stream = conn->streams; stream && !narrow->until_ns; stream = stream->next)
 		if (is_stalled(stream, &info, now_ns))
 			begin(conn, now_ns);
-	if (narrow->frames_lost >= FRAMES_LOST && now_ns - narrow->frames_since_ns >= STALL_NS)
+	if (frames_vanish(narrow, &info, now_ns))
 		begin(conn, now_ns);
-	if (narrow->frames_lost > 0 && !narrow->frames_since_ns)
-		narrow->frames_since_ns = now_ns;
 }
 
-void tow__quic_narrow_frame(struct tow_quic_conn *conn, size_t size, int lost)
+void tow__quic_narrow_frame_sent(struct tow_quic_conn *conn, size_t size)
 {
-	struct tow__quic_narrow *narrow = &conn->narrow;
+	conn->narrow.frames += size >= NGTCP2_MAX_UDP_PAYLOAD_SIZE; /* what is less fits any path */
+}
 
-	if (size < NGTCP2_MAX_UDP_PAYLOAD_SIZE)
-		return; /* it fits any path, or nearly so */
-	narrow->frames_lost = lost ? narrow->frames_lost + 1 : 0;
-	if (!lost)
-		narrow->frames_since_ns = 0;
+void tow__quic_narrow_frame_acked(struct tow_quic_conn *conn, size_t size)
+{
+	if (size >= NGTCP2_MAX_UDP_PAYLOAD_SIZE)
+		conn->narrow.frames = conn->narrow.frames_since_ns = 0;
 }
