@@ -131,20 +131,6 @@ static struct tow_tls_context *api_certificate(void *user, const char *server_na
 	return node->edge ? tow_edge_api_certificate(node->edge, server_name) : NULL;
 }
 
-static int find_outside(struct node *node, struct tow_error *err)
-{
-	const struct settings *s = &node->settings;
-	const struct outside_settings settings = {
-		.has_hub = s->hub_enabled,
-		.has_edge = s->edge_enabled,
-		.hub_public_url = s->hub_public_url,
-		.hub_listen = s->hub_listen,
-		.tunnel_listen = s->edge_tunnel_listen,
-		.public_addresses = &s->public_addresses,
-	};
-	return outside_find(&settings, node->log, &node->outside, err);
-}
-
 int node_start_hub(struct node *node, struct tow_error *err)
 {
 	struct settings *s = &node->settings;
@@ -526,7 +512,7 @@ static int start(struct node *node, struct tow_error *err)
 	if (rc == 0)
 		rc = open_keys(node, err);
 	if (rc == 0)
-		rc = find_outside(node, err);
+		rc = outside_find(&node->settings, node->log, &node->outside, err);
 	if (rc == 0 && node->waiter >= 0)
 		rc = handover_begin(node, err);
 	if (rc == 0)

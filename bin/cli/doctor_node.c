@@ -70,17 +70,8 @@ static int read_settings(struct node *node)
 	if (rc == 0)
 		rc = remote_hub_read(s->edge_token, &s->edge_hub_urls, hub_was_set, &s->hub_enabled,
 		                     &node->remote, &err);
-	if (rc == 0) {
-		const struct outside_settings outside = {
-			.has_hub = s->hub_enabled,
-			.has_edge = s->edge_enabled,
-			.hub_public_url = s->hub_public_url,
-			.hub_listen = s->hub_listen,
-			.tunnel_listen = s->edge_tunnel_listen,
-			.public_addresses = &s->public_addresses,
-		};
-		rc = outside_find(&outside, NULL, &node->outside, &err);
-	}
+	if (rc == 0)
+		rc = outside_find(s, NULL, &node->outside, &err);
 	if (rc == 0) {
 		rc = read_keys(node, &err);
 		fix = rc == TOW_ENOTFOUND ? "start towonel-node once: it makes its keys"

@@ -14,25 +14,25 @@ static int is_any(const struct tow_addr *addr)
 }
 
 /* The address that agents are told, and the URL that goes into tokens, when they were not set. */
-static int find_url(const struct outside_settings *s, struct tow_log *log, struct outside *out,
+static int find_url(const struct settings *s, struct tow_log *log, struct outside *out,
                     struct tow_error *err)
 {
-	struct tow_addr addr = s->tunnel_listen;
+	struct tow_addr addr = s->edge_tunnel_listen;
 	char host[TOW_HOSTNAME_SIZE], text[TOW_ADDR_TEXT_SIZE];
 	uint16_t port;
 
-	for (size_t i = s->public_addresses->count; i-- > 0;) {
-		if (tow_host_port_split(tow_slice_of(s->public_addresses->items[i]), host, &port,
+	for (size_t i = s->public_addresses.count; i-- > 0;) {
+		if (tow_host_port_split(tow_slice_of(s->public_addresses.items[i]), host, &port,
 		                        err) != 0)
 			return tow_error_prefix(err, "TOWONEL_EDGE_PUBLIC_ADDRESSES: \"%s\"",
-			                        s->public_addresses->items[i]);
+			                        s->public_addresses.items[i]);
 	}
 	if (is_any(&addr) && tow_default_route_addr(4, &addr) != 0 &&
 	    tow_default_route_addr(6, &addr) != 0)
 		addr = (struct tow_addr){ .family = 4, .bytes = { 127, 0, 0, 1 } };
-	addr.port = s->tunnel_listen.port;
+	addr.port = s->edge_tunnel_listen.port;
 	tow_addr_format(&addr, out->derived_address);
-	if (s->has_edge && s->public_addresses->count == 0 && tow_addr_is_private(&addr))
+	if (s->edge_enabled && s->public_addresses.count == 0 && tow_addr_is_private(&addr))
 		tow_log_warn(
 			log,
 			"agents will be told a private address; set TOWONEL_EDGE_PUBLIC_ADDRESSES",
@@ -45,8 +45,8 @@ static int find_url(const struct outside_settings *s, struct tow_log *log, struc
 			return tow_error_prefix(err, "TOWONEL_HUB_PUBLIC_URL");
 		return 0;
 	}
-	if (s->has_edge && s->public_addresses->count > 0) {
-		tow_host_port_split(tow_slice_of(s->public_addresses->items[0]), host, &port, NULL);
+	if (s->edge_enabled && s->public_addresses.count > 0) {
+		tow_host_port_split(tow_slice_of(s->public_addresses.items[0]), host, &port, NULL);
 		struct tow_addr literal;
 		int v6 = tow_addr_parse_host(tow_slice_of(host), &literal) == 0 &&
 		         literal.family == 6;
@@ -61,7 +61,7 @@ static int find_url(const struct outside_settings *s, struct tow_log *log, struc
 	addr.port = s->hub_listen.port;
 	snprintf(out->public_url, sizeof out->public_url, "https://%s",
 	         tow_addr_format(&addr, text));
-	if (s->has_hub && tow_addr_is_private(&addr))
+	if (s->hub_enabled && tow_addr_is_private(&addr))
 		tow_log_warn(log, "tokens will name a private address; set TOWONEL_HUB_PUBLIC_URL",
 		             tow_f_str("url", out->public_url));
 	return 0;
@@ -79,7 +79,7 @@ static void find_public_name(struct outside *out)
 		                   out->public_name, NULL);
 }
 
-int outside_find(const struct outside_settings *settings, struct tow_log *log, struct outside *out,
+int outside_find(const struct settings *settings, struct tow_log *log, struct outside *out,
                  struct tow_error *err)
 {
 	int rc = find_url(settings, log, out, err);

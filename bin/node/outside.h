@@ -4,15 +4,9 @@
 
 /* What a node is called by those outside: the address that agents are told, and the hub's URL. */
 
-#include <towonel/tunnel/settings.h>
 #include <towonel/wire/hostname.h>
 
-struct outside_settings {
-	int has_hub, has_edge;
-	const char *hub_public_url; /* NULL: not set */
-	struct tow_addr hub_listen, tunnel_listen;
-	const struct tow_string_list *public_addresses;
-};
+#include "node/settings.h"
 
 struct outside {
 	char derived_address[TOW_ADDR_TEXT_SIZE]; /* when no public address was set */
@@ -22,7 +16,7 @@ struct outside {
 
 /* What was not set is derived; warns when that leads to a private address. Returns 0, TOW_ECONFIG,
  * TOW_EPARSE. */
-int outside_find(const struct outside_settings *settings, struct tow_log *log, struct outside *out,
+int outside_find(const struct settings *settings, struct tow_log *log, struct outside *out,
                  struct tow_error *err);
 
 #endif
