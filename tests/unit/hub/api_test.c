@@ -341,20 +341,34 @@ static void unsubscribe(struct live_hub *h)
 	tow_hub_unsubscribe(subscription);
 }
 
-/* Waits until the table has as many hostnames. */
-static void await_hostnames(size_t want)
+static size_t hostname_count(void)
+{
+	return tow_route_table_hostname_count(table);
+}
+
+static size_t snapshot_count(void)
+{
+	return (size_t)snapshots;
+}
+
+static void await(size_t (*count)(void), size_t want)
 {
 	size_t have = 0;
 
 	for (int i = 0; i < 500; i++) {
 		pthread_mutex_lock(&table_lock);
-		have = tow_route_table_hostname_count(table);
+		have = count();
 		pthread_mutex_unlock(&table_lock);
 		if (have == want)
 			return;
 		usleep(10 * 1000);
 	}
-	fail_msg("%zu hostnames, not %zu", have, want);
+	fail_msg("%zu, not %zu", have, want);
+}
+
+static void await_hostnames(size_t want)
+{
+	await(hostname_count, want);
 }
 
 static void entries_become_routes(void **state)
@@ -369,6 +383,7 @@ static void entries_become_routes(void **state)
 	table = tow_route_table_new();
 	snapshots = deltas = 0;
 	live_hub_do(h, subscribe);
+	await(snapshot_count, 1); /* what is accepted from here on comes as a delta */
 	member_invite(h, &m, "{\"hostnames\":[\"a.eu\",\"*.a.eu\"],\"name\":\"alice\"}");
 	member_invite(h, &other, "{\"hostnames\":[\"b.eu\"]}");
 	expect(member_submit(h, &m, member_entry(&m, TOW_ENTRY_UPSERT_HOSTNAME, "a.eu", 0)), 200, "");
