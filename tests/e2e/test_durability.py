@@ -95,16 +95,17 @@ class Writer:
         assert events == {f"{self.name(number)} passthrough" for number in numbers}
 
 
-def write_on(writer, over):
-    """A thread that writes until it is over, and has been told of a success. What has just been restarted may fail at first."""
-    before, threads = len(writer.acknowledged), []
+def write_on(writer, over, batches):
+    """A thread that writes until it is over, and by now was told of so many successes. What has just been restarted may fail
+    at first."""
+    wanted, threads = len(writer.acknowledged) + batches, []
 
     def begun():
         if not threads or not threads[-1].is_alive():
             threads.append(threading.Thread(target=writer.write, args=[over.is_set]))
             threads[-1].start()
-        return len(writer.acknowledged) > before
-    wait_until(begun, "something is acknowledged")
+        return len(writer.acknowledged) >= wanted
+    wait_until(begun, "batches are acknowledged", interval=0.001)
     return threads[-1]
 
 
@@ -112,8 +113,8 @@ def kill_at_random_moments(writer, rounds, kill, restart):
     chance = random.Random(11)
     for _ in range(rounds):
         over = threading.Event()
-        thread = write_on(writer, over)
-        time.sleep(chance.random() * 0.1)
+        thread = write_on(writer, over, chance.randrange(1, 30))
+        time.sleep(chance.random() * 0.005)
         kill()
         over.set()
         thread.join()
