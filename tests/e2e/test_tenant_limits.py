@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from support.listener import Listener
 from support.process import free_port, metric, wait_until
 from support.udp import ask, service, udp_socket
 from support.visitors import dial, pattern, read_exactly
@@ -42,18 +43,9 @@ class Echo:
     """Repeats what it hears."""
 
     def __init__(self, stack):
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        stack.callback(self._listener.close)
-        self.address = "127.0.0.1:%d" % self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                sock, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+        listener = Listener(self._serve)
+        stack.callback(listener.close)
+        self.address = listener.address
 
     @staticmethod
     def _serve(sock):
