@@ -6,6 +6,9 @@
 #include "agent_session.h"
 #include "worker.h"
 
+/* Anybody can make up sources for sessions of UDP, and these are not to take all streams. */
+#define UDP_STREAMS_MAX (TOW_STREAMS_PER_AGENT - TOW_STREAMS_NOT_OF_UDP)
+
 static void enter(struct dial *d, enum dial_state state)
 {
 	if (d->state == DIAL_WAITING)
@@ -180,7 +183,9 @@ int tow__dial_next(struct dial *d)
 		if (d->tried_count > 0)
 			tow_metric_inc(w->metrics.dials_retried);
 		d->tried[d->tried_count++] = (struct tried){ .serial = agent->serial };
-		rc = tow__agent_session_open(agent, &stream_events, d, &d->stream);
+		rc = d->datagram != NULL && agent->streams >= UDP_STREAMS_MAX
+		             ? TOW_BLOCKED
+		             : tow__agent_session_open(agent, &stream_events, d, &d->stream);
 		d->blocked |= rc == TOW_BLOCKED;
 		if (rc != 0)
 			continue;

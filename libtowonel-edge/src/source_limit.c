@@ -44,6 +44,26 @@ void tow__source_limit_init(struct source_limit *limit, size_t max)
 	tow_random(limit->hash_key, sizeof(limit->hash_key));
 }
 
+static struct source *find(const struct source_limit *limit, const struct source_key *key,
+                           unsigned hash)
+{
+	struct source *source;
+
+	HASH_FIND_BYHASHVALUE(hh, limit->sources, key, sizeof(*key), hash, source);
+	return source;
+}
+
+int tow__source_limit_reached(const struct source_limit *limit, const struct tow_addr *addr)
+{
+	struct source_key key = key_of(addr);
+	const struct source *source;
+
+	if (limit->max == 0)
+		return 0;
+	source = find(limit, &key, hash_of(limit, &key));
+	return source != NULL && source->count >= limit->max;
+}
+
 int tow__source_limit_enter(struct source_limit *limit, const struct tow_addr *addr)
 {
 	struct source_key key = key_of(addr);
@@ -53,7 +73,7 @@ int tow__source_limit_enter(struct source_limit *limit, const struct tow_addr *a
 	if (limit->max == 0)
 		return 0;
 	hash = hash_of(limit, &key);
-	HASH_FIND_BYHASHVALUE(hh, limit->sources, &key, sizeof(key), hash, source);
+	source = find(limit, &key, hash);
 	if (source != NULL) {
 		if (source->count >= limit->max)
 			return TOW_ELIMIT;
@@ -77,12 +97,10 @@ void tow__source_limit_leave(struct source_limit *limit, const struct tow_addr *
 {
 	struct source_key key = key_of(addr);
 	struct source *source;
-	unsigned hash;
 
 	if (limit->max == 0)
 		return;
-	hash = hash_of(limit, &key);
-	HASH_FIND_BYHASHVALUE(hh, limit->sources, &key, sizeof(key), hash, source);
+	source = find(limit, &key, hash_of(limit, &key));
 	assert(source != NULL && source->count > 0);
 	if (--source->count > 0)
 		return;

@@ -21,6 +21,8 @@ struct source_limit {
 };
 
 void tow__source_limit_init(struct source_limit *limit, size_t max);
+/* Would one more be too many? */
+int tow__source_limit_reached(const struct source_limit *limit, const struct tow_addr *addr);
 /* Counts one more. Returns 0, TOW_ELIMIT, TOW_ENOMEM. */
 int tow__source_limit_enter(struct source_limit *limit, const struct tow_addr *addr);
 /* One that entered has left. */

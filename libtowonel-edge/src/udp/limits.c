@@ -24,6 +24,7 @@ void tow__udp_limits_init(struct udp_limits *limits, size_t max, size_t per_list
 		.per_listener = per_listener ? per_listener : TOW_UDP_SESSIONS_PER_LISTENER,
 		.per_second = TOW_UDP_SESSIONS_PER_SECOND,
 		.burst = TOW_UDP_SESSIONS_BURST,
+		.reserve = TOW_UDP_SESSIONS_RESERVE,
 	};
 	tow__source_limit_init(&limits->sources,
 	                       per_address ? per_address : TOW_UDP_SESSIONS_PER_ADDRESS);
@@ -32,39 +33,52 @@ void tow__udp_limits_init(struct udp_limits *limits, size_t max, size_t per_list
 void tow__udp_limits_deinit(struct udp_limits *limits)
 {
 	tow__source_limit_deinit(&limits->sources);
+	tow__turned_away_deinit(&limits->away);
 }
 
 /* Each session that begins moves the time at which the bucket is full by the time that one takes to
- * come back; a bucket that is full in less than a burst's time has one to give. */
-static int take_token(struct udp_limits *limits, uint64_t now_ns)
+ * come back. Those who are new leave a reserve in it. */
+static int has_token(struct udp_limits *limits, uint64_t who, uint64_t now_ns)
 {
 	uint64_t each_ns = TOW_NSEC_PER_SEC / limits->per_second;
-	uint64_t full_at_ns = limits->full_at_ns > now_ns ? limits->full_at_ns : now_ns;
+	uint64_t taken_ns = limits->full_at_ns > now_ns ? limits->full_at_ns - now_ns : 0;
 
-	if (full_at_ns + each_ns - now_ns > each_ns * limits->burst)
-		return TOW_ELIMIT;
-	limits->full_at_ns = full_at_ns + each_ns;
+	if (taken_ns + each_ns <= each_ns * limits->burst)
+		return 1;
+	if (taken_ns + each_ns <= each_ns * (limits->burst + limits->reserve) &&
+	    tow__turned_away_has(&limits->away, who, now_ns))
+		return 1;
+	tow__turned_away_note(&limits->away, who, now_ns);
 	return 0;
 }
 
-int tow__udp_limits_enter(struct udp_limits *limits, const struct tow_addr *from,
-                          size_t on_listener, uint64_t now_ns, enum udp_refusal *why)
+static void take_token(struct udp_limits *limits, uint64_t now_ns)
 {
-	int rc;
+	if (limits->full_at_ns < now_ns)
+		limits->full_at_ns = now_ns;
+	limits->full_at_ns += TOW_NSEC_PER_SEC / limits->per_second;
+}
 
+/* Nothing is taken before all agree: who is refused by one limit is not to use up another. */
+int tow__udp_limits_enter(struct udp_limits *limits, const struct udp_newcomer *newcomer,
+                          uint64_t now_ns, enum udp_refusal *why)
+{
+	*why = UDP_REFUSED_ADDRESS_LIMIT;
+	if (tow__source_limit_reached(&limits->sources, newcomer->from))
+		return TOW_ELIMIT;
+	*why = UDP_REFUSED_RATE;
+	if (!has_token(limits, newcomer->who, now_ns))
+		return TOW_ELIMIT;
 	*why = UDP_REFUSED_LIMIT;
 	if (limits->count >= limits->max)
 		return TOW_ELIMIT;
 	*why = UDP_REFUSED_LISTENER_LIMIT;
-	if (on_listener >= limits->per_listener)
+	if (newcomer->on_listener >= limits->per_listener)
 		return TOW_ELIMIT;
-	*why = UDP_REFUSED_RATE;
-	if (take_token(limits, now_ns) != 0)
+	*why = UDP_REFUSED_INTERNAL;
+	if (tow__source_limit_enter(&limits->sources, newcomer->from) != 0)
 		return TOW_ELIMIT;
-	rc = tow__source_limit_enter(&limits->sources, from);
-	*why = rc == TOW_ELIMIT ? UDP_REFUSED_ADDRESS_LIMIT : UDP_REFUSED_INTERNAL;
-	if (rc != 0)
-		return TOW_ELIMIT;
+	take_token(limits, now_ns);
 	limits->count++;
 	return 0;
 }

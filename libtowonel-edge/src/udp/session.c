@@ -14,6 +14,7 @@
 
 #include "session.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,14 +56,14 @@ static uint64_t idle_ns(const struct udp_session *s)
 /* --- limits, which hold for all workers --- */
 
 /* A listener's is divided among them. */
-static int enter_limits(struct worker *w, const struct tow_addr *from, size_t on_listener,
+static int enter_limits(struct worker *w, const struct udp_newcomer *newcomer,
                         enum udp_refusal *why)
 {
 	uint64_t now = tow_loop_now_ns(w->loop);
 	int rc;
 
 	pthread_mutex_lock(&w->all->limits_lock);
-	rc = tow__udp_limits_enter(&w->all->udp, from, on_listener * w->all->count, now, why);
+	rc = tow__udp_limits_enter(&w->all->udp, newcomer, now, why);
 	pthread_mutex_unlock(&w->all->limits_lock);
 	if (rc == 0)
 		atomic_fetch_add(&w->all->sessions, 1);
@@ -79,14 +80,18 @@ static void leave_limits(struct worker *w, const struct tow_addr *from)
 
 /* --- the table --- */
 
+static uint64_t long_hash_of(const struct worker *w, const uint8_t key[UDP_KEY_SIZE])
+{
+	uint64_t value;
+
+	static_assert(sizeof(value) == crypto_shorthash_BYTES, "a hash is one number");
+	crypto_shorthash((uint8_t *)&value, key, UDP_KEY_SIZE, w->all->udp.sources.hash_key);
+	return value;
+}
+
 static unsigned hash_of(const struct worker *w, const uint8_t key[UDP_KEY_SIZE])
 {
-	uint8_t out[crypto_shorthash_BYTES];
-	unsigned value;
-
-	crypto_shorthash(out, key, UDP_KEY_SIZE, w->all->udp.sources.hash_key);
-	memcpy(&value, out, sizeof(value));
-	return value;
+	return (unsigned)long_hash_of(w, key);
 }
 
 struct udp_session *tow__udp_session_find(const struct udp_listener *listener,
@@ -117,14 +122,23 @@ void tow__udp_session_end(struct udp_session *s, uint64_t code)
 		tow__agent_session_release(s->agent);
 	tow_timer_stop(&s->timer);
 	HASH_DEL(listener->sessions, s);
-	if (!s->answered)
-		DL_DELETE(listener->unanswered, s);
+	if (!s->two_sided)
+		DL_DELETE(listener->one_sided, s);
 	if (listener->last == s)
 		listener->last = NULL;
 	tow__tenants_leave(&w->tenants, s->use);
 	leave_limits(w, &s->remote);
 	tow_metric_dec(w->metrics.udp_sessions);
 	free(s);
+}
+
+static void touch(struct udp_session *s)
+{
+	s->active_ns = tow_loop_now_ns(worker_of(s)->loop);
+	if (s->two_sided)
+		return;
+	DL_DELETE(s->listener->one_sided, s);
+	DL_APPEND(s->listener->one_sided, s);
 }
 
 /* --- refusals --- */
@@ -152,6 +166,18 @@ static void refuse(struct udp_session *s, enum udp_refusal why)
 	tow__udp_session_end(s, TOW_TUNNEL_OK);
 }
 
+/* Returns 1 when there was a session to end; not keep, which may be NULL. */
+static int make_room(struct udp_listener *listener, const struct udp_session *keep)
+{
+	struct udp_session *idle = listener->one_sided;
+
+	if (idle == NULL || idle == keep)
+		return 0;
+	tow_metric_inc(listener->worker->metrics.udp_refused[UDP_REFUSED_ONE_SIDED]);
+	tow__udp_session_end(idle, TOW_TUNNEL_IDLE);
+	return 1;
+}
+
 /* --- OPEN --- */
 
 /* Within the tenant's bytes a second: what is beyond is dropped, for a datagram that is late is
@@ -174,11 +200,8 @@ static void to_visitor(void *user, struct tow_slice payload)
 	struct udp_session *s = user;
 	struct worker *w = worker_of(s);
 
-	s->active_ns = tow_loop_now_ns(w->loop);
-	if (!s->answered) {
-		DL_DELETE(s->listener->unanswered, s);
-		s->answered = 1;
-	}
+	touch(s);
+	s->answered = 1;
 	if (!may_pass(s, &s->use->out, payload.len))
 		return;
 	tow_metric_inc(w->metrics.udp_datagrams_out);
@@ -250,7 +273,14 @@ static void next_agent(struct udp_session *s)
 	struct worker *w = worker_of(s);
 	struct dial *d = &s->opening->dial;
 
-	if (tow__dial_next(d) != 0)
+	int rc = tow__dial_next(d);
+
+	/* Agents are full of what others have begun: new streams are to be had when one ends. */
+	if (rc != 0 && d->blocked && d->state == DIAL_IDLE && make_room(s->listener, s)) {
+		d->tried_count = 0;
+		rc = tow__dial_next(d);
+	}
+	if (rc != 0)
 		refuse(s, d->state != DIAL_FAILED
 		                  ? (d->blocked ? UDP_REFUSED_LIMIT : UDP_REFUSED_NO_AGENT)
 		          : d->failure == TOW_TUNNEL_IDLE ? UDP_REFUSED_AGENT_TIMEOUT
@@ -328,7 +358,11 @@ void tow__udp_session_receive(struct udp_session *s, struct tow_slice payload)
 	struct worker *w = worker_of(s);
 	int rc;
 
-	s->active_ns = tow_loop_now_ns(w->loop);
+	touch(s);
+	if (s->answered && !s->two_sided) {
+		DL_DELETE(s->listener->one_sided, s);
+		s->two_sided = 1;
+	}
 	if (!may_pass(s, &s->use->in, payload.len))
 		return;
 	if (s->opening != NULL) {
@@ -413,7 +447,7 @@ static struct udp_session *session_new(struct udp_listener *listener,
 		return NULL;
 	}
 	s->listener = listener;
-	DL_APPEND(listener->unanswered, s);
+	DL_APPEND(listener->one_sided, s);
 	s->remote = packet->remote;
 	s->local = packet->local;
 	s->active_ns = tow_loop_now_ns(w->loop);
@@ -430,19 +464,19 @@ static struct udp_session *session_new(struct udp_listener *listener,
 }
 
 /* Returns 0; TOW_ELIMIT and *why. */
-static int let_in(struct udp_listener *listener, const struct tow_addr *from,
-                        enum udp_refusal *why)
+static int let_in(struct udp_listener *listener, const uint8_t key[UDP_KEY_SIZE],
+                  const struct tow_addr *from, enum udp_refusal *why)
 {
 	struct worker *w = listener->worker;
-	struct udp_session *idle = listener->unanswered;
-	int rc = enter_limits(w, from, HASH_COUNT(listener->sessions), why);
+	struct udp_newcomer newcomer = { .from = from, .who = long_hash_of(w, key) };
+	int rc;
 
-	if (rc == 0 || idle == NULL ||
-	    (*why != UDP_REFUSED_LISTENER_LIMIT && *why != UDP_REFUSED_LIMIT))
-		return rc;
-	tow_metric_inc(w->metrics.udp_refused[UDP_REFUSED_UNANSWERED]);
-	tow__udp_session_end(idle, TOW_TUNNEL_IDLE);
-	return enter_limits(w, from, HASH_COUNT(listener->sessions), why);
+	do {
+		newcomer.on_listener = HASH_COUNT(listener->sessions) * w->all->count;
+		rc = enter_limits(w, &newcomer, why);
+	} while (rc != 0 && (*why == UDP_REFUSED_LISTENER_LIMIT || *why == UDP_REFUSED_LIMIT) &&
+	         make_room(listener, NULL));
+	return rc;
 }
 
 /* Is the datagram for another worker? Then it is on its way. */
@@ -486,7 +520,7 @@ void tow__udp_session_begin(struct udp_listener *listener, const uint8_t key[UDP
 		return;
 	if (denied)
 		why = UDP_REFUSED_DENIED;
-	else if (found != NULL && let_in(listener, &packet->remote, &why) == 0) {
+	else if (found != NULL && let_in(listener, key, &packet->remote, &why) == 0) {
 		s = session_new(listener, key, packet);
 		if (s == NULL) {
 			leave_limits(w, &packet->remote);

@@ -22,13 +22,15 @@ struct udp_listener {
 	struct tow_udp_socket *socket;
 	struct udp_session *sessions;   /* by key */
 	struct udp_session *last;       /* that was asked for; NULL: none */
-	struct udp_session *unanswered; /* those that no datagram has gone back to, oldest first */
+	struct udp_session *one_sided;  /* the one that was silent longest first */
 };
 
 struct udp_session {
 	struct udp_listener *listener;
-	struct udp_session *prev, *next; /* among the unanswered */
-	int answered;
+	/* One-sided: no answer yet, or the visitor has not spoken since, as nobody would whose
+	 * address is not his. */
+	struct udp_session *prev, *next;
+	int answered, two_sided;
 	UT_hash_handle hh;
 	uint8_t key[UDP_KEY_SIZE];
 	struct tow_addr remote, local;

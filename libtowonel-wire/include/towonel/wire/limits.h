@@ -34,6 +34,7 @@
 #define TOW_PIPE_UNSENT_MIN 16384   /* the same, for each of very many streams */
 #define TOW_UNSENT_MAX 33554432     /* of a connection's streams together, if so much each */
 #define TOW_STREAMS_PER_AGENT 16384
+#define TOW_STREAMS_NOT_OF_UDP 4096 /* of these, which sessions of UDP leave to connections */
 #define TOW_HELD_MAX 268435456      /* that the streams of a connection brought and nobody took */
 #define TOW_STREAMS_BY_AGENT 4      /* that it opens itself: the control stream */
 #define TOW_HANDSHAKES_PER_SECOND 200 /* that strangers may begin with an edge */
@@ -105,7 +106,8 @@
 #define TOW_UDP_SESSIONS_PER_LISTENER 16384
 #define TOW_UDP_SESSIONS_PER_ADDRESS  4096 /* of visitors: a resolver's queries, a NAT's hosts */
 #define TOW_UDP_SESSIONS_PER_SECOND   2000 /* that may begin, */
-#define TOW_UDP_SESSIONS_BURST        4000 /* after a quiet while so many at once */
+#define TOW_UDP_SESSIONS_BURST        4000 /* after a quiet while so many at once, */
+#define TOW_UDP_SESSIONS_RESERVE      2000 /* and of those who have been turned away so many more */
 #define TOW_UDP_SOCKET_BUFFER         4194304 /* for what all visitors of a port send in a moment */
 #define TOW_UDP_SESSION_BUFFER        1048576 /* likewise for an origin's answers, at the agent */
 #define TOW_UDP_DRAIN_IDLE_MS         1000    /* a session so long silent ends with its agent */
