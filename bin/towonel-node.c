@@ -476,9 +476,8 @@ static void watchdog_due(void *user)
 	tow_timer_start_in(&node->watchdog, notify_watchdog_ms() * TOW_NSEC_PER_MSEC);
 }
 
-static void start_watchdog(struct node *node)
+void node_start_watchdog(struct node *node)
 {
-	tow_timer_init(&node->watchdog, node->loop, watchdog_due, node);
 	if (notify_watchdog_ms())
 		watchdog_due(node);
 }
@@ -576,17 +575,20 @@ int main(int argc, char **argv)
 			         node.settings.data_dir);
 		/* Threads may be running and half of the parts exist: the system takes
 		 * it all back. */
+		background_failed(node.waiter, EXIT_USAGE);
 		_exit(EXIT_USAGE);
 	}
-	start_watchdog(&node);
+	tow_timer_init(&node.watchdog, node.loop, watchdog_due, &node);
 	if (node.predecessor) {
 		handover_finish(&node);
 	} else {
 		handover_await(&node);
 		notify("READY=1");
+		node_start_watchdog(&node);
 	}
 	tow_loop_run(node.loop);
 	tow_timer_stop(&node.watchdog);
 	node_deinit(&node);
+	background_failed(node.waiter, node.status);
 	return node.status;
 }

@@ -167,6 +167,7 @@ static void relieved(void *user)
 	tow_timer_start_in(&node->forget_inherited, FORGET_INHERITED_NS);
 	handover_await(node);
 	notify("READY=1");
+	node_start_watchdog(node);
 	background_ready(node->waiter, predecessor_pid(node->predecessor));
 	node->waiter = -1;
 }

@@ -59,6 +59,7 @@ void node_stop_following(struct node *node); /* the hub, here or elsewhere */
 void node_edge_closed(void *node);
 void node_close_hub(struct node *node);
 void node_hub_closed(void *node);
+void node_start_watchdog(struct node *node); /* it is the one that a service manager watches */
 /* One who has come to the edge for the hub. */
 void node_api_visitor(void *node, int fd, const struct tow_addr *peer, struct tow_slice early);
 

@@ -8,11 +8,16 @@ import tarfile
 
 import pytest
 
-from support.debian import LONG, PATH, Debian, running_release
-from support.process import BUILD, SANITIZED, Process, free_port, run, wait_until
-from support.towonel import http_get
+from support.debian import PATH, RELEASES, Debian, needs, tried
+from support.lines import Origin, Visitor, visit
+from support.load import Load
+from support.netns import needs_namespaces
+from support.process import BUILD, SANITIZED, Process, end, free_port, run, wait_until
+from support.systemd import Machine
+from support.towonel import Agent, http_get
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+UNIT, HOSTNAME = "towonel-node.service", "app.alice.example.eu"
 NAMES = ["libtowonel-dev", "libtowonel0", "towonel", "towonel-agent", "towonel-node"]
 pytestmark = [pytest.mark.skipif(SANITIZED, reason="packages are of what people run"), pytest.mark.timeout(900)]
 
@@ -32,6 +37,15 @@ def debs(tmp_path_factory):
     """{name: path}"""
     where = tmp_path_factory.mktemp("packages")
     make("deb", where)
+    return {path.name.split("_")[0]: path for path in where.glob("*.deb")}
+
+
+@pytest.fixture(scope="module")
+def newer(tmp_path_factory):
+    """The same, of the next version."""
+    where = tmp_path_factory.mktemp("newer")
+    make("install", where, "PREFIX=/usr", f"DESTDIR={where}/stage")
+    run([f"{ROOT}/scripts/deb", "99.0.0", where / "stage", where], env=QUICKLY, timeout=300, check=True)
     return {path.name.split("_")[0]: path for path in where.glob("*.deb")}
 
 
@@ -74,22 +88,9 @@ def test_the_tarball_has_the_sources(tmp_path):
         timeout=200, check=True)
 
 
-# Packages that are built here run on this release and on newer ones.
-RELEASES = ["bookworm", "trixie"]
-
-
-def tried(release):
-    here = running_release()
-    newer = here in RELEASES and RELEASES.index(release) > RELEASES.index(here)
-    why = "TOWONEL_TEST_LONG=1 tries newer releases than this machine's" if newer else "this machine's release is newer"
-    return pytest.param(release, marks=pytest.mark.skipif(release != here and not (newer and LONG), reason=why))
-
-
-@pytest.fixture(scope="module", params=[tried(release) for release in RELEASES])
+@pytest.fixture(scope="module", params=map(tried, RELEASES))
 def debian(request, tmp_path_factory):
-    libuv = "libuv1" if request.param == "bookworm" else "libuv1t64"
-    return Debian(tmp_path_factory.mktemp("debian") / "tree", request.param,
-                  ["adduser", "libjansson4", "libsodium23", "libsqlite3-0", libuv])
+    return Debian(tmp_path_factory.mktemp("debian") / "tree", request.param, needs(request.param))
 
 
 def dpkg(debian, *argv):
@@ -105,7 +106,7 @@ def files(tree):
             if not os.path.relpath(folder, tree).startswith(("var/lib/dpkg", "var/cache", "var/log", "proc", "sys"))}
 
 
-def test_a_life_with_the_packages(debian, debs, tmp_path):
+def test_a_life_with_the_packages(debian, debs, newer, tmp_path):
     tree = debian.tree
     before = files(tree)
     for path in debs.values():
@@ -139,12 +140,9 @@ def test_a_life_with_the_packages(debian, debs, tmp_path):
     assert done.stdout.startswith("tt_inv_2_"), done.stderr
     assert node.stop() == 0
 
-    newer, stage = tmp_path / "newer", tmp_path / "stage"
-    make("install", newer, "PREFIX=/usr", f"DESTDIR={stage}")
-    run([f"{ROOT}/scripts/deb", "99.0.0", stage, newer], env=QUICKLY, timeout=300, check=True)
-    for path in newer.glob("*.deb"):
+    for path in newer.values():
         shutil.copy(path, tree)
-    dpkg(debian, "-i", *(f"/{path.name}" for path in newer.glob("*.deb") if "-dev_" not in path.name))
+    dpkg(debian, "-i", *(f"/{newer[name].name}" for name in NAMES if name != "libtowonel-dev"))
     assert "99.0.0" in debian.chroot("dpkg-query", "-W", "towonel-node", check=True).stdout
     node = start("node2.log")
     assert invites() == ["alice"]
@@ -158,3 +156,45 @@ def test_a_life_with_the_packages(debian, debs, tmp_path):
     left = files(tree) - before
     assert left <= {"etc/passwd-", "etc/group-", "etc/shadow-", "etc/gshadow-", "etc/ld.so.cache", "run/adduser"}, left
     assert "towonel" not in (tree / "etc/passwd").read_text()
+
+
+@needs_namespaces
+def test_an_upgrade_drops_nobody(debian, debs, newer, tmp_path, stack):
+    """With the service that the package brings, under systemd."""
+    machine = Machine([Debian.kept(debian.release, needs(debian.release))], tmp_path, stack)
+
+    def dpkg(*argv):
+        done = machine.run("dpkg", *argv, check=True)
+        assert "warning" not in done.stderr.lower(), done.stderr
+
+    def install(where):
+        for name in ("towonel", "towonel-node"):
+            shutil.copy(where[name], machine.path(f"/root/{name}.deb"))
+        dpkg("-i", "/root/towonel.deb", "/root/towonel-node.deb")
+
+    install(debs)
+    assert machine.show(UNIT, "ActiveState") == "inactive", "it is started by who wants it"
+    machine.write("/etc/towonel/node.env", "TOWONEL_HUB_PUBLIC_URL=https://127.0.0.1:8443\n"
+                  "TOWONEL_EDGE_PUBLIC_ADDRESSES=127.0.0.1:443\n")
+    machine.systemctl("enable", "--now", UNIT)
+    token = machine.run("towonel", "invite", "create", "--name", "alice", "--hostnames", HOSTNAME,
+                        env={"TOWONEL_DATA_DIR": "/var/lib/towonel"}, check=True).stdout.strip()
+    with machine.network:
+        origin = Origin("origin")
+        stack.callback(origin.close)
+        agent = Agent(tmp_path, token, [origin.service(HOSTNAME)])
+        stack.callback(end, agent)
+        agent.start()
+        wait_until(lambda: visit(443, HOSTNAME) == "origin", "visitors get through")
+        before = machine.show(UNIT, "MainPID")
+        with Load(lambda: visit(443, HOSTNAME)) as load, Visitor(443, HOSTNAME) as download:
+            download.send("drip 100")
+            install(newer)
+            after = machine.show(UNIT, "MainPID")
+            assert after != before
+            assert [download.line() for _ in range(100)] == [str(line) for line in range(100)]
+        assert load.failures == [] and set(load.answers) == {"origin"}
+    assert os.readlink(machine.path(f"/proc/{after}/exe")) == "/usr/bin/towonel-node", "it is the newer one"
+    dpkg("-P", "towonel-node", "towonel")
+    assert machine.run("systemctl", "cat", UNIT).returncode != 0
+    assert not os.path.exists(machine.path(f"/proc/{after}"))
