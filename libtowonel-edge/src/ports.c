@@ -93,8 +93,9 @@ static int bind_port(struct port *port, struct tow_error *err)
 	addr.port = port->route.port;
 	port->why = port->route.protocol == TOW_PROTOCOL_UDP
 	                    ? tow__udp_listener_new(w, &addr, ports->dual_stack, &port->udp, err)
-	                    : tow_tcp_listener_new(w->loop, w->log, &addr, ports->dual_stack, 0,
-	                                           on_accepted, port, &port->tcp, err);
+	                    : tow_tcp_listener_new(w->loop, w->log, &addr, ports->dual_stack,
+	                                           tow__worker_sharing(w), on_accepted, port,
+	                                           &port->tcp, err);
 	return port->why;
 }
 
