@@ -31,9 +31,10 @@ struct tow_edge {
 	char *version;
 	char **addresses;
 	size_t address_count;
-	struct routes_cache *cache; /* NULL: none */
-	struct issuance *issuance;  /* NULL: none */
-	uint64_t next_expiry_ns;    /* of revocations in the table */
+	struct routes_cache *cache;  /* NULL: none */
+	struct issuance *issuance;   /* NULL: none */
+	uint64_t next_expiry_ns;     /* of revocations in the table */
+	struct tow_buf port_changes; /* while the table is locked */
 
 	void (*reported)(void *user, const struct tow_edge_report *report);
 	void *user;
@@ -134,18 +135,52 @@ static void on_report_timer(void *user)
 
 /* --- routes --- */
 
+/* Sockets are bound and closed when the table is free again: there may be thousands. */
+struct port_change {
+	int added;
+	struct tow_route_port port;
+};
+
+static void change_port(struct ports *ports, const struct port_change *change)
+{
+	if (change->added)
+		tow__ports_add(ports, &change->port);
+	else
+		tow__ports_remove(ports, change->port.protocol, change->port.port);
+}
+
+static void change_ports(struct tow_edge *e)
+{
+	struct tow_slice bytes = tow_buf_peek(&e->port_changes);
+	struct port_change change;
+
+	for (size_t i = 0; i < bytes.len; i += sizeof(change)) {
+		memcpy(&change, bytes.base + i, sizeof(change));
+		change_port(&e->first->ports, &change);
+	}
+	tow_buf_deinit(&e->port_changes);
+}
+
+static void note_port_change(struct tow_edge *e, const struct port_change *change)
+{
+	if (tow_buf_append(&e->port_changes, change, sizeof(*change)) == 0)
+		return;
+	change_ports(e); /* out of memory: at once, then, and in order */
+	change_port(&e->first->ports, change);
+}
+
 static void on_port_added(void *user, const struct tow_route_port *port)
 {
-	struct tow_edge *e = user;
+	const struct port_change change = { .added = 1, .port = *port };
 
-	tow__ports_add(&e->first->ports, port);
+	note_port_change(user, &change);
 }
 
 static void on_port_removed(void *user, enum tow_protocol protocol, uint16_t port)
 {
-	struct tow_edge *e = user;
+	const struct port_change change = { .port = { .protocol = protocol, .port = port } };
 
-	tow__ports_remove(&e->first->ports, protocol, port);
+	note_port_change(user, &change);
 }
 
 static void cut_tenant(struct worker *w, void *tenant)
@@ -223,6 +258,7 @@ int tow_edge_apply(void *edge, const struct tow_route_event *event)
 	pthread_rwlock_wrlock(&e->workers.table_lock);
 	rc = tow_route_table_apply(e->workers.table, event->json, &observer, e, &err);
 	pthread_rwlock_unlock(&e->workers.table_lock);
+	change_ports(e);
 	if (rc != 0) {
 		if (rc != TOW_ECONFLICT)
 			tow_log_error(w->log, "an event of the route feed cannot be applied",
