@@ -347,15 +347,6 @@ static void gauge_rtt(struct worker *w)
 	tow_metric_set(w->metrics.rtt_max_us, (int64_t)all[1]);
 }
 
-static void set_late(struct agent_session *s, int late)
-{
-	if (late && !s->late)
-		tow_metric_inc(s->worker->metrics.agents_late);
-	if (!late && s->late)
-		tow_metric_dec(s->worker->metrics.agents_late);
-	s->late = late;
-}
-
 static void on_pong(struct agent_session *s, const struct tow_control_message *pong)
 {
 	struct worker *w = s->worker;
@@ -363,7 +354,7 @@ static void on_pong(struct agent_session *s, const struct tow_control_message *p
 
 	s->heard_ns = now;
 	s->waiting_since_ns = 0;
-	set_late(s, 0);
+	tow__roster_set_late(&w->all->roster, s, 0);
 	if (pong->ping_id != s->ping_id || s->ping_sent_ns == 0)
 		return;
 	s->rtt_us = (now - s->ping_sent_ns) / 1000 + 1;
@@ -392,7 +383,7 @@ static void tick(struct agent_session *s)
 		tow__agent_session_cut(s, TOW_TUNNEL_IDLE, "pings are not answered");
 		return;
 	}
-	set_late(s, s->ping_sent_ns != 0);
+	tow__roster_set_late(&w->all->roster, s, s->ping_sent_ns != 0);
 	s->ping_id++;
 	s->ping_sent_ns = now;
 	if (s->waiting_since_ns == 0)
@@ -548,7 +539,6 @@ static void on_closed(void *user, const struct tow_quic_close_reason *reason)
 
 	enter(s, AGENT_GONE);
 	tow__agents_leave(&w->agents, s);
-	set_late(s, 0);
 	if (known)
 		tow_log_info(w->log, "agent is gone", tow_f_id("agent", &s->agent_id),
 		             tow_f_id("tenant", &s->tenant), tow_f_str("reason", reason->text),

@@ -47,7 +47,6 @@ struct agent_session {
 	uint64_t waiting_since_ns; /* the oldest ping without an answer; 0: all answered */
 	uint64_t heard_ns;         /* the last answer */
 	uint64_t rtt_us;           /* of the last answered ping; 0: none yet */
-	int late;                  /* a ping had no answer when the next was due; counted */
 
 	/* The first visitor's stream that was opened after the last packet came, and how many had
 	 * come then. */

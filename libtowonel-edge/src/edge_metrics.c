@@ -93,6 +93,12 @@ struct tow_metric *tow__edge_agents_gauge(struct tow_metrics *registry)
 	return gauge(registry, "towonel_edge_agents_connected", "Agents that take new streams.");
 }
 
+struct tow_metric *tow__edge_late_gauge(struct tow_metrics *registry)
+{
+	return gauge(registry, "towonel_edge_agents_late",
+	             "Agents that had not answered a ping when the next was due.");
+}
+
 void tow__edge_metrics_init(struct edge_metrics *m, struct tow_metrics *registry)
 {
 	char label[64];
@@ -133,8 +139,7 @@ void tow__edge_metrics_init(struct edge_metrics *m, struct tow_metrics *registry
 		                "Agents that asked to be taken, by what became of it.");
 	m->pongs = counter(registry, "towonel_edge_agent_pongs_total", NULL,
 	                   "Pings answered by agents.");
-	m->agents_late = gauge(registry, "towonel_edge_agents_late",
-	                       "Agents that had not answered a ping when the next was due.");
+	m->agents_late = tow__edge_late_gauge(registry);
 	m->rtt_us = counter(registry, "towonel_edge_agent_rtt_microseconds_total", NULL,
 	                    "Time that answered pings took, summed: divide by the pongs.");
 	m->rtt_min_us = gauge(registry, "towonel_edge_agent_rtt_min_microseconds",

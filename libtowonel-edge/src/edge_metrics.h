@@ -112,6 +112,7 @@ struct edge_metrics {
 void tow__edge_metrics_traffic(const struct edge_metrics *m, struct tow_edge_traffic *out);
 void tow__edge_metrics_init(struct edge_metrics *m, struct tow_metrics *registry);
 struct tow_metric *tow__edge_agents_gauge(struct tow_metrics *registry);
+struct tow_metric *tow__edge_late_gauge(struct tow_metrics *registry);
 const char *tow__refusal_name(enum refusal refusal);
 const char *tow__hello_outcome_name(enum hello_outcome outcome);
 

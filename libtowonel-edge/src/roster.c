@@ -9,6 +9,7 @@
 #include <uthash.h>
 #include <utlist.h>
 #include "agent_session.h"
+#include "edge_metrics.h"
 #include "worker.h"
 
 struct roster_set {
@@ -19,9 +20,10 @@ struct roster_set {
 	UT_hash_handle hh;
 };
 
-void tow__roster_init(struct roster *roster, struct tow_metric *gauge)
+void tow__roster_init(struct roster *roster, struct tow_metrics *metrics)
 {
-	*roster = (struct roster){ .gauge = gauge };
+	*roster = (struct roster){ .gauge = tow__edge_agents_gauge(metrics),
+		                   .late_gauge = tow__edge_late_gauge(metrics) };
 	pthread_mutex_init(&roster->lock, NULL);
 }
 
@@ -64,6 +66,18 @@ static int has_live(const struct roster_set *set)
 
 	DL_FOREACH(set->seats, seat)
 	if (belongs(set, seat->session))
+		return 1;
+	return 0;
+}
+
+/* Does the agent owe an answer on another seat? */
+static int is_late(const struct roster_set *set, const struct roster_seat *but)
+{
+	const struct roster_seat *seat;
+
+	DL_FOREACH(set->seats, seat)
+	if (seat != but && seat->late &&
+	    tow_id_equal(&seat->session->agent_id, &but->session->agent_id))
 		return 1;
 	return 0;
 }
@@ -132,10 +146,31 @@ int tow__roster_enter(struct roster *roster, struct agent_session *session, uint
 	return rc;
 }
 
+static void set_late(struct roster *roster, struct roster_seat *seat, int late)
+{
+	if (seat->late == late)
+		return;
+	seat->late = late;
+	if (is_late(seat->set, seat))
+		return;
+	roster->late += late ? 1 : (size_t)-1;
+	tow_metric_set(roster->late_gauge, (int64_t)roster->late);
+}
+
+void tow__roster_set_late(struct roster *roster, struct agent_session *session, int late)
+{
+	if (session->seat.set == NULL || session->seat.late == late)
+		return; /* only its own worker changes that */
+	pthread_mutex_lock(&roster->lock);
+	set_late(roster, &session->seat, late);
+	pthread_mutex_unlock(&roster->lock);
+}
+
 static void leave(struct roster *roster, struct roster_seat *seat)
 {
 	struct roster_set *set = seat->set;
 
+	set_late(roster, seat, 0);
 	DL_DELETE(set->seats, seat);
 	DL_APPEND(set->seats, seat);
 	if (!is_seated(set, seat))

@@ -23,17 +23,19 @@ struct tried;
 struct roster {
 	pthread_mutex_t lock;
 	struct roster_set *sets; /* by tenant */
-	size_t agents;           /* with a seat or several */
-	struct tow_metric *gauge;
+	size_t agents;           /* with a seat or several, */
+	size_t late;             /* and those of them who owe an answer to a ping on any */
+	struct tow_metric *gauge, *late_gauge;
 };
 
 struct roster_seat {
 	struct roster_set *set; /* NULL: none */
+	int late;
 	struct agent_session *session;
 	struct roster_seat *prev, *next;
 };
 
-void tow__roster_init(struct roster *roster, struct tow_metric *gauge);
+void tow__roster_init(struct roster *roster, struct tow_metrics *metrics);
 void tow__roster_deinit(struct roster *roster);
 
 /* A seat for a session that has its tenant, id, generation, hash and services. Returns 0; TOW_MORE:
@@ -43,6 +45,8 @@ void tow__roster_deinit(struct roster *roster);
 int tow__roster_enter(struct roster *roster, struct agent_session *session, uint64_t *generation);
 /* Nothing when it has none. */
 void tow__roster_leave(struct roster *roster, struct agent_session *session);
+/* It owes an answer to a ping, or does no more. Nothing when it has no seat. */
+void tow__roster_set_late(struct roster *roster, struct agent_session *session, int late);
 /* Is a session with a seat of the live set? If not, *generation is as above. */
 int tow__roster_is_live(struct roster *roster, const struct agent_session *session,
                         uint64_t *generation);

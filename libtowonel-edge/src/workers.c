@@ -45,7 +45,7 @@ int tow__workers_init(struct workers *all, const struct tow_edge_config *config,
 	                     config->udp_sessions_per_address);
 	if (config->connection_rate > 0)
 		all->rates = tow_rate_limit_new(config->connection_rate, config->connection_burst);
-	tow__roster_init(&all->roster, tow__edge_agents_gauge(config->metrics));
+	tow__roster_init(&all->roster, config->metrics);
 	all->table = tow_route_table_new();
 	all->count = config->workers > 0 ? config->workers : 1;
 	if (all->count > TOW_WORKERS_MAX)
