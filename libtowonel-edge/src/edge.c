@@ -242,9 +242,6 @@ static void expire_revocations(struct tow_edge *e)
 static void routes_changed(struct worker *w, void *message)
 {
 	(void)message;
-	tow__routes_lock(w);
-	tow__tenants_refresh(&w->tenants, w->table);
-	tow__routes_unlock(w);
 	tow__agent_sessions_routes_changed(w);
 }
 
@@ -272,7 +269,7 @@ int tow_edge_apply(void *edge, const struct tow_route_event *event)
 	if (e->cache != NULL)
 		tow__routes_cache_changed(e->cache);
 	tow__agent_sessions_routes_changed(w);
-	tow__tenants_refresh(&w->tenants, w->table);
+	tow__tenants_refresh(&e->workers.tenants, w->table);
 	tow__workers_mail(w, routes_changed, NULL, 0);
 	return 0;
 }

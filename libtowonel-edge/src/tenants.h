@@ -3,12 +3,13 @@
 #define TOW_EDGE_TENANTS_H
 
 /*
- * What each tenant uses of this edge just now, within what the operator allows: connections, which
- * are visitors and UDP sessions, and bytes a second each way. There is an entry only while a
- * connection is open; all of a tenant's connections share its paces. Of several workers each has
- * its share, rounded up.
+ * What each tenant uses of this edge just now, on all workers, within what the operator allows:
+ * connections, which are visitors and UDP sessions, and bytes a second each way. All of a tenant's
+ * connections share its paces, which need no lock. There is an entry while a connection is open,
+ * and as long as bytes are limited: what was used up is so for the next connection, too.
  */
 
+#include <pthread.h>
 #include <towonel/tunnel/pace.h>
 #include <towonel/wire/route_table.h>
 #define HASH_NONFATAL_OOM 1
@@ -22,15 +23,18 @@ struct tenant_use {
 };
 
 struct tenants {
-	struct tenant_use *uses; /* all-zero is valid */
-	unsigned share;          /* of so many workers, who each have as much; 0: one */
+	pthread_mutex_t lock;
+	struct tenant_use *uses;
 };
 
-/* One connection more of a tenant that the table may know. Returns 0, TOW_ELIMIT, TOW_ENOMEM. */
+void tow__tenants_init(struct tenants *tenants);
+/* One connection more of a tenant that the table may know. The table is locked meanwhile, so that a
+ * change of it comes before or after. Returns 0, TOW_ELIMIT, TOW_ENOMEM. */
 int tow__tenants_enter(struct tenants *tenants, const struct tow_route_table *table,
                        const struct tow_id *id, struct tenant_use **out);
-void tow__tenants_leave(struct tenants *tenants, struct tenant_use *use);
+void tow__tenants_leave(struct tenants *tenants, struct tenant_use *use); /* NULL is fine */
 /* The table has changed: those who are here have other paces perhaps. */
 void tow__tenants_refresh(struct tenants *tenants, const struct tow_route_table *table);
+void tow__tenants_deinit(struct tenants *tenants);
 
 #endif

@@ -356,14 +356,14 @@ enum state tow__visitor_deny(struct visitor *v)
 	                           TOW_ALERT_ACCESS_DENIED);
 }
 
-/* Returns 0, or why not. */
-int tow__visitor_enter_tenant(struct visitor *v, enum refusal *why)
+/* One more of the tenant's. Returns 0, or why not. */
+static int enter_tenant(struct visitor *v, enum refusal *why)
 {
 	struct worker *w = v->worker;
 	int rc;
 
 	tow__routes_lock(w);
-	rc = tow__tenants_enter(&w->tenants, w->table, &v->opening->dial.tenant, &v->use);
+	rc = tow__tenants_enter(&w->all->tenants, w->table, &v->opening->dial.tenant, &v->use);
 	tow__routes_unlock(w);
 	*why = rc == TOW_ELIMIT ? REFUSED_TENANT_LIMIT : REFUSED_INTERNAL;
 	return rc;
@@ -419,7 +419,7 @@ static enum state do_route(struct visitor *v)
 			return tow__visitor_refuse_all(v, REFUSED_UNKNOWN_NAME);
 		if (o->denied)
 			return tow__visitor_deny(v);
-		if (tow__visitor_enter_tenant(v, &why) != 0)
+		if (enter_tenant(v, &why) != 0)
 			return tow__visitor_refuse_all(v, why);
 	} else if (tow__wants_carrier(&o->hello)) {
 		return tow__visitor_carry(v);
@@ -433,8 +433,7 @@ static enum state do_route(struct visitor *v)
 		if (look_up_name(v, &tls_mode) != 0)
 			return tow__visitor_refuse(v, REFUSED_UNKNOWN_NAME, ANSWER_TLS,
 			                           TOW_ALERT_UNRECOGNIZED_NAME);
-		if (!o->denied && !tow__visitor_is_challenge(v) &&
-		    tow__visitor_enter_tenant(v, &why) != 0)
+		if (!o->denied && !tow__visitor_is_challenge(v) && enter_tenant(v, &why) != 0)
 			return tow__visitor_refuse_all(v, why);
 		if (tls_mode == TOW_TLS_TERMINATE)
 			return tow__visitor_terminate(v);
@@ -625,7 +624,7 @@ static void do_closing(struct visitor *v)
 		close(v->fd);
 	}
 	DL_DELETE(w->visitors, v);
-	tow__tenants_leave(&w->tenants, v->use);
+	tow__tenants_leave(&w->all->tenants, v->use);
 	if (v->carries)
 		tow__workers_left(w, &w->all->visitors);
 	else

@@ -26,11 +26,7 @@ static void arrive(struct worker *w, void *message)
 {
 	struct visitor *v = *(struct visitor **)message;
 
-	int counted = v->use != NULL;
-	enum refusal why;
-
 	v->worker = w;
-	v->use = NULL;
 	w->early += v->opening->early;
 	tow__dial_moved(&v->opening->dial, w);
 	tow__visitor_join(v);
@@ -38,8 +34,7 @@ static void arrive(struct worker *w, void *message)
 	if (v->state == HANDSHAKE)
 		atomic_fetch_add(&w->all->handshakes, 1);
 	v->readable = 1; /* or was, on the way */
-	if (w->ended || v->io == NULL || tow__visitor_restart_timer(v) != 0 ||
-	    (counted && v->state != ROUTE && tow__visitor_enter_tenant(v, &why) != 0))
+	if (w->ended || v->io == NULL || tow__visitor_restart_timer(v) != 0)
 		v->aborted = 1;
 	else
 		tow_io_watch(v->io, TOW_IO_READ);
@@ -51,7 +46,10 @@ void tow__visitor_depart(struct visitor *v)
 	struct worker *w = v->worker, *to = &w->all->list[v->opening->move_to];
 
 	tow_timer_stop(&v->timer);
-	tow__tenants_leave(&w->tenants, v->use); /* v->use says that it is to be counted there */
+	if (v->opening->move_as == ROUTE) { /* where it is looked up anew whose visitor it is */
+		tow__tenants_leave(&w->all->tenants, v->use);
+		v->use = NULL;
+	}
 	w->early -= v->opening->early;
 	tow_io_free(v->io);
 	tow_loop_disown(w->loop, v->fd);
@@ -63,7 +61,6 @@ void tow__visitor_depart(struct visitor *v)
 		return;
 	/* Out of memory: it stays, and goes. */
 	DL_PREPEND(w->visitors, v);
-	v->use = NULL;
 	w->early += v->opening->early;
 	v->aborted = 1;
 	tow__visitor_step(v);

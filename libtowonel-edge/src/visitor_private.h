@@ -44,8 +44,8 @@ enum answer {
 struct opening {
 	struct tow_client_hello_parser parser;
 	struct tow_client_hello hello;
-	size_t early; /* bytes of it that are counted at the worker */
-	struct dial dial; /* in HELLO its bytes are room, then what was read */
+	size_t early;            /* bytes of it that are counted at the worker */
+	struct dial dial;        /* in HELLO its bytes are room, then what was read */
 	unsigned move_to, moves; /* worker; how often it has moved */
 	enum state move_as;
 	unsigned home; /* where it came in */
@@ -93,8 +93,6 @@ struct visitor {
 void tow__visitor_step(struct visitor *v);
 /* The worker has it: in its list, and its loop. io is NULL when there is no memory. */
 void tow__visitor_join(struct visitor *v);
-/* One more of the tenant's; returns 0, or a failure and why. */
-int tow__visitor_enter_tenant(struct visitor *v, enum refusal *why);
 int tow__visitor_restart_timer(struct visitor *v); /* as the state has it; 0, TOW_ENOMEM */
 void tow__visitor_forget_hello(struct opening *o); /* its slices go with the parser */
 void tow__visitor_forget_opening(struct visitor *v);

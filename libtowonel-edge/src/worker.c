@@ -37,7 +37,6 @@ int tow__worker_init(struct worker *w, struct workers *all, const struct tow_edg
 	if (config->api_name != NULL)
 		snprintf(w->api.name, sizeof(w->api.name), "%s", config->api_name);
 	w->early_max = config->memory_max / EARLY_SHARE / all->count;
-	w->tenants.share = all->count;
 	w->fd_max = descriptors_for_visitors();
 	tow__edge_metrics_init(&w->metrics, config->metrics);
 	tow__ports_init(&w->ports, w, &config->listen, config->listen_dual_stack);

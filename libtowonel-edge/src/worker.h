@@ -18,7 +18,6 @@
 #include "agents.h"
 #include "edge_metrics.h"
 #include "ports.h"
-#include "tenants.h"
 #include "timing.h"
 #include "workers.h"
 
@@ -61,9 +60,8 @@ struct worker {
 
 	struct visitor *visitors;
 	size_t early, early_max; /* bytes that no agent has taken yet; max 0: no limit */
-	struct tenants tenants;
-	int fd_max;         /* those from here on are for other things than visitors */
-	atomic_size_t mail; /* datagrams that others have sent here and are under way */
+	int fd_max;              /* those from here on are for other things than visitors */
+	atomic_size_t mail;      /* datagrams that others have sent here and are under way */
 	int draining;
 	int yielded; /* another process takes over */
 	int hurried; /* draining, and not for as long as it takes */

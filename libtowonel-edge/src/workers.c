@@ -46,6 +46,7 @@ int tow__workers_init(struct workers *all, const struct tow_edge_config *config,
 	if (config->connection_rate > 0)
 		all->rates = tow_rate_limit_new(config->connection_rate, config->connection_burst);
 	tow__roster_init(&all->roster, config->metrics);
+	tow__tenants_init(&all->tenants);
 	all->table = tow_route_table_new();
 	all->count = config->workers > 0 ? config->workers : 1;
 	if (all->count > TOW_WORKERS_MAX)
@@ -252,6 +253,7 @@ void tow__workers_deinit(struct workers *all)
 	tow__source_limit_deinit(&all->sources);
 	tow_rate_limit_free(all->rates);
 	tow__udp_limits_deinit(&all->udp);
+	tow__tenants_deinit(&all->tenants);
 	tow__roster_deinit(&all->roster);
 	pthread_cond_destroy(&all->arrived);
 	pthread_cond_destroy(&all->go);

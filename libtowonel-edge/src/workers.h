@@ -21,6 +21,7 @@
 #include <towonel/tunnel/udp.h>
 #include "roster.h"
 #include "source_limit.h"
+#include "tenants.h"
 #include "timing.h"
 #include "udp/limits.h"
 
@@ -41,10 +42,11 @@ struct workers {
 	struct tow_route_table *table;
 	pthread_rwlock_t table_lock;
 	struct roster roster;
+	struct tenants tenants;
 
-	pthread_mutex_t limits_lock; /* of the next three */
+	pthread_mutex_t limits_lock;  /* of the next three */
 	struct tow_rate_limit *rates; /* of visitors by source; NULL: no limit */
-	struct source_limit sources; /* of visitors */
+	struct source_limit sources;  /* of visitors */
 	struct udp_limits udp;
 	atomic_size_t carriers;   /* of tunnels, which count as visitors */
 	size_t visitors_max;      /* 0: no limit */

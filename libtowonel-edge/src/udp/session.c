@@ -126,7 +126,7 @@ void tow__udp_session_end(struct udp_session *s, uint64_t code)
 		DL_DELETE(listener->one_sided, s);
 	if (listener->last == s)
 		listener->last = NULL;
-	tow__tenants_leave(&w->tenants, s->use);
+	tow__tenants_leave(&w->all->tenants, s->use);
 	leave_limits(w, &s->remote);
 	tow_metric_dec(w->metrics.udp_sessions);
 	free(s);
@@ -185,9 +185,9 @@ static int make_room(struct udp_listener *listener, const struct udp_session *ke
 static int may_pass(struct udp_session *s, struct tow_pace *pace, size_t len)
 {
 	struct worker *w = worker_of(s);
-	uint64_t now = tow_loop_now_ns(w->loop), wait_ns;
+	uint64_t now = tow_loop_now_ns(w->loop);
 
-	if (tow_pace_allow(pace, now, &wait_ns) == 0) {
+	if (tow_pace_allow(pace, now) == 0) {
 		drop(w, UDP_DROP_TENANT_LIMIT);
 		return 0;
 	}
@@ -545,7 +545,7 @@ void tow__udp_session_begin(struct udp_listener *listener, const uint8_t key[UDP
 	}
 	keep(s, packet->bytes);
 	tow__routes_lock(w);
-	rc = tow__tenants_enter(&w->tenants, w->table, &d->tenant, &s->use);
+	rc = tow__tenants_enter(&w->all->tenants, w->table, &d->tenant, &s->use);
 	tow__routes_unlock(w);
 	if (rc != 0)
 		refuse(s, rc == TOW_ELIMIT ? UDP_REFUSED_TENANT_LIMIT : UDP_REFUSED_INTERNAL);

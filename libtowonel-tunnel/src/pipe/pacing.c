@@ -4,10 +4,8 @@
 #include <stdlib.h>
 
 /* Returns 0, TOW_ENOMEM. */
-static int wake_in(struct tow__pacing *pacing, uint64_t wait_ns)
+static int wake_at(struct tow__pacing *pacing, uint64_t at_ns)
 {
-	uint64_t at_ns = tow_loop_now_ns(pacing->loop) + wait_ns;
-
 	if (!pacing->timer) {
 		pacing->timer = malloc(sizeof *pacing->timer);
 		if (!pacing->timer)
@@ -21,14 +19,18 @@ static int wake_in(struct tow__pacing *pacing, uint64_t wait_ns)
 
 size_t tow__pacing_allow(struct tow__pacing *pacing, enum tow__way way, size_t wanted)
 {
-	uint64_t wait_ns;
-	size_t allowed;
+	struct tow_pace *pace = pacing->paces[way];
+	uint64_t now_ns = tow_loop_now_ns(pacing->loop);
+	size_t allowed = 0;
 
-	if (!pacing->paces[way])
+	if (!pace)
 		return wanted;
-	allowed = tow_pace_allow(pacing->paces[way], tow_loop_now_ns(pacing->loop), &wait_ns);
+	if (pacing->turns_ns[way] <= now_ns) {
+		allowed = tow_pace_allow(pace, now_ns);
+		pacing->turns_ns[way] = allowed ? 0 : tow_pace_turn(pace, now_ns);
+	}
 	/* rather a byte too many than a pipe that nobody wakes */
-	if (!allowed && wake_in(pacing, wait_ns))
+	if (!allowed && wake_at(pacing, pacing->turns_ns[way]))
 		return 1;
 	return allowed < wanted ? allowed : wanted;
 }

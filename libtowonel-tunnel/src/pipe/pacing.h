@@ -15,6 +15,7 @@ enum tow__way { TOW__TO_STREAM, TOW__TO_SOCKET };
 struct tow__pacing {
 	struct tow_loop *loop;
 	struct tow_pace *paces[2]; /* by way; NULL: none */
+	uint64_t turns_ns[2];      /* not before then; 0: now */
 	struct tow_timer *timer;
 	void (*resume)(void *user); /* something may move again */
 	void *user;

@@ -157,12 +157,18 @@ struct tow_route_writer *routes(uint64_t from, uint64_t version)
 	return w;
 }
 
-void add_tenant(struct tow_route_writer *w, const struct tenant *t)
+void add_tenant_limited(struct tow_route_writer *w, const struct tenant *t,
+                        const struct tow_tenant_limits *limits)
 {
-	struct tow_route_tenant tenant = { .id = t->id };
+	struct tow_route_tenant tenant = { .id = t->id, .limits = *limits };
 
 	memcpy(tenant.public_key, tow_tenant_key_public(t->key), sizeof(tenant.public_key));
 	tow_route_write_tenant(w, &tenant);
+}
+
+void add_tenant(struct tow_route_writer *w, const struct tenant *t)
+{
+	add_tenant_limited(w, t, &(struct tow_tenant_limits){ 0 });
 }
 
 void add_hostname(struct tow_route_writer *w, const struct tenant *t, const char *pattern)
@@ -451,7 +457,8 @@ void agent_connect(struct fixture *f, struct agent *a)
 	if (tow_quic_endpoint_new(&config, &a->endpoint, &err) != 0)
 		fail_msg("%s", err.text);
 	assert_int_equal(tow_quic_connect_at(a->endpoint, tow_edge_tunnel_addr(f->edge), &f->key.id,
-	                                     a->worker, f->config.workers, &conn_events, a, &a->conn),
+	                                     a->worker, f->config.workers, &conn_events, a,
+	                                     &a->conn),
 	                 0);
 	await(f, a->established || a->closed);
 	assert_false(a->closed);

@@ -58,7 +58,7 @@ struct agent {
 	struct tow_quic_stream *control;
 	struct tow_buf input;
 	enum habit habit;
-	int mute; /* answers no pings */
+	int mute;        /* answers no pings */
 	unsigned worker; /* of the edge, that it goes to */
 	int established, welcomed, refused, drained, closed;
 	uint64_t refused_code, superseded_by, pings;
@@ -110,6 +110,8 @@ void pass(struct fixture *f, uint64_t ms);
 /* Routes. */
 struct tow_route_writer *routes(uint64_t from, uint64_t version);
 void add_tenant(struct tow_route_writer *w, const struct tenant *t);
+void add_tenant_limited(struct tow_route_writer *w, const struct tenant *t,
+                        const struct tow_tenant_limits *limits);
 void add_hostname(struct tow_route_writer *w, const struct tenant *t, const char *pattern);
 void add_port(struct tow_route_writer *w, const struct tenant *t, uint16_t port,
               const char *service);
