@@ -59,6 +59,11 @@ class Node:
         self.process, self.befores = None, []
 
     @property
+    def tunnels(self):
+        """How many each agent has to this edge."""
+        return min(int(self.env.get("TOWONEL_EDGE_WORKERS", 1)), 4)
+
+    @property
     def hub_url(self):
         return f"https://{self.url_host}:{self.hub_port}"
 
