@@ -47,6 +47,7 @@ SOURCES := \
 	src/udp/limits.c \
 	src/udp/listener.c \
 	src/udp/session.c \
+	src/udp/session_move.c \
 	src/udp/turned_away.c \
 	src/visitor.c \
 	src/visitor_alert.c \

@@ -44,9 +44,9 @@ struct tow_edge {
 
 	struct tow_timer close_timer; /* the grace */
 	uint64_t close_deadline_ns;
-	int yielded;                  /* another process takes over */
-	int ended;                    /* all but the disk is done with */
-	void (*done)(void *user);     /* not NULL: closing */
+	int yielded;              /* another process takes over */
+	int ended;                /* all but the disk is done with */
+	void (*done)(void *user); /* not NULL: closing */
 	void *done_user;
 };
 

@@ -232,14 +232,13 @@ void tow__ports_remove(struct ports *ports, enum tow_protocol protocol, uint16_t
 	count(ports);
 }
 
-void tow__ports_packet(struct ports *ports, uint16_t number, const struct tow_udp_packet *packet)
+struct udp_listener *tow__ports_udp(const struct ports *ports, uint16_t number)
 {
 	uint32_t key = key_of(TOW_PROTOCOL_UDP, number);
 	struct port *port;
 
 	HASH_FIND(hh, ports->ports, &key, sizeof(key), port);
-	if (port != NULL && port->udp != NULL)
-		tow__udp_listener_take(port->udp, packet, 1);
+	return port != NULL ? port->udp : NULL;
 }
 
 size_t tow__ports_failed(const struct ports *ports, struct tow_failed_port *out, size_t cap)

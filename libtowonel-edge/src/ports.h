@@ -10,12 +10,12 @@
  * and counts; the others follow it when it is.
  */
 
-#include <towonel/tunnel/udp.h>
 #include <towonel/wire/addr.h>
 #include <towonel/wire/route_feed.h>
 #include "port_log.h"
 
 struct port;
+struct udp_listener;
 struct worker;
 
 struct ports {
@@ -37,8 +37,8 @@ void tow__ports_drain(struct ports *ports);
 void tow__ports_add(struct ports *ports, const struct tow_route_port *route);
 void tow__ports_remove(struct ports *ports, enum tow_protocol protocol, uint16_t number);
 
-/* A datagram for a UDP port that another worker got. */
-void tow__ports_packet(struct ports *ports, uint16_t number, const struct tow_udp_packet *packet);
+/* NULL: there is none for that UDP port. */
+struct udp_listener *tow__ports_udp(const struct ports *ports, uint16_t number);
 
 /* Writes at most cap of the ports that are not bound. Returns how many. */
 size_t tow__ports_failed(const struct ports *ports, struct tow_failed_port *out, size_t cap);

@@ -11,7 +11,7 @@
 #include "tls/challenge_mail.h"
 #include "visitor.h"
 
-#define EARLY_SHARE                 4 /* of what visitors may hold: before an agent takes them */
+#define EARLY_SHARE 4 /* of what visitors may hold: before an agent takes them */
 
 /* All but what the process needs to go on: the hub's clients, health checks, files. */
 static int descriptors_for_visitors(void)
@@ -62,7 +62,7 @@ static void on_stray(void *user, unsigned worker, const struct tow_udp_packet *p
 {
 	struct worker *w = user;
 
-	tow__worker_mail_packet(&w->all->list[worker], packet, 0);
+	tow__worker_mail_packet(&w->all->list[worker], packet, 0, 0);
 }
 
 /* What the network has said of a packet. */

@@ -347,6 +347,7 @@ void tow__workers_mail(const struct worker *from, void (*fn)(struct worker *w, v
 
 struct packet {
 	uint16_t service_port;
+	unsigned home;
 	struct tow_udp_packet packet;
 	uint8_t bytes[];
 };
@@ -354,17 +355,22 @@ struct packet {
 static void on_packet(struct worker *w, void *message)
 {
 	struct packet *p = message;
+	struct udp_listener *listener;
 
 	atomic_fetch_sub(&w->mail, 1);
 	p->packet.bytes.base = p->bytes;
-	if (p->service_port != 0)
-		tow__ports_packet(&w->ports, p->service_port, &p->packet);
-	else if (w->endpoint != NULL)
-		tow_quic_endpoint_hand(w->endpoint, &p->packet);
+	if (p->service_port == 0) {
+		if (w->endpoint != NULL)
+			tow_quic_endpoint_hand(w->endpoint, &p->packet);
+		return;
+	}
+	listener = tow__ports_udp(&w->ports, p->service_port);
+	if (listener != NULL)
+		tow__udp_listener_take(listener, &p->packet, p->home);
 }
 
 void tow__worker_mail_packet(struct worker *to, const struct tow_udp_packet *packet,
-                             uint16_t service_port)
+                             uint16_t service_port, unsigned home)
 {
 	struct letter *letter = NULL;
 	struct packet *p;
@@ -374,6 +380,7 @@ void tow__worker_mail_packet(struct worker *to, const struct tow_udp_packet *pac
 	if (letter != NULL) {
 		p = (struct packet *)letter->message;
 		p->service_port = service_port;
+		p->home = home;
 		p->packet = *packet;
 		memcpy(p->bytes, packet->bytes.base, packet->bytes.len);
 	}

@@ -98,9 +98,9 @@ int tow__worker_mail(struct worker *to, void (*fn)(struct worker *w, void *messa
 void tow__workers_mail(const struct worker *from, void (*fn)(struct worker *w, void *message),
                        const void *message, size_t len);
 /* A datagram that another worker is to have: of the tunnel, or (service_port not 0) of a UDP
- * service. Lost when many are under way. */
+ * service, which the kernel has given to home. Lost when many are under way. */
 void tow__worker_mail_packet(struct worker *to, const struct tow_udp_packet *packet,
-                             uint16_t service_port);
+                             uint16_t service_port, unsigned home);
 
 /* --- routes --- */
 

@@ -39,11 +39,14 @@ enum udp_refusal {
 		UDP_REFUSAL_COUNT,
 };
 
+struct udp_port_use;
+
 struct udp_limits {
 	size_t max, per_listener;
 	unsigned per_second, burst, reserve; /* reserve: beyond burst, for those who ask again */
 	struct source_limit sources;
 	struct turned_away away;
+	struct udp_port_use *ports; /* which have sessions */
 	size_t count;
 	uint64_t full_at_ns; /* when as many may begin as a burst is */
 };
@@ -51,8 +54,8 @@ struct udp_limits {
 /* One who wants to begin. */
 struct udp_newcomer {
 	const struct tow_addr *from;
-	uint64_t who;       /* a keyed hash of it, its port included */
-	size_t on_listener; /* the sessions that are there */
+	uint64_t who;  /* a keyed hash of it, its port included */
+	uint16_t port; /* of ours */
 };
 
 /* Of 0 is as in limits.h. */
@@ -62,7 +65,7 @@ void tow__udp_limits_deinit(struct udp_limits *limits);
 /* Counts one more. Returns 0; TOW_ELIMIT and *why. */
 int tow__udp_limits_enter(struct udp_limits *limits, const struct udp_newcomer *newcomer,
                           uint64_t now_ns, enum udp_refusal *why);
-void tow__udp_limits_leave(struct udp_limits *limits, const struct tow_addr *from);
+void tow__udp_limits_leave(struct udp_limits *limits, const struct tow_addr *from, uint16_t port);
 
 const char *tow__udp_refusal_name(enum udp_refusal refusal);
 

@@ -31,24 +31,42 @@ static struct udp_session *find(struct udp_listener *listener, const uint8_t key
 	return session;
 }
 
+/* Is this not the worker for it? Then it is on its way to the one that is. */
+static int goes_elsewhere(struct udp_listener *listener, const uint8_t key[UDP_KEY_SIZE],
+                          const struct tow_udp_packet *packet, unsigned home, int ended)
+{
+	struct worker *w = listener->worker;
+
+	if (home == w->index)
+		return tow__udp_signposts_follow(listener, key, packet);
+	if (ended) /* and home has been told of it */
+		tow__worker_mail_packet(&w->all->list[home], packet, listener->port, home);
+	else
+		tow__udp_signposts_mislead(listener, key, home);
+	return 1;
+}
+
 void tow__udp_listener_take(struct udp_listener *listener, const struct tow_udp_packet *packet,
-                            int handed)
+                            unsigned home)
 {
 	struct udp_session *session;
 	uint8_t key[UDP_KEY_SIZE];
+	int ended = 0;
 
 	key_of(packet, key);
 	session = find(listener, key);
 	if (session != NULL && tow__udp_session_outdated(session)) {
 		tow__udp_session_end(session, TOW_TUNNEL_IDLE);
 		session = NULL;
+		ended = 1;
 	}
-	if (session == NULL && tow_udp_pass(listener->socket, packet))
+	if (session == NULL && (goes_elsewhere(listener, key, packet, home, ended) ||
+	                        tow_udp_pass(listener->socket, packet)))
 		return;
 	if (session != NULL)
 		tow__udp_session_receive(session, packet->bytes);
 	else if (!listener->worker->draining)
-		tow__udp_session_begin(listener, key, packet, handed);
+		tow__udp_session_begin(listener, key, packet);
 	else
 		tow_metric_inc(listener->worker->metrics.udp_dropped[UDP_DROP_REFUSED]);
 }
@@ -58,7 +76,7 @@ static void on_packet(void *user, const struct tow_udp_packet *packet)
 	struct udp_listener *listener = user;
 	struct worker *w = listener->worker;
 
-	tow__udp_listener_take(listener, packet, 0);
+	tow__udp_listener_take(listener, packet, w->index);
 	tow_metric_inc(w->metrics.udp_datagrams_in);
 	tow_metric_add(w->metrics.udp_bytes_in, (int64_t)packet->bytes.len);
 }
@@ -103,12 +121,16 @@ int tow__udp_listener_new(struct worker *w, const struct tow_addr *addr, int dua
 
 int tow__udp_listener_drain(struct udp_listener *listener)
 {
+	struct worker *w = listener->worker;
 	struct udp_session *session, *next;
 
-	if (listener->worker->yielded)
+	if (w->yielded)
 		tow_udp_socket_yield(listener->socket);
 	HASH_ITER(hh, listener->sessions, session, next)
 	tow__udp_session_drain(session);
+	/* With one socket less the kernel would give datagrams to other workers than before. */
+	if (w->all->count > 1 && atomic_load(&w->all->sessions) > 0)
+		return 1;
 	return listener->sessions != NULL || tow_udp_socket_has_before(listener->socket);
 }
 
@@ -116,6 +138,7 @@ void tow__udp_listener_free(struct udp_listener *listener)
 {
 	while (listener->sessions != NULL)
 		tow__udp_session_end(listener->sessions, TOW_TUNNEL_DRAINING);
+	tow__udp_signposts_deinit(listener);
 	tow_udp_socket_free(listener->socket);
 	free(listener);
 }

@@ -7,8 +7,7 @@
  * visitor and each address of ours that it writes to, so that answers leave from that one.
  *
  * With several workers the kernel gives a visitor's datagrams to one of them by his address. Where
- * that has no agent with the service, it hands them, each, to one that has; which one follows from
- * the visitor's address, too.
+ * that has no agent for them, the session goes to one that has, and they are handed on to it.
  */
 
 #include <towonel/tunnel/udp.h>
@@ -21,9 +20,9 @@ struct worker;
 /* Returns 0; TOW_EADDRINUSE, TOW_EDENIED, TOW_EIO, TOW_ENOMEM. */
 int tow__udp_listener_new(struct worker *w, const struct tow_addr *addr, int dual_stack,
                           struct udp_listener **out, struct tow_error *err);
-/* handed: another worker has got the datagram, and is not to get it back. */
+/* home: the worker that has got the datagram from the kernel. */
 void tow__udp_listener_take(struct udp_listener *listener, const struct tow_udp_packet *packet,
-                            int handed);
+                            unsigned home);
 /* The edge is closing: no session begins, and those that there are end soon. Returns 1 when it
  * is needed still, for those or as the way to another process. */
 int tow__udp_listener_drain(struct udp_listener *listener);

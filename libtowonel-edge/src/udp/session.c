@@ -5,7 +5,8 @@
  *
  *     DIAL ── accepted ──► OPEN ──► (gone)      no datagram for the service's idle timeout, or the
  *     │  ▲ '─ next agent                        agent's stream is over
- *     └──┴──► (gone)                            no agent left, or none that answers
+ *     │  └─── (at another worker)               which has an agent when there is none here
+ *     └─────► (gone)                            no agent left, or none that answers
  *
  * What comes before an agent has accepted is framed on its stream, and kept for the next one as far
  * as TOW_REPLAY_MAX goes; then it is dropped. A session that is gone begins anew with the visitor's
@@ -22,17 +23,9 @@
 #include <towonel/wire/proxy_header.h>
 #include <towonel/wire/udp_frame.h>
 #include "../agent_session.h"
-#include "../dial.h"
 #include "../worker.h"
 
 #define LOOK_EVERY_NS (100 * TOW_NSEC_PER_MSEC)
-
-/* What is only needed in DIAL. */
-struct udp_opening {
-	struct dial dial;
-	size_t header_len;
-	size_t datagrams; /* that wait */
-};
 
 static struct worker *worker_of(const struct udp_session *s)
 {
@@ -55,7 +48,6 @@ static uint64_t idle_ns(const struct udp_session *s)
 
 /* --- limits, which hold for all workers --- */
 
-/* A listener's is divided among them. */
 static int enter_limits(struct worker *w, const struct udp_newcomer *newcomer,
                         enum udp_refusal *why)
 {
@@ -70,10 +62,10 @@ static int enter_limits(struct worker *w, const struct udp_newcomer *newcomer,
 	return rc;
 }
 
-static void leave_limits(struct worker *w, const struct tow_addr *from)
+static void leave_limits(struct worker *w, const struct tow_addr *from, uint16_t port)
 {
 	pthread_mutex_lock(&w->all->limits_lock);
-	tow__udp_limits_leave(&w->all->udp, from);
+	tow__udp_limits_leave(&w->all->udp, from, port);
 	pthread_mutex_unlock(&w->all->limits_lock);
 	tow__workers_left(w, &w->all->sessions);
 }
@@ -89,7 +81,7 @@ static uint64_t long_hash_of(const struct worker *w, const uint8_t key[UDP_KEY_S
 	return value;
 }
 
-static unsigned hash_of(const struct worker *w, const uint8_t key[UDP_KEY_SIZE])
+unsigned tow__udp_key_hash(const struct worker *w, const uint8_t key[UDP_KEY_SIZE])
 {
 	return (unsigned)long_hash_of(w, key);
 }
@@ -100,15 +92,39 @@ struct udp_session *tow__udp_session_find(const struct udp_listener *listener,
 	struct udp_session *session;
 
 	HASH_FIND_BYHASHVALUE(hh, listener->sessions, key, UDP_KEY_SIZE,
-	                      hash_of(listener->worker, key), session);
+	                      tow__udp_key_hash(listener->worker, key), session);
 	return session;
 }
 
-void tow__udp_session_end(struct udp_session *s, uint64_t code)
+static void on_timer(void *user);
+
+int tow__udp_session_link(struct udp_session *s, struct udp_listener *listener)
+{
+	HASH_ADD_BYHASHVALUE(hh, listener->sessions, key, UDP_KEY_SIZE,
+	                     tow__udp_key_hash(listener->worker, s->key), s);
+	if (s->hh.tbl == NULL)
+		return TOW_ENOMEM;
+	s->listener = listener;
+	tow_timer_init(&s->timer, listener->worker->loop, on_timer, s);
+	if (!s->two_sided)
+		DL_APPEND(listener->one_sided, s);
+	return 0;
+}
+
+void tow__udp_session_unlink(struct udp_session *s)
 {
 	struct udp_listener *listener = s->listener;
-	struct worker *w = listener->worker;
 
+	HASH_DEL(listener->sessions, s);
+	if (!s->two_sided)
+		DL_DELETE(listener->one_sided, s);
+	if (listener->last == s)
+		listener->last = NULL;
+	s->listener = NULL;
+}
+
+void tow__udp_session_free(struct udp_session *s, struct worker *w, uint64_t code)
+{
 	tow_log_debug(w->log, "UDP session is over", tow_f_hex("id", s->id, sizeof(s->id)),
 	              tow_f_str("reason", tow_tunnel_error_name(code)));
 	if (s->opening != NULL) {
@@ -121,15 +137,20 @@ void tow__udp_session_end(struct udp_session *s, uint64_t code)
 	if (s->agent != NULL)
 		tow__agent_session_release(s->agent);
 	tow_timer_stop(&s->timer);
-	HASH_DEL(listener->sessions, s);
-	if (!s->two_sided)
-		DL_DELETE(listener->one_sided, s);
-	if (listener->last == s)
-		listener->last = NULL;
 	tow__tenants_leave(&w->all->tenants, s->use);
-	leave_limits(w, &s->remote);
+	leave_limits(w, &s->remote, s->port);
 	tow_metric_dec(w->metrics.udp_sessions);
 	free(s);
+}
+
+void tow__udp_session_end(struct udp_session *s, uint64_t code)
+{
+	struct worker *w = worker_of(s);
+
+	tow__udp_session_unlink(s);
+	if (s->home != w->index)
+		tow__udp_session_tell_home(s, w);
+	tow__udp_session_free(s, w, code);
 }
 
 static void touch(struct udp_session *s)
@@ -161,13 +182,12 @@ static void refuse(struct udp_session *s, enum udp_refusal why)
 {
 	struct worker *w = worker_of(s);
 
-	note_refusal(w, why, &s->remote, s->listener->port, s->opening->dial.failure);
+	note_refusal(w, why, &s->remote, s->port, s->opening->dial.failure);
 	tow_metric_add(w->metrics.udp_dropped[UDP_DROP_REFUSED], (int64_t)s->opening->datagrams);
 	tow__udp_session_end(s, TOW_TUNNEL_OK);
 }
 
-/* Returns 1 when there was a session to end; not keep, which may be NULL. */
-static int make_room(struct udp_listener *listener, const struct udp_session *keep)
+int tow__udp_sessions_make_room(struct udp_listener *listener, const struct udp_session *keep)
 {
 	struct udp_session *idle = listener->one_sided;
 
@@ -268,15 +288,17 @@ static void open_session(struct udp_session *s)
 
 /* --- DIAL --- */
 
-static void next_agent(struct udp_session *s)
+void tow__udp_session_dial(struct udp_session *s)
 {
 	struct worker *w = worker_of(s);
 	struct dial *d = &s->opening->dial;
-
 	int rc = tow__dial_next(d);
 
+	if (rc != 0 && tow__udp_session_move(s))
+		return;
 	/* Agents are full of what others have begun: new streams are to be had when one ends. */
-	if (rc != 0 && d->blocked && d->state == DIAL_IDLE && make_room(s->listener, s)) {
+	if (rc != 0 && d->blocked && d->state == DIAL_IDLE &&
+	    tow__udp_sessions_make_room(s->listener, s)) {
 		d->tried_count = 0;
 		rc = tow__dial_next(d);
 	}
@@ -296,7 +318,7 @@ static void on_dial_changed(void *user)
 	if (s->opening->dial.state == DIAL_ACCEPTED)
 		open_session(s);
 	else if (s->opening->dial.state == DIAL_FAILED)
-		next_agent(s);
+		tow__udp_session_dial(s);
 }
 
 static void on_timer(void *user)
@@ -307,7 +329,7 @@ static void on_timer(void *user)
 	if (s->opening != NULL) {
 		tow__agent_session_doubt(s->opening->dial.agent);
 		tow__dial_fail(&s->opening->dial, TOW_TUNNEL_IDLE);
-		next_agent(s);
+		tow__udp_session_dial(s);
 	} else if (now - s->active_ns >= idle_ns(s) ||
 	           tow_timer_start(&s->timer, s->active_ns + idle_ns(s)) != 0) {
 		tow__udp_session_end(s, TOW_TUNNEL_IDLE);
@@ -412,7 +434,9 @@ static int is_forsaken(struct udp_session *s, uint64_t now)
 	if (now - s->asked_ns < w->timing.dial_silence_ns)
 		return 0;
 	snprintf(authority, sizeof(authority), "udp:%s", s->service);
-	if (tow__agents_pick(&w->agents, &s->agent->tenant, authority, &tried, 1, now) == NULL)
+	if (tow__agents_pick(&w->agents, &s->agent->tenant, authority, &tried, 1, now) == NULL &&
+	    tow__roster_find(&w->all->roster, &s->agent->tenant, authority, &tried, 1, w->index,
+	                     0) == ROSTER_NOBODY)
 		return 0;
 	tow__agent_session_doubt(s->agent);
 	return 1;
@@ -439,20 +463,17 @@ static struct udp_session *session_new(struct udp_listener *listener,
 		return NULL;
 	s->opening = calloc(1, sizeof(*s->opening));
 	memcpy(s->key, key, UDP_KEY_SIZE);
-	if (s->opening != NULL)
-		HASH_ADD_BYHASHVALUE(hh, listener->sessions, key, UDP_KEY_SIZE, hash_of(w, key), s);
-	if (s->hh.tbl == NULL) {
+	if (s->opening == NULL || tow__udp_session_link(s, listener) != 0) {
 		free(s->opening);
 		free(s);
 		return NULL;
 	}
-	s->listener = listener;
-	DL_APPEND(listener->one_sided, s);
+	s->port = listener->port;
+	s->home = w->index;
 	s->remote = packet->remote;
 	s->local = packet->local;
 	s->active_ns = tow_loop_now_ns(w->loop);
 	tow_random(s->id, sizeof(s->id));
-	tow_timer_init(&s->timer, w->loop, on_timer, s);
 	s->opening->dial.worker = w;
 	s->opening->dial.changed = on_dial_changed;
 	s->opening->dial.datagram = to_visitor;
@@ -468,38 +489,24 @@ static int let_in(struct udp_listener *listener, const uint8_t key[UDP_KEY_SIZE]
                   const struct tow_addr *from, enum udp_refusal *why)
 {
 	struct worker *w = listener->worker;
-	struct udp_newcomer newcomer = { .from = from, .who = long_hash_of(w, key) };
-	int rc;
+	const struct udp_newcomer newcomer = { .from = from,
+		                               .who = long_hash_of(w, key),
+		                               .port = listener->port };
+	int rc, full;
 
 	do {
-		newcomer.on_listener = HASH_COUNT(listener->sessions) * w->all->count;
 		rc = enter_limits(w, &newcomer, why);
-	} while (rc != 0 && (*why == UDP_REFUSED_LISTENER_LIMIT || *why == UDP_REFUSED_LIMIT) &&
-	         make_room(listener, NULL));
+		full = rc != 0 && (*why == UDP_REFUSED_LISTENER_LIMIT || *why == UDP_REFUSED_LIMIT);
+	} while (full && tow__udp_sessions_make_room(listener, NULL));
+	if (rc == 0)
+		listener->room_asked = 0;
+	else if (full)
+		tow__udp_signposts_ask_room(listener); /* for whoever comes next */
 	return rc;
 }
 
-/* Is the datagram for another worker? Then it is on its way. */
-static int hand_over(struct worker *w, const struct tow_route_port *route,
-                     const uint8_t key[UDP_KEY_SIZE], const struct tow_udp_packet *packet)
-{
-	char authority[TOW_AUTHORITY_SIZE];
-	int other;
-
-	snprintf(authority, sizeof(authority), "udp:%s", route->service);
-	if (tow__agents_pick(&w->agents, &route->tenant_id, authority, NULL, 0,
-	                     tow_loop_now_ns(w->loop)) != NULL)
-		return 0;
-	other = tow__roster_find(&w->all->roster, &route->tenant_id, authority, NULL, 0, w->index,
-	                         hash_of(w, key));
-	if (other == ROSTER_NOBODY)
-		return 0;
-	tow__worker_mail_packet(&w->all->list[other], packet, route->port);
-	return 1;
-}
-
 void tow__udp_session_begin(struct udp_listener *listener, const uint8_t key[UDP_KEY_SIZE],
-                            const struct tow_udp_packet *packet, int handed)
+                            const struct tow_udp_packet *packet)
 {
 	struct worker *w = listener->worker;
 	const struct tow_route_port *found;
@@ -515,15 +522,12 @@ void tow__udp_session_begin(struct udp_listener *listener, const uint8_t key[UDP
 	if (found != NULL)
 		route = *found;
 	tow__routes_unlock(w);
-	if (found != NULL && !denied && w->all->count > 1 && !handed &&
-	    hand_over(w, &route, key, packet))
-		return;
 	if (denied)
 		why = UDP_REFUSED_DENIED;
 	else if (found != NULL && let_in(listener, key, &packet->remote, &why) == 0) {
 		s = session_new(listener, key, packet);
 		if (s == NULL) {
-			leave_limits(w, &packet->remote);
+			leave_limits(w, &packet->remote, listener->port);
 			why = UDP_REFUSED_INTERNAL;
 		}
 	}
@@ -550,5 +554,5 @@ void tow__udp_session_begin(struct udp_listener *listener, const uint8_t key[UDP
 	if (rc != 0)
 		refuse(s, rc == TOW_ELIMIT ? UDP_REFUSED_TENANT_LIMIT : UDP_REFUSED_INTERNAL);
 	else
-		next_agent(s);
+		tow__udp_session_dial(s);
 }

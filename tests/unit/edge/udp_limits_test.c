@@ -27,11 +27,11 @@ static struct udp_limits fresh(size_t per_address)
 	return limits;
 }
 
-static int enter_as(struct udp_limits *limits, uint64_t who, const char *from, size_t on_listener,
+static int enter_as(struct udp_limits *limits, uint64_t who, const char *from, uint16_t port,
                     uint64_t now_ns)
 {
 	struct tow_addr addr = address(from);
-	struct udp_newcomer newcomer = { .from = &addr, .who = who, .on_listener = on_listener };
+	struct udp_newcomer newcomer = { .from = &addr, .who = who, .port = port };
 	enum udp_refusal why;
 
 	return tow__udp_limits_enter(limits, &newcomer, now_ns, &why) == 0 ? -1 : (int)why;
@@ -46,11 +46,11 @@ static uint64_t hash_of(uint64_t number)
 }
 
 /* Somebody whom nobody has seen before. */
-static int enter(struct udp_limits *limits, const char *from, size_t on_listener, uint64_t now_ns)
+static int enter(struct udp_limits *limits, const char *from, uint16_t port, uint64_t now_ns)
 {
 	static uint64_t count;
 
-	return enter_as(limits, hash_of(++count), from, on_listener, now_ns);
+	return enter_as(limits, hash_of(++count), from, port, now_ns);
 }
 
 static void in_all_and_on_a_listener(void **state)
@@ -61,13 +61,16 @@ static void in_all_and_on_a_listener(void **state)
 	(void)state;
 	limits.max = 3;
 	limits.per_listener = 2;
-	assert_int_equal(enter(&limits, "192.0.2.1", 1, 1), -1);
-	assert_int_equal(enter(&limits, "192.0.2.1", 2, 1), UDP_REFUSED_LISTENER_LIMIT);
-	assert_int_equal(enter(&limits, "192.0.2.1", 0, 1), -1);
-	assert_int_equal(enter(&limits, "192.0.2.1", 0, 1), -1);
-	assert_int_equal(enter(&limits, "192.0.2.1", 0, 1), UDP_REFUSED_LIMIT);
-	tow__udp_limits_leave(&limits, &addr);
-	assert_int_equal(enter(&limits, "192.0.2.1", 0, 1), -1);
+	assert_int_equal(enter(&limits, "192.0.2.1", 53, 1), -1);
+	assert_int_equal(enter(&limits, "192.0.2.2", 53, 1), -1);
+	assert_int_equal(enter(&limits, "192.0.2.1", 53, 1), UDP_REFUSED_LISTENER_LIMIT);
+	assert_int_equal(enter(&limits, "192.0.2.1", 54, 1), -1);
+	assert_int_equal(enter(&limits, "192.0.2.1", 54, 1), UDP_REFUSED_LIMIT);
+	tow__udp_limits_leave(&limits, &addr, 53);
+	assert_int_equal(enter(&limits, "192.0.2.1", 54, 1), -1);
+	assert_int_equal(enter(&limits, "192.0.2.1", 53, 1), UDP_REFUSED_LIMIT);
+	tow__udp_limits_leave(&limits, &addr, 54);
+	assert_int_equal(enter(&limits, "192.0.2.1", 53, 1), -1);
 	tow__udp_limits_deinit(&limits);
 }
 
@@ -82,7 +85,7 @@ static void of_an_address(void **state)
 	assert_int_equal(enter(&limits, "2001:db8::2", 0, 1), UDP_REFUSED_ADDRESS_LIMIT);
 	assert_int_equal(enter(&limits, "2001:db8:0:1::2", 0, 1), -1);
 	assert_int_equal(limits.count, 3);
-	tow__udp_limits_leave(&limits, &addr);
+	tow__udp_limits_leave(&limits, &addr, 0);
 	assert_int_equal(enter(&limits, "2001:db8::2", 0, 1), -1);
 	tow__udp_limits_deinit(&limits);
 }
@@ -189,7 +192,7 @@ static void the_usual_ones_let_a_thousand_begin_at_once(void **state)
 	(void)state;
 	tow__udp_limits_init(&limits, 0, 0, 0);
 	for (size_t i = 0; i < TOW_UDP_SESSIONS_BURST; i++)
-		assert_int_equal(enter(&limits, "192.0.2.1", i, TOW_NSEC_PER_SEC), -1);
+		assert_int_equal(enter(&limits, "192.0.2.1", (uint16_t)i, TOW_NSEC_PER_SEC), -1);
 	assert_int_equal(enter(&limits, "192.0.2.1", 0, TOW_NSEC_PER_SEC), UDP_REFUSED_RATE);
 	assert_true(TOW_UDP_SESSIONS_BURST >= 1000);
 	tow__udp_limits_deinit(&limits);

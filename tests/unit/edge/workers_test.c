@@ -226,6 +226,33 @@ static void limits_hold_for_all_workers(void **state)
 	close(fds[0]);
 }
 
+static void a_tenants_limit_holds_for_all_workers(void **state)
+{
+	struct fixture *f = *state;
+	struct claim claim = alice(f);
+	struct tow_route_writer *w = routes(1, 2);
+	int fds[VISITORS], how;
+	size_t served = 0;
+	char byte;
+
+	start(f);
+	add_tenant_limited(w, &f->alice, &(struct tow_tenant_limits){ .connections = 7 });
+	assert_int_equal(apply(f, w), 0);
+	/* the limit goes with those that move */
+	up_at(f, 0, 1, &claim);
+	come_all(f, fds);
+	await(f, refused(f, "tenant_limit") == VISITORS - 7);
+	for (size_t i = 0; i < VISITORS; i++)
+		served += visitor_read(f, fds[i], &byte, 1, &how) == 1 && byte == 0x16;
+	assert_int_equal(served, 7);
+	close_all(fds);
+	await(f, metric(f, "towonel_edge_active_connections", NULL) == 0);
+	fds[0] = visit(f);
+	visit_says_hello(fds[0], "app.alice.test");
+	expect_served(f, fds[0]);
+	close(fds[0]);
+}
+
 /* --- services' ports --- */
 
 static uint16_t choose_port(int type)
@@ -288,6 +315,160 @@ static void ports_are_on_all_workers(void **state)
 		close(fds[i]);
 		close(socks[i]);
 	}
+}
+
+/* --- UDP sessions --- */
+
+static const char *const dns[] = { "udp:dns", NULL };
+
+static struct claim names(struct fixture *f)
+{
+	return (struct claim){ .tenant = &f->alice, .authorities = dns };
+}
+
+/* Starts with a port; returns it. */
+static uint16_t start_udp(struct fixture *f)
+{
+	struct tow_route_writer *w = routes(1, 2);
+	uint16_t port = choose_port(SOCK_DGRAM);
+
+	start(f);
+	add_udp_port(w, &f->alice, port, "dns", 60);
+	assert_int_equal(apply(f, w), 0);
+	pass(f, 300); /* the others follow the first in binding it */
+	return port;
+}
+
+static void open_socks(uint16_t port, int socks[VISITORS])
+{
+	struct sockaddr_in sa = { .sin_family = AF_INET,
+		                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		                  .sin_port = htons(port) };
+
+	for (size_t i = 0; i < VISITORS; i++) {
+		socks[i] = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+		assert_int_equal(connect(socks[i], (struct sockaddr *)&sa, sizeof(sa)), 0);
+	}
+}
+
+static void expect_echoes(struct fixture *f, const int socks[VISITORS], char said)
+{
+	char byte;
+
+	for (size_t i = 0; i < VISITORS; i++)
+		assert_int_equal(send(socks[i], &said, 1, 0), 1);
+	for (size_t i = 0; i < VISITORS; i++) {
+		await(f, recv(socks[i], &byte, 1, 0) == 1);
+		assert_int_equal(byte, said);
+	}
+}
+
+static void a_udp_session_finds_an_agent_elsewhere(void **state)
+{
+	struct fixture *f = *state;
+	struct claim claim = names(f);
+	uint16_t port = start_udp(f);
+	int socks[VISITORS];
+
+	up_at(f, 0, 0, &claim)->habit = HABIT_REFUSE;
+	up_at(f, 1, 1, &claim)->habit = HABIT_REFUSE;
+	up_at(f, 2, 3, &claim);
+	open_socks(port, socks);
+	expect_echoes(f, socks, 'a');
+	expect_echoes(f, socks, 'b');
+	assert_int_equal(f->agents[2].stream_count, VISITORS);
+	assert_int_equal(metric(f, "towonel_edge_udp_sessions", NULL), VISITORS);
+	close_all(socks);
+}
+
+static void a_udp_session_stays_with_its_agent(void **state)
+{
+	struct fixture *f = *state;
+	struct claim claim = names(f);
+	uint16_t port = start_udp(f);
+	int socks[VISITORS];
+
+	up_at(f, 0, 3, &claim);
+	open_socks(port, socks);
+	expect_echoes(f, socks, 'a');
+	for (unsigned i = 1; i < WORKERS; i++)
+		up_at(f, i, i - 1, &claim);
+	expect_echoes(f, socks, 'b');
+	assert_int_equal(f->agents[0].stream_count, VISITORS);
+	/* and begins anew when that one has gone */
+	agent_leave(&f->agents[0]);
+	await(f, metric(f, "towonel_edge_udp_sessions", NULL) == 0);
+	pass(f, 100); /* its homes hear of it */
+	expect_echoes(f, socks, 'c');
+	assert_int_equal(f->agents[1].stream_count + f->agents[2].stream_count +
+	                         f->agents[3].stream_count,
+	                 VISITORS);
+	close_all(socks);
+}
+
+static void nobody_has_a_udp_session_for_ever(void **state)
+{
+	struct fixture *f = *state;
+	struct claim claim = names(f);
+	uint16_t port = start_udp(f);
+	int socks[VISITORS];
+	size_t asked = 0;
+
+	for (unsigned i = 0; i < WORKERS; i++)
+		up_at(f, i, i, &claim)->habit = HABIT_REFUSE;
+	open_socks(port, socks);
+	for (size_t i = 0; i < VISITORS; i++)
+		assert_int_equal(send(socks[i], "a", 1, 0), 1);
+	await(f, metric(f, "towonel_edge_udp_sessions_refused_total", "reason=\"origin\"") ==
+	                 VISITORS);
+	assert_int_equal(metric(f, "towonel_edge_udp_sessions", NULL), 0);
+	for (unsigned i = 0; i < WORKERS; i++)
+		asked += f->agents[i].stream_count;
+	assert_int_equal(asked, VISITORS * WORKERS);
+	close_all(socks);
+}
+
+static void who_was_never_answered_makes_room_elsewhere(void **state)
+{
+	struct fixture *f = *state;
+	struct claim claim = names(f);
+	int socks[VISITORS];
+	uint16_t port;
+	char byte;
+
+	f->config.udp_sessions_per_port = VISITORS - 4;
+	port = start_udp(f);
+	up_at(f, 0, 2, &claim)->habit = HABIT_SILENT;
+	open_socks(port, socks);
+	for (size_t i = 0; i < VISITORS - 4; i++)
+		assert_int_equal(send(socks[i], "a", 1, 0), 1);
+	await(f, f->agents[0].stream_count == VISITORS - 4);
+	f->agents[0].habit = HABIT_ECHO;
+	for (size_t i = VISITORS - 4; i < VISITORS; i++) /* says it again, as visitors do */
+		await(f, send(socks[i], "b", 1, 0) == 1 && recv(socks[i], &byte, 1, 0) == 1);
+	close_all(socks);
+}
+
+static void closing_waits_for_udp_sessions_everywhere(void **state)
+{
+	struct fixture *f = *state;
+	struct claim claim = names(f);
+	uint16_t port = start_udp(f);
+	int socks[VISITORS];
+
+	up_at(f, 0, 2, &claim);
+	open_socks(port, socks);
+	expect_echoes(f, socks, 'a');
+	f->closed = 0;
+	tow_edge_close(f->edge, TOW_NEVER, fixture_closed, f);
+	await(f, f->agents[0].drained);
+	expect_echoes(f, socks, 'b');
+	expect_echoes(f, socks, 'c');
+	assert_false(f->closed);
+	assert_int_equal(f->agents[0].stream_count, VISITORS);
+	close_all(socks);
+	tow_edge_close(f->edge, 0, fixture_closed, f);
+	await(f, f->closed);
 }
 
 /* --- agents --- */
@@ -397,6 +578,41 @@ static void reports_name_an_agent_once(void **state)
 	await(f, f->reported_agents == 1);
 }
 
+static int notes_say(struct fixture *f, const char *text)
+{
+	struct tow_buf notes = { 0 };
+	int said;
+
+	tow_edge_notes(f->edge, &notes);
+	tow_buf_append(&notes, "", 1);
+	said = strstr((const char *)notes.base, text) != NULL;
+	tow_buf_deinit(&notes);
+	return said;
+}
+
+static void an_agent_owes_an_answer_once(void **state)
+{
+	struct fixture *f = *state;
+	struct claim claim = alice(f);
+
+	f->timing.ping_interval_ns = 100 * TOW_NSEC_PER_MSEC;
+	start(f);
+	tow_node_key_generate(&f->agents[0].key);
+	for (unsigned i = 0; i < WORKERS - 1; i++) {
+		f->agents[i].key = f->agents[0].key;
+		f->agents[i].mute = i < 2;
+		up_at(f, i, i, &claim);
+	}
+	up_at(f, WORKERS - 1, 0, &claim);
+	await(f, f->agents[0].pings > 2 && f->agents[1].pings > 2);
+	await(f, notes_say(f, "1 of 2 agents owe an answer to a ping"));
+	agent_leave(&f->agents[0]);
+	pass(f, 100);
+	await(f, metric(f, "towonel_edge_agents_late", NULL) == 1);
+	agent_leave(&f->agents[1]);
+	await(f, metric(f, "towonel_edge_agents_late", NULL) == 0);
+}
+
 static void an_unknown_tenant_is_waited_for_on_every_worker(void **state)
 {
 	struct fixture *f = *state;
@@ -491,11 +707,18 @@ int main(void)
 		WORKERS_TEST(an_agent_elsewhere_is_the_next),
 		WORKERS_TEST(nobody_moves_for_ever),
 		WORKERS_TEST(limits_hold_for_all_workers),
+		WORKERS_TEST(a_tenants_limit_holds_for_all_workers),
 		WORKERS_TEST(ports_are_on_all_workers),
+		WORKERS_TEST(a_udp_session_finds_an_agent_elsewhere),
+		WORKERS_TEST(a_udp_session_stays_with_its_agent),
+		WORKERS_TEST(nobody_has_a_udp_session_for_ever),
+		WORKERS_TEST(who_was_never_answered_makes_room_elsewhere),
+		WORKERS_TEST(closing_waits_for_udp_sessions_everywhere),
 		WORKERS_TEST(a_newer_set_supersedes_on_all_workers),
 		WORKERS_TEST(an_agent_does_not_supersede_itself),
 		WORKERS_TEST(who_is_revoked_is_cut_off_on_all_workers),
 		WORKERS_TEST(reports_name_an_agent_once),
+		WORKERS_TEST(an_agent_owes_an_answer_once),
 		WORKERS_TEST(an_unknown_tenant_is_waited_for_on_every_worker),
 		WORKERS_TEST(closing_waits_for_visitors_everywhere),
 		WORKERS_TEST(closing_at_once_leaves_nobody),
