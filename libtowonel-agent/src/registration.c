@@ -578,7 +578,7 @@ static void retry_later(struct registration *r, const char *error, uint64_t at_l
 {
 	uint64_t delay = tow_backoff_next(&r->backoff);
 	if (delay < at_least_ns)
-		delay = at_least_ns;
+		delay += at_least_ns; /* others were told the same */
 	tow_log_warn(r->config.log, "the hub cannot be used now; trying again",
 	             tow_f_str("state", states[r->state].name), tow_f_str("error", error),
 	             tow_f_uint("retry_in_ms", delay / TOW_NSEC_PER_MSEC));

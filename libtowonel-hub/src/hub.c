@@ -34,6 +34,7 @@ static void hub_free(struct tow_hub *hub)
 	tow__routes_free(hub->routes);
 	tow__watch_free(hub);
 	tow_rate_limit_free(hub->rate_limit);
+	tow_rate_limit_free(hub->member_limit);
 	tow__replay_free(hub->replay);
 	tow__heard_free(hub->heard);
 	tow_tls_context_free(hub->tls);
@@ -124,6 +125,8 @@ static int open_store(struct tow_hub *hub, const struct tow_hub_config *config,
 static int make_parts(struct tow_hub *hub)
 {
 	hub->rate_limit = tow_rate_limit_new(TOW_REQUESTS_PER_SECOND, TOW_REQUESTS_BURST);
+	hub->member_limit =
+		tow_rate_limit_new(TOW_MEMBER_REQUESTS_PER_SECOND, TOW_MEMBER_REQUESTS_BURST);
 	hub->replay = tow__replay_new();
 	hub->heard = tow__heard_new();
 	hub->routes = tow__routes_new(hub->loop, hub->log, hub->pool);
@@ -135,8 +138,8 @@ static int make_parts(struct tow_hub *hub)
 	hub->entries_accepted = tow_metrics_series(hub->metrics, TOW_METRIC_COUNTER,
 	                                           "towonel_hub_entries_accepted_total", NULL,
 	                                           "Signed entries that were accepted.");
-	return hub->rate_limit && hub->replay && hub->heard && hub->routes && hub->edges &&
-	                       hub->subscribers && !tow__watch_new(hub)
+	return hub->rate_limit && hub->member_limit && hub->replay && hub->heard && hub->routes &&
+	                       hub->edges && hub->subscribers && !tow__watch_new(hub)
 	               ? 0
 	               : TOW_ENOMEM;
 }

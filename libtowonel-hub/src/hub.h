@@ -30,7 +30,8 @@ struct tow_hub {
 	uint64_t started_ns;
 	uint16_t *reserved_ports;
 	struct tow__pool *pool;
-	struct tow_rate_limit *rate_limit;
+	struct tow_rate_limit *rate_limit;   /* of addresses */
+	struct tow_rate_limit *member_limit; /* of tenants and edges */
 	struct tow__replay *replay;
 	struct tow__routes *routes;
 	struct tow__heard *heard;

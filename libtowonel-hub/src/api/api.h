@@ -34,7 +34,7 @@ extern const char tow__openapi[];
 enum {
 	TOW__API_OPERATOR = 1, /* the operator's key is asked for */
 	TOW__API_PUBLIC = 2,   /* not; so the rate per address is limited, unless the key is there
-	                          all the same */
+	                          all the same, or it turns out that the asker is known */
 };
 
 /* For the HTTP server: authorisation and rate; metrics and the request's log line. */
@@ -52,6 +52,10 @@ struct tow__call {
 	uint64_t total_count; /* for X-Total-Count, when counted */
 	int counted;
 	int answered; /* respond has given another answer than JSON */
+	/* Work sets these when the asker has shown to be a tenant, one of its agents, or an
+	 * edge, whatever else is wrong: then it is not counted against its address. */
+	int is_member;
+	struct tow_id member;
 	enum tow__db_access access;
 	void (*work)(struct tow__call *call, struct tow__store *store);
 	void (*respond)(struct tow__call *call);
@@ -106,6 +110,9 @@ json_t *tow__call_made(struct tow__call *call, json_t *json);
 
 /* Answers 429 when the asker's address asks too often, and returns 1 then. */
 int tow__api_limited(struct tow_hub *hub, struct tow_http_request *request);
+/* It was a member who asked, and counts as one, unless that one asks too often. */
+void tow__api_member_asked(struct tow_hub *hub, const struct tow_http_request *request,
+                           const struct tow_id *member);
 
 /* Handlers, in the order of the table. */
 void tow__api_page(void *user, struct tow_http_request *request);

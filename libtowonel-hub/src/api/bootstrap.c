@@ -15,7 +15,9 @@ static void work(struct tow__call *call, struct tow__store *store)
 {
 	struct bootstrap *b = (struct bootstrap *)call;
 
-	tow__store_invite_check(store, b->id, b->hash, tow_wall_ms(), &b->invite, &call->fault);
+	call->is_member = !tow__store_invite_check(store, b->id, b->hash, tow_wall_ms(), &b->invite,
+	                                           &call->fault);
+	call->member = b->invite.tenant_id;
 }
 
 static void respond(struct tow__call *call)

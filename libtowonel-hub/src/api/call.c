@@ -107,6 +107,8 @@ static void on_loop(struct tow__job *job)
 	struct tow__call *call = (struct tow__call *)job;
 
 	tow__watch_result(call->hub, call->access, call->fault.kind);
+	if (call->is_member)
+		tow__api_member_asked(call->hub, call->request, &call->member);
 	answer(call);
 }
 

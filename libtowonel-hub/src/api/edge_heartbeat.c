@@ -24,7 +24,8 @@ static void work(struct tow__call *call, struct tow__store *store)
 		                           .json = h->report,
 		                           .now_ms = tow_wall_ms() };
 
-	tow__store_edge_report(store, &report, h->name, &call->fault);
+	call->is_member = !tow__store_edge_report(store, &report, h->name, &call->fault);
+	call->member = h->edge;
 }
 
 static void respond(struct tow__call *call)

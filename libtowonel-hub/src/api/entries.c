@@ -14,7 +14,7 @@ struct submit {
 	struct tow_slice single;
 	struct tow_slice *jws; /* &single, or count texts that are ours */
 	size_t count;
-	uint64_t sequence;
+	struct tow__submitted out;
 };
 
 static void submit_work(struct tow__call *call, struct tow__store *store)
@@ -22,7 +22,9 @@ static void submit_work(struct tow__call *call, struct tow__store *store)
 	struct submit *s = (struct submit *)call;
 	struct tow__submission in = { s->jws, s->count, NULL, tow_wall_ms() };
 
-	tow__store_submit(store, &in, &s->sequence, &call->fault);
+	tow__store_submit(store, &in, &s->out, &call->fault);
+	call->is_member = s->out.is_signed;
+	call->member = s->out.tenant;
 }
 
 static void submit_respond(struct tow__call *call)
@@ -30,7 +32,8 @@ static void submit_respond(struct tow__call *call)
 	struct submit *s = (struct submit *)call;
 
 	tow_metric_add(call->hub->entries_accepted, (int64_t)s->count);
-	call->answer = json_pack("{s:s, s:I}", "status", "ok", "sequence", (json_int_t)s->sequence);
+	call->answer =
+		json_pack("{s:s, s:I}", "status", "ok", "sequence", (json_int_t)s->out.sequence);
 }
 
 static void submit_release(struct tow__call *call)
@@ -152,6 +155,8 @@ static void log_work(struct tow__call *call, struct tow__store *store)
 			return;
 		}
 	}
+	call->is_member = l->by != BY_OPERATOR;
+	call->member = l->tenant;
 	l->entries = tow__call_made(call, json_array());
 	if (l->entries)
 		tow__store_entries(store, &l->tenant, &l->page, add_entry, l, &l->latest,

@@ -33,6 +33,8 @@ static void work(struct tow__call *call, struct tow__store *store)
 	else
 		tow__store_agent_siblings(store, &h->tenant, &h->agent, tow_wall_ms(), &h->siblings,
 		                          &call->fault);
+	call->is_member = !call->fault.kind;
+	call->member = h->tenant;
 }
 
 /* An agent that ended without a farewell lives on in the routes until its entry expires. Who is

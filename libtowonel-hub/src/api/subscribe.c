@@ -16,7 +16,8 @@ static void work(struct tow__call *call, struct tow__store *store)
 {
 	struct subscribe *s = (struct subscribe *)call;
 
-	tow__store_edge_check(store, &s->edge, &call->fault);
+	call->is_member = !tow__store_edge_check(store, &s->edge, &call->fault);
+	call->member = s->edge;
 }
 
 static void respond(struct tow__call *call)

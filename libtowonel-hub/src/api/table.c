@@ -71,6 +71,17 @@ int tow__api_limited(struct tow_hub *hub, struct tow_http_request *request)
 	return refuse(request, &fault);
 }
 
+/* Who is behind an address shows only when a signature or a secret has been looked at, which is
+ * work: so each request is taken for a stranger's until then. Strangers and those who do not tell
+ * the truth are as slow as their address may be, and a thousand agents behind one address are
+ * not. */
+void tow__api_member_asked(struct tow_hub *hub, const struct tow_http_request *request,
+                           const struct tow_id *member)
+{
+	if (!tow_rate_limit_take_id(hub->member_limit, member, tow_now_ns()))
+		tow_rate_limit_give(hub->rate_limit, tow_http_peer(request));
+}
+
 int tow__api_before(void *user, struct tow_http_request *request)
 {
 	struct tow_hub *hub = user;

@@ -9,7 +9,7 @@ struct tenant_call {
 	struct tow__call call;
 	struct tow_id id;
 	struct tow__page page;
-	uint64_t now_ms, sequence;
+	uint64_t now_ms;
 	unsigned which; /* of the limits are set */
 	struct tow_tenant_limits limits;
 };
@@ -277,8 +277,11 @@ static void leave_work(struct tow__call *call, struct tow__store *store)
 	struct tenant_call *t = (struct tenant_call *)call;
 	struct tow_slice jws = tow_http_body(call->request);
 	struct tow__submission in = { &jws, 1, &t->id, t->now_ms };
+	struct tow__submitted out = { 0 };
 
-	tow__store_submit(store, &in, &t->sequence, &call->fault);
+	tow__store_submit(store, &in, &out, &call->fault);
+	call->is_member = out.is_signed;
+	call->member = out.tenant;
 }
 
 void tow__api_tenant_leave(void *user, struct tow_http_request *request)

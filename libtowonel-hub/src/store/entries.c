@@ -146,7 +146,7 @@ static int take_all(struct tow__taking *s, const struct tow__submission *in,
 }
 
 int tow__store_submit(struct tow__store *store, const struct tow__submission *in,
-                      uint64_t *sequence, struct tow__fault *fault)
+                      struct tow__submitted *out, struct tow__fault *fault)
 {
 	struct tow__taking s = { store, in->now_ms, fault };
 	struct tow_entry *entries = calloc(in->count ? in->count : 1, sizeof *entries);
@@ -158,7 +158,9 @@ int tow__store_submit(struct tow__store *store, const struct tow__submission *in
 		tow__fault_set(fault, TOW__INVALID_REQUEST, "there is no entry");
 	if (fault->kind || verify(&s, in, entries))
 		goto out;
-	while (take_all(&s, in, entries, sequence) && tow__store_again(store, fault))
+	out->is_signed = 1;
+	out->tenant = entries[0].tenant_id;
+	while (take_all(&s, in, entries, &out->sequence) && tow__store_again(store, fault))
 		;
 out:
 	free(entries);

@@ -203,10 +203,15 @@ struct tow__submission {
 	                               so. Else NULL */
 	uint64_t now_ms;
 };
-/* Checks in the order: tenant known, signature, version, ownership, sequence unused. *sequence: the
- * highest that the tenant has used. */
+struct tow__submitted {
+	uint64_t sequence; /* the highest that the tenant has used */
+	int is_signed;     /* by the tenant, whatever else may be wrong */
+	struct tow_id tenant;
+};
+/* Checks in the order: tenant known, signature, version, ownership, sequence unused. *out is
+ * all-zero before. */
 int tow__store_submit(struct tow__store *store, const struct tow__submission *submission,
-                      uint64_t *sequence, struct tow__fault *fault);
+                      struct tow__submitted *out, struct tow__fault *fault);
 /* By sequence: at most page->limit entries after sequence page->offset. *latest: as of _submit.
  * TOW__NOT_FOUND for a tenant that is not there. */
 int tow__store_entries(struct tow__store *store, const struct tow_id *tenant,

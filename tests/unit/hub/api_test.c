@@ -533,28 +533,6 @@ static void subscribers_go_when_they_want(void **state)
 	member_deinit(&m);
 }
 
-static void a_flood_from_one_address_is_slowed(void **state)
-{
-	struct live_hub *h = *state;
-	struct reply r = { 0 };
-	int taken = 0;
-
-	/* how many are taken depends on the time they take; rate_limit_test counts */
-	for (; taken < 1000; taken++) {
-		r = ask(h, "GET", "/v1/health", NULL, NULL);
-		if (r.status != 200)
-			break;
-		reply_deinit(&r);
-	}
-	assert_true(taken >= 30 && taken < 1000);
-	assert_true(strtol(r.retry_after, NULL, 10) >= 1);
-	expect(r, 429, "rate_limited");
-	/* the operator is not in the crowd */
-	expect(ask_as_operator(h, "GET", "/v1/health", NULL), 200, "");
-	sleep(1);
-	expect(ask(h, "GET", "/v1/health", NULL, NULL), 200, "");
-}
-
 static struct tow_buf rendered;
 
 static void render(struct live_hub *h)
@@ -672,7 +650,6 @@ int main(void)
 		T(agents_register_and_beat),
 		T(entries_become_routes),
 		T(subscribers_go_when_they_want),
-		T(a_flood_from_one_address_is_slowed),
 		T(what_is_counted_and_what_is_never_logged),
 	};
 	const struct CMUnitTest files[] = { T(a_full_disk_is_said_and_survived) };

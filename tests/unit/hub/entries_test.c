@@ -201,22 +201,23 @@ static void another_version_is_refused_after_the_signature(void **state)
 	struct tow_buf own = { 0 }, foreign = { 0 };
 	struct tow_slice text;
 	struct tow__submission in = { &text, 1, NULL, NOW };
-	uint64_t sequence;
+	struct tow__submitted out = { 0 };
 
 	tenant_make_ok(f, &t, "t", "t.eu");
 	tenant_make_ok(f, &stranger, "stranger", "s.eu");
 	sign_version_2(&t, &t, &own);
 	sign_version_2(&t, &stranger, &foreign);
 	text = tow_buf_peek(&own);
-	assert_int_equal(tow__store_submit(f->store, &in, &sequence, &fault),
+	assert_int_equal(tow__store_submit(f->store, &in, &out, &fault),
 	                 TOW__UNSUPPORTED_VERSION);
+	assert_false(out.is_signed);
 	fault.kind = 0;
 	text = tow_buf_peek(&foreign);
-	assert_int_equal(tow__store_submit(f->store, &in, &sequence, &fault),
+	assert_int_equal(tow__store_submit(f->store, &in, &out, &fault),
 	                 TOW__INVALID_SIGNATURE);
 	fault.kind = 0;
 	assert_int_equal(tow__store_tenant_remove(f->store, &t.invite.tenant_id, NOW, &fault), 0);
-	assert_int_equal(tow__store_submit(f->store, &in, &sequence, &fault),
+	assert_int_equal(tow__store_submit(f->store, &in, &out, &fault),
 	                 TOW__TENANT_NOT_ALLOWED);
 	tow_buf_deinit(&own);
 	tow_buf_deinit(&foreign);
@@ -233,7 +234,7 @@ static void a_batch_is_of_one_tenant(void **state)
 	struct tow_slice jws[2];
 	struct tow__submission in = { jws, 2, NULL, NOW };
 	struct tow__fault fault = { 0 };
-	uint64_t sequence;
+	struct tow__submitted out = { 0 };
 
 	tenant_make_ok(f, &t, "t", "t.eu");
 	tenant_make_ok(f, &other, "other", "o.eu");
@@ -243,7 +244,7 @@ static void a_batch_is_of_one_tenant(void **state)
 	assert_int_equal(tow_entry_sign(&e, other.key, &texts[1], NULL), 0);
 	for (int i = 0; i < 2; i++)
 		jws[i] = tow_buf_peek(&texts[i]);
-	assert_int_equal(tow__store_submit(f->store, &in, &sequence, &fault), TOW__INVALID_REQUEST);
+	assert_int_equal(tow__store_submit(f->store, &in, &out, &fault), TOW__INVALID_REQUEST);
 	expect_log(f, &t, 0, 0);
 	for (int i = 0; i < 2; i++)
 		tow_buf_deinit(&texts[i]);
@@ -260,7 +261,7 @@ static void who_did_not_sign_is_refused(void **state)
 	struct tow_buf own = { 0 }, foreign = { 0 }, forged = { 0 };
 	struct tow_slice text;
 	struct tow__submission in = { &text, 1, NULL, NOW };
-	uint64_t sequence;
+	struct tow__submitted out = { 0 };
 
 	tenant_make_ok(f, &t, "t", "t.eu");
 	tenant_make_ok(f, &stranger, "stranger", "s.eu");
@@ -271,20 +272,20 @@ static void who_did_not_sign_is_refused(void **state)
 	/* the signature comes before ownership */
 	transplant(tow_buf_peek(&own), tow_buf_peek(&foreign), &forged);
 	text = tow_buf_peek(&forged);
-	assert_int_equal(tow__store_submit(f->store, &in, &sequence, &fault),
+	assert_int_equal(tow__store_submit(f->store, &in, &out, &fault),
 	                 TOW__INVALID_SIGNATURE);
 	/* the tenant before the signature */
 	fault.kind = 0;
 	assert_int_equal(tow__store_tenant_remove(f->store, &t.invite.tenant_id, NOW, &fault), 0);
-	assert_int_equal(tow__store_submit(f->store, &in, &sequence, &fault),
+	assert_int_equal(tow__store_submit(f->store, &in, &out, &fault),
 	                 TOW__TENANT_NOT_ALLOWED);
 	/* no entry at all */
 	fault.kind = 0;
 	text = tow_slice_of("{\"payload\":\"\"}");
-	assert_int_equal(tow__store_submit(f->store, &in, &sequence, &fault), TOW__INVALID_REQUEST);
+	assert_int_equal(tow__store_submit(f->store, &in, &out, &fault), TOW__INVALID_REQUEST);
 	fault.kind = 0;
 	in.count = 0;
-	assert_int_equal(tow__store_submit(f->store, &in, &sequence, &fault), TOW__INVALID_REQUEST);
+	assert_int_equal(tow__store_submit(f->store, &in, &out, &fault), TOW__INVALID_REQUEST);
 	expect_log(f, &stranger, 0, 0);
 	tow_buf_deinit(&own);
 	tow_buf_deinit(&foreign);

@@ -215,7 +215,7 @@ enum tow__fault_kind submit(struct fixture *f, struct tenant *t, const struct to
 	struct tow_buf *texts = calloc(count, sizeof *texts);
 	struct tow_slice *jws = calloc(count, sizeof *jws);
 	struct tow__submission in = { jws, count, NULL, NOW };
-	uint64_t sequence = 0;
+	struct tow__submitted out = { 0 };
 
 	assert_non_null(texts);
 	assert_non_null(jws);
@@ -228,7 +228,7 @@ enum tow__fault_kind submit(struct fixture *f, struct tenant *t, const struct to
 	if (count == 1 && entries[0].op == TOW_ENTRY_LEAVE)
 		in.leave = &t->invite.tenant_id;
 	fault->kind = TOW__NO_FAULT;
-	tow__store_submit(f->store, &in, &sequence, fault);
+	tow__store_submit(f->store, &in, &out, fault);
 	for (size_t i = 0; i < count; i++)
 		tow_buf_deinit(&texts[i]);
 	free(texts);

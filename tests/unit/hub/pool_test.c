@@ -29,7 +29,7 @@ struct work {
 	struct tenant *tenant;
 	struct tow__fault fault;
 	struct tow_slice jws;
-	uint64_t sequence;
+	struct tow__submitted out;
 };
 
 static void changed(void *user, uint64_t version)
@@ -78,7 +78,7 @@ static void write_work(struct tow__job *job, struct tow__store *store)
 	struct work *w = (struct work *)job;
 	struct tow__submission in = { &w->jws, 1, NULL, NOW };
 
-	tow__store_submit(store, &in, &w->sequence, &w->fault);
+	tow__store_submit(store, &in, &w->out, &w->fault);
 }
 
 static void read_work(struct tow__job *job, struct tow__store *store)
@@ -133,7 +133,7 @@ static void jobs_come_back_to_the_loop(struct fixture *f, size_t threads)
 			fail_msg("%s", works[i].fault.text);
 		/* in the order they came */
 		if (i % 2 == 0)
-			assert_int_equal(works[i].sequence, i / 2 + 1);
+			assert_int_equal(works[i].out.sequence, i / 2 + 1);
 		tow_buf_deinit(&texts[i]);
 	}
 	assert_int_equal(b.version, tow__store_version(f->store) + COUNT / 2);

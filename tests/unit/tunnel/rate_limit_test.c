@@ -90,11 +90,50 @@ static void a_crowd_does_not_wash_a_flood_out(void **state)
 	tow_rate_limit_free(limit);
 }
 
+static void what_is_given_back_can_be_taken_again(void **state)
+{
+	struct tow_rate_limit *limit = tow_rate_limit_new(PER_SECOND, BURST);
+	struct tow_addr addr = address("192.0.2.1"), other = address("192.0.2.2");
+	uint64_t now = 1000 * TOW_NSEC_PER_SEC;
+
+	(void)state;
+	tow_rate_limit_give(limit, &addr); /* nobody took it */
+	assert_int_equal(taken(limit, "192.0.2.1", now), BURST);
+	tow_rate_limit_give(limit, &other);
+	assert_int_equal(taken(limit, "192.0.2.1", now), 0);
+	for (int i = 0; i < 3; i++)
+		tow_rate_limit_give(limit, &addr);
+	assert_int_equal(taken(limit, "192.0.2.1", now), 3);
+	/* more than a bucket holds does not go into it */
+	now += 3600 * TOW_NSEC_PER_SEC;
+	for (int i = 0; i < 3; i++)
+		tow_rate_limit_give(limit, &addr);
+	assert_int_equal(taken(limit, "192.0.2.1", now), BURST);
+	tow_rate_limit_free(limit);
+}
+
+static void identities_have_their_own(void **state)
+{
+	struct tow_rate_limit *limit = tow_rate_limit_new(PER_SECOND, BURST);
+	struct tow_id ids[2] = { { { 192, 0, 2, 1 } }, { { 192, 0, 2, 1, [31] = 1 } } };
+	uint64_t now = 1000 * TOW_NSEC_PER_SEC;
+
+	(void)state;
+	for (int i = 0; i < BURST; i++)
+		assert_int_equal(tow_rate_limit_take_id(limit, &ids[0], now), 0);
+	assert_true(tow_rate_limit_take_id(limit, &ids[0], now) > 0);
+	assert_int_equal(tow_rate_limit_take_id(limit, &ids[1], now), 0);
+	assert_int_equal(taken(limit, "192.0.2.1", now), BURST);
+	tow_rate_limit_free(limit);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_burst_then_so_many_a_second),
 		cmocka_unit_test(each_source_has_its_own),
+		cmocka_unit_test(what_is_given_back_can_be_taken_again),
+		cmocka_unit_test(identities_have_their_own),
 		cmocka_unit_test(a_crowd_does_not_wash_a_flood_out),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

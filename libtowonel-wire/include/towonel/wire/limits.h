@@ -190,8 +190,10 @@
 #define TOW_HTTP_STALL_TIMEOUT_MS 30000
 #define TOW_HTTP_LINGER_MS 2000
 #define TOW_HTTP_CONNECTIONS_MAX 1024
-#define TOW_REQUESTS_PER_SECOND 5  /* without a key, from an address */
-#define TOW_REQUESTS_BURST 30
+#define TOW_REQUESTS_PER_SECOND 5  /* from an address, of those who are not known, */
+#define TOW_REQUESTS_BURST 30      /* and under way at once, of those who may turn out to be */
+#define TOW_MEMBER_REQUESTS_PER_SECOND 50 /* of a tenant with its agents, or of an edge, which */
+#define TOW_MEMBER_REQUESTS_BURST 500     /* have shown who they are */
 #define TOW_REQUEST_ID_MAX 64
 #define TOW_SIGNATURE_WINDOW_MS 60000
 #define TOW_SUBSCRIPTIONS_PER_EDGE 4
