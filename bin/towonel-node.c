@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <towonel/tunnel/key_file.h>
@@ -59,6 +60,18 @@ static void help(void)
 
 /* --- the node --- */
 
+/* What root makes there, a service that runs as the directory's owner cannot read. */
+static void warn_of_owner(const struct node *node)
+{
+	struct stat st;
+	if (geteuid() == 0 && stat(node->settings.data_dir, &st) == 0 && st.st_uid != 0)
+		tow_log_warn(node->log,
+		             "this runs as root in another user's data directory: what is made "
+		             "there is root's",
+		             tow_f_str("path", node->settings.data_dir),
+		             tow_f_uint("owner", st.st_uid));
+}
+
 static int open_keys(struct node *node, struct tow_error *err)
 {
 	struct settings *s = &node->settings;
@@ -67,6 +80,7 @@ static int open_keys(struct node *node, struct tow_error *err)
 	int created = 0;
 
 	int rc = tow_directory_make(s->data_dir, err);
+	warn_of_owner(node);
 	if (rc == 0 && node->remote.has_key) {
 		node->key = node->remote.key;
 		return 0;

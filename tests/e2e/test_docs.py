@@ -3,41 +3,40 @@
 
 import os
 import re
+import shlex
 
 import pytest
 import yaml
 
+from support.docs import ROOT, block, blocks, examples, sections, settings
+from support.netns import Router, needs_namespaces
 from support.origins import curl
 from support.process import BUILD, Process, free_port, metric, run, wait_until
+from support.ssh import Ssh
+from support.towonel import http_get
 
-DOCS = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "docs")
 NAME = "app.alice.example.eu"
+README = sections("README.md")
+RECIPES = sections("docs/recipes.md")
+OPERATIONS = sections("docs/operations.md")
 
 
-def sections(guide):
-    """{heading: text}"""
-    with open(os.path.join(DOCS, guide)) as file:
-        parts = re.split(r"^## (.*)$", file.read(), flags=re.M)
-    return dict(zip(parts[1::2], parts[2::2]))
+# The agent's settings, told in a block each.
+AGENTS = {
+    **{name: block(text) for name, text in RECIPES.items() if blocks(text)},
+    **{f"README {number}": text for number, text in enumerate(blocks(README["Services"]))},
+    **{f"manual {number}": text for number, text in enumerate(examples("towonel-services.5"))},
+}
 
 
-def block(text, language):
-    return re.search(rf"^```{language}\n(.*?)^```$", text, re.M | re.S).group(1)
+def with_free_ports(env):
+    return {name: re.sub(r'(?<="listen_port":)\d+', lambda match: str(free_port()), value)
+            for name, value in env.items()}
 
 
-RECIPES = sections("recipes.md")
-OPERATIONS = sections("operations.md")
-
-
-def settings(recipe):
-    """The agent's settings, with ports of the test's own."""
-    found = re.findall(r"^(TOWONEL_\w+)='(.*)'$", block(RECIPES[recipe], "sh"), re.M)
-    return {name: re.sub(r'(?<="listen_port":)\d+', lambda match: str(free_port()), value) for name, value in found}
-
-
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_services_of_a_recipe(make_node, make_agent, recipe):
-    env = settings(recipe)
+@pytest.mark.parametrize("told", AGENTS.values(), ids=AGENTS)
+def test_services(make_node, make_agent, told):
+    env = with_free_ports(settings(told))
     assert env
     node = make_node()
     make_agent(node.invite("*.alice.example.eu"), **env)
@@ -52,7 +51,7 @@ def test_yaml_of_a_recipe(recipe):
 
 def serve(make_node, make_agent, recipe, port):
     node = make_node()
-    (name, value), = settings(recipe).items()
+    (name, value), = settings(block(RECIPES[recipe])).items()
     make_agent(node.invite("*.alice.example.eu"), **{name: value.replace("8443", str(port))})
     wait_until(lambda: metric(node.edge_metrics(), "towonel_edge_hostnames") == 1, "the edge has the hostname")
     return node
@@ -95,10 +94,10 @@ def test_backup_and_restore(make_node, make_agent, tmp_path):
     backup = tmp_path / "backup"
     backup.mkdir()
     env = {"TOWONEL_DATA_DIR": node.data_dir, "BACKUP": backup}
-    run(["bash", "-euc", block(OPERATIONS["Backup"], "sh")], env=env, check=True)
+    run(["bash", "-euc", block(OPERATIONS["Backup"])], env=env, check=True)
     node.stop()
     os.rename(node.data_dir, node.data_dir + ".lost")
-    run(["bash", "-euc", block(OPERATIONS["Restore"], "sh")], env=env, check=True)
+    run(["bash", "-euc", block(OPERATIONS["Restore"])], env=env, check=True)
     node.start()
     assert [invite["hostnames"] for invite in node.invites()] == [[NAME]]
     make_agent(token, [{"hostname": NAME, "origin": "127.0.0.1:9"}])  # ready: hub and edge know it
@@ -108,7 +107,7 @@ def test_is_it_well(make_node):
     node = make_node()
     env = {"TOWONEL_DATA_DIR": node.data_dir, "TOWONEL_HUB_URL": node.hub_url,
            "PATH": f"{BUILD}:{os.environ['PATH']}"}
-    command = block(OPERATIONS["Is it well?"], "sh")
+    command = block(OPERATIONS["Is it well?"])
     assert run(["bash", "-euc", command], env=env).returncode == 0
     node.stop()
     assert run(["bash", "-euc", command], env=env).returncode == 1
@@ -116,9 +115,38 @@ def test_is_it_well(make_node):
 
 def test_the_doctor(make_node):
     node = make_node()
-    with open(os.path.join(DOCS, "troubleshooting.md")) as file:
-        command = block(file.read(), "sh")
+    command = block(sections("docs/troubleshooting.md")[""])
     env = {**node.env, "PATH": f"{BUILD}:{os.environ['PATH']}"}
     assert run(["bash", "-euc", command], env=env).returncode == 0
     node.stop()
     assert run(["bash", "-euc", command], env=env).returncode == 1
+
+
+def test_the_demo():
+    done = run(["make", "-C", ROOT, "--no-print-directory", "demo", "NO_PACKAGES=1",
+                f"BUILD={os.path.relpath(BUILD, ROOT)}", f"CC={os.environ.get('CC', 'gcc')}"], timeout=200,
+               env={"HOME": os.environ["HOME"]})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Hello from behind the tunnel. You are 127.0.0.1." in done.stdout
+
+
+@needs_namespaces
+def test_the_page_by_ssh(make_node, stack, tmp_path):
+    router = Router(stack)
+    server, here = router.host("server"), router.host("here")
+    with server:
+        node = make_node(start=False, TOWONEL_HUB_HEALTH_LISTEN_ADDR="127.0.0.1:9091")
+        node.hub_health_port = 9091
+        node.start().invite(NAME)
+        ssh = Ssh(tmp_path, host=server.address)
+    stack.callback(ssh.close)
+    command = blocks(OPERATIONS["Is it well?"])[1]
+    told = shlex.split(command, comments=True)
+    with here:
+        client = Process(["ssh", *ssh.options, "-p", ssh.port, "-N", *told[1:-1], told[-1].replace("HOST", ssh.there)],
+                         tmp_path / "ssh.log")
+        stack.callback(client.kill)
+        url = re.search(r"http://\S+", command)[0]
+        page = wait_until(lambda: (answer := http_get(url))[0] == 200 and answer[1], "the page comes")
+        assert "<title>towonel" in page
+        assert "alice" in http_get(url + ".json")[1], "to a user of the host it names tenants"

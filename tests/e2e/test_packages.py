@@ -116,6 +116,7 @@ def test_a_life_with_the_packages(debian, debs, newer, tmp_path):
     assert "libtowonel-agent.so.0" in debian.chroot("/sbin/ldconfig", "-p", check=True).stdout
 
     # As the unit has it: the package's user, its directory.
+    debian.chroot("install", "-d", "-o", "towonel", "-g", "towonel", "/var/lib/towonel", check=True)
     hub, health, edge, tunnel, edge_health = (free_port() for _ in range(5))
     env = {"PATH": PATH, "TOWONEL_DATA_DIR": "/var/lib/towonel",
            "TOWONEL_HUB_LISTEN_ADDR": f"127.0.0.1:{hub}", "TOWONEL_HUB_HEALTH_LISTEN_ADDR": f"127.0.0.1:{health}",

@@ -2,10 +2,13 @@
 """The main job with the hub's state in PostgreSQL, which goes away and comes back meanwhile."""
 
 import json
+import shutil
 
 import pytest
 
 from support.api import Api
+from support.docs import block, sections, settings
+from support.netns import Namespace, needs_namespaces
 from support.origins import curl
 from support.postgres import ENCODED, PASSWORD, Postgres, programs, tells_password
 from support.process import wait_until
@@ -182,3 +185,26 @@ def test_connections_are_made_when_needed(postgres, make_node):
         node.invites()
     count = int(postgres.ask("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'towonel'"))
     assert 2 <= count <= 3
+
+
+@needs_namespaces
+def test_the_settings_of_the_readme(make_node, authority, stack, tmp_path):
+    """To the letter: its host, its port, its password, and a certificate that is verified."""
+    told = settings(block(sections("README.md")["The hub's database"]))
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.1 localhost db.example.eu\n")
+    home = tmp_path / "home"
+    (home / ".postgresql").mkdir(parents=True)
+    shutil.copy(authority.cert, home / ".postgresql/root.crt")  # where libpq looks
+    with Namespace(stack) as host:
+        host.bind(hosts, "/etc/hosts")
+        postgres = Postgres(tmp_path / "postgres.log", port=5432, tls=authority.issue("db.example.eu"))
+        stack.callback(postgres.close)
+        postgres.start()
+        postgres.ask("CREATE DATABASE towonel")
+        postgres.ask("SET password_encryption = 'scram-sha-256'; ALTER ROLE towonel PASSWORD 'PASSWORD'")
+        node = make_node(start=False, HOME=home, **told)
+        node.start(wait=False, preexec=host.preexec)
+        wait_until(node._ready, "the hub has its store")
+        assert node.invite(NAME)
+        assert "PASSWORD" not in node.process.log()

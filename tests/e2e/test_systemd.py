@@ -8,33 +8,28 @@ import time
 
 import pytest
 
-from support.debian import RELEASES, Debian, needs, tried
+from support.debian import RELEASES, tried
+from support.docs import block, sections
 from support.lines import Origin, Visitor, visit
 from support.load import Load
 from support.netns import needs_namespaces
-from support.process import BUILD, SANITIZED, run, wait_until
-from support.systemd import Machine
+from support.process import SANITIZED, run, wait_until
+from support.systemd import Machine, with_towonel
 from support.towonel import http_get
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 NAME = "app.alice.example.eu"
 NODE, AGENT = "towonel-node.service", "towonel-agent.service"
 pytestmark = [needs_namespaces, pytest.mark.skipif(SANITIZED, reason="units are of what people run"),
               pytest.mark.timeout(600)]
 
-with open(f"{ROOT}/README.md") as file:
-    BLOCK = re.search(r"^### As services\n.*?^```sh\n(.*?)^```$", file.read(), re.M | re.S).group(1)
 # Up to the token, and from there on.
-ON_THE_SERVER, AT_HOME = re.fullmatch(r"(.*?)(^install .*)", BLOCK, re.M | re.S).groups()
+ON_THE_SERVER, AT_HOME = re.fullmatch(r"(.*?)(^install .*)", block(sections("README.md")["As services"]),
+                                      re.M | re.S).groups()
 
 
 @pytest.fixture(scope="module", params=map(tried, RELEASES))
 def trees(request, tmp_path_factory):
-    debian, stage = Debian.kept(request.param, needs(request.param)), tmp_path_factory.mktemp("installed")
-    run(["make", "-C", ROOT, "--no-print-directory", "install", f"BUILD={os.path.relpath(BUILD, ROOT)}",
-         "NO_PACKAGES=1", f"DESTDIR={stage}", f"CC={os.environ.get('CC', 'gcc')}"], timeout=200, check=True,
-        env={"HOME": os.environ["HOME"]})
-    return debian, stage  # whose own directory is nobody else's to enter
+    return with_towonel(request.param, tmp_path_factory.mktemp("installed"))
 
 
 @pytest.fixture

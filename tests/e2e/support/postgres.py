@@ -22,13 +22,14 @@ def programs():
 
 
 class Postgres:
-    """start() may be called again after stop() or kill(). It refuses to run as root, so then it does not."""
+    """start() may be called again after stop() or kill(). It refuses to run as root, so then it does not. tls has a
+    certificate and its key for who asks for TLS."""
 
-    def __init__(self, log):
+    def __init__(self, log, port=None, tls=None):
         self.log_path = str(log)
         # not below pytest's, which nobody but its owner may enter
         self.directory = tempfile.mkdtemp(prefix="towonel-pg-")
-        self.port = free_port()
+        self.port = port or free_port()
         self.process = None
         self._programs = programs()
         self._user = None
@@ -42,6 +43,19 @@ class Postgres:
         os.chmod(password, 0o644)
         self._run("initdb", "-D", self._data, "-U", "towonel", "-A", "scram-sha-256", "--pwfile", password,
                   "-E", "UTF8", "--no-sync")
+        self._tls = self._take(tls) if tls else []
+
+    def _take(self, paths):
+        """It wants a key that is its own."""
+        options = ["-c", "ssl=on"]
+        for path, name in zip(paths, ("cert", "key")):
+            own = os.path.join(self.directory, name)
+            shutil.copy(path, own)
+            os.chmod(own, 0o600)
+            if self._user:
+                os.chown(own, self._user.pw_uid, self._user.pw_gid)
+            options += ["-c", f"ssl_{name}_file={own}"]
+        return options
 
     @property
     def _data(self):
@@ -80,7 +94,7 @@ class Postgres:
     def _start(self):
         self.process = Process(
             [os.path.join(self._programs, "postgres"), "-D", self._data, "-k", self.directory, "-p", self.port,
-             "-c", "listen_addresses=127.0.0.1", "-c", "shared_buffers=16MB"],
+             "-c", "listen_addresses=127.0.0.1", "-c", "shared_buffers=16MB", *self._tls],
             self.log_path, cwd="/", preexec=self._become)
 
     def _answers(self):

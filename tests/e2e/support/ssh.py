@@ -11,8 +11,9 @@ from .process import Process, free_port, run, wait_until
 class Ssh:
     """A server with keys of its own, for the user that the tests run as."""
 
-    def __init__(self, directory, port=None):
+    def __init__(self, directory, port=None, host="127.0.0.1"):
         self.directory = str(directory)
+        self.host = host
         self.port = port or free_port()
         self.user = pwd.getpwuid(os.geteuid()).pw_name
         for key in ("host", "user"):
@@ -21,7 +22,7 @@ class Ssh:
         with open(self._at("host.pub")) as key, open(self._at("known_hosts"), "w") as known:
             known.write("towonel " + key.read())
         with open(self._at("sshd_config"), "w") as file:
-            file.write(f"ListenAddress 127.0.0.1\nPort {self.port}\nHostKey {self._at('host')}\n"
+            file.write(f"ListenAddress {host}\nPort {self.port}\nHostKey {self._at('host')}\n"
                        f"AuthorizedKeysFile {self._at('authorized_keys')}\nStrictModes no\nUsePAM no\nPidFile none\n"
                        "PermitRootLogin yes\nSubsystem sftp internal-sftp\n")
         if os.geteuid() == 0:
@@ -34,7 +35,7 @@ class Ssh:
 
     def _accepts(self):
         try:
-            socket.create_connection(("127.0.0.1", self.port)).close()
+            socket.create_connection((self.host, self.port)).close()
             return True
         except ConnectionRefusedError:
             return False
@@ -47,7 +48,7 @@ class Ssh:
 
     @property
     def there(self):
-        return f"{self.user}@127.0.0.1"
+        return f"{self.user}@{self.host}"
 
     def close(self):
         self.process.kill()

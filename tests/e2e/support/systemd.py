@@ -9,8 +9,10 @@ import subprocess
 import pytest
 
 from .debian import PATH as DEBIAN_PATH
+from .debian import Debian, needs
+from .docs import ROOT
 from .netns import Namespace
-from .process import Process, run, wait_until
+from .process import BUILD, Process, run, wait_until
 
 PATH = f"/usr/local/bin:{DEBIAN_PATH}"
 
@@ -55,15 +57,23 @@ def _group():
     return own[0].rstrip("/") + f"/towonel-test-{os.getpid()}"
 
 
+def with_towonel(release, directory):
+    """The trees of a machine on which people said `make install`."""
+    run(["make", "-C", ROOT, "--no-print-directory", "install", f"BUILD={os.path.relpath(BUILD, ROOT)}",
+         "NO_PACKAGES=1", f"DESTDIR={directory}", f"CC={os.environ.get('CC', 'gcc')}"], timeout=200, check=True,
+        env={"HOME": os.environ["HOME"]})
+    return Debian.kept(release, needs(release)), directory  # whose own mode lets nobody in
+
+
 class Machine:
-    """network is what its programs and those of the test use: `with machine.network:`. Of several trees the first ones
-    lie on top."""
+    """network is what its programs and those of the test use, `with machine.network:`: one of its own, or a host's. Of
+    several trees the first ones lie on top."""
 
     count = 0
 
-    def __init__(self, trees, directory, stack):
+    def __init__(self, trees, directory, stack, network=None):
         Machine.count += 1
-        self.network = Namespace(stack)
+        self.network = network or Namespace(stack)
         self._group = f"{_group()}-{Machine.count}"
         where = directory / f"machine{Machine.count}"
         where.mkdir()
@@ -107,6 +117,10 @@ class Machine:
 
     def run(self, *argv, check=False, env=None, **more):
         return run(self._inside(*argv), env={"PATH": PATH, **(env or {})}, check=check, **more)
+
+    def start(self, command, log):
+        """What a person types who waits for it."""
+        return Process(self._inside("sh", "-euc", command), log, env={"PATH": PATH})
 
     def systemctl(self, *argv):
         return self.run("systemctl", *argv, check=True).stdout
