@@ -10,7 +10,7 @@ shell_files := $(sort $(shell git ls-files scripts tests/bench .ci 2>/dev/null |
 .PHONY: lint format
 lint: $(status_page).h | lint-packages test-packages $(deps_ready)
 	shellcheck -x $(shell_files)
-	TOWONEL_BUILD=$(BUILD) scripts/tidy $(or $(deps_prefix),/usr) $(c_files)
+	@TOWONEL_BUILD=$(BUILD) scripts/tidy $(or $(deps_prefix),/usr) $(c_files)
 
 format: | lint-packages
 	clang-format -i $(FILES)

@@ -252,9 +252,8 @@ int tow__acme_read_authorization(struct tow_slice json, struct acme_authorizatio
 /* RFC 3339: 2026-01-02T03:04:05.678Z, or +01:00 for Z. */
 static int read_time(const char *text, uint64_t *ms)
 {
-	struct tm tm = { .tm_year = 0 };
-	int hours = 0, minutes = 0, end = 0;
-	const char *rest;
+	struct tm tm = { .tm_year = 0 }, east = { .tm_hour = 0 };
+	const char *rest, *end;
 	time_t t;
 
 	rest = text != NULL ? strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
@@ -264,11 +263,10 @@ static int read_time(const char *text, uint64_t *ms)
 	if (*rest == '.')
 		rest += 1 + strspn(rest + 1, "0123456789");
 	if (strcmp(rest, "Z") != 0 && strcmp(rest, "z") != 0) {
-		if ((*rest != '+' && *rest != '-') ||
-		    sscanf(rest + 1, "%2d:%2d%n", &hours, &minutes, &end) != 2 || hours < 0 ||
-		    minutes < 0 || rest[1 + end] != '\0')
+		end = *rest == '+' || *rest == '-' ? strptime(rest + 1, "%H:%M", &east) : NULL;
+		if (end == NULL || *end != '\0')
 			return TOW_EPARSE;
-		t -= (*rest == '-' ? -60 : 60) * (hours * 60 + minutes);
+		t -= (*rest == '-' ? -60 : 60) * (east.tm_hour * 60 + east.tm_min);
 	}
 	if (t < 0)
 		return TOW_EPARSE;

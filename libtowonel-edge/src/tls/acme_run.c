@@ -46,7 +46,6 @@ static void step(struct acme_run *run)
 
 	for (;;) {
 		next = tow__acme_errand_next(run->errand, &request);
-		rc = 0;
 		switch (next) {
 		case ACME_SEND:
 			rc = send_request(run, &request);
@@ -61,7 +60,8 @@ static void step(struct acme_run *run)
 			break;
 		case ACME_PUBLISH: rc = run->publish(run->user); break;
 		case ACME_DONE:
-		case ACME_FAILED: run->done(run->user, next); return;
+		case ACME_FAILED:
+		default: run->done(run->user, next); return;
 		}
 		if (rc != 0)
 			tow__acme_errand_fail(run->errand, tow_strerror(rc));

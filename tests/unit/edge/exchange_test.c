@@ -453,7 +453,7 @@ static void answers_end_as_they_say(void **state)
 		"HTTP/1.1 204 No Content\r\n\r\n",
 		"HTTP/1.1 304 Not Modified\r\nContent-Length: 10\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nA: b\r\n\r\n",
-		"HTTP/1.1 100 Continue\r\n\r\n" OK,
+		("HTTP/1.1 100 Continue\r\n\r\n" OK),
 	};
 
 	(void)state;

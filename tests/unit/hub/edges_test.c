@@ -231,19 +231,19 @@ static void what_is_no_heartbeat_is_refused(void **state)
 		"[]",
 		"{\"addresses\":\"a:1\"}",
 		"{\"addresses\":[\"a\"]}",
-		"{\"addresses\":[\"a:1\",\"a:1\",\"a:1\",\"a:1\",\"a:1\",\"a:1\",\"a:1\",\"a:1\","
-		"\"a:1\"]}",
+		("{\"addresses\":[\"a:1\",\"a:1\",\"a:1\",\"a:1\",\"a:1\",\"a:1\",\"a:1\",\"a:1\","
+		 "\"a:1\"]}"),
 		"{\"tcp_port\":65536}",
 		"{\"version\":7}",
-		"{\"version\":"
-		"\"0123456789012345678901234567890123456789012345678901234567890123456789\"}",
+		("{\"version\":"
+		 "\"0123456789012345678901234567890123456789012345678901234567890123456789\"}"),
 		"{\"agents\":[\"abc\"]}",
 		"{\"failed_ports\":[2222]}",
 		"{\"traffic\":{}}",
 		"{\"traffic\":{\"at_ms\":1,\"visitors\":1,\"visitors_total\":1,\"bytes_in\":-1,\"bytes_out\":1}}",
 		"{\"certificates\":[{\"name\":\"a.eu\",\"state\":\"served\",\"not_after_ms\":1}]}",
-		"{\"certificates\":[{\"name\":\"a.eu\",\"state\":\"a-very-long-state\",\"not_after_ms\":1,"
-		"\"last_error\":\"\"}]}",
+		("{\"certificates\":[{\"name\":\"a.eu\",\"state\":\"a-very-long-state\",\"not_after_ms\":1,"
+		 "\"last_error\":\"\"}]}"),
 		"{\"failed_ports\":[{\"protocol\":\"tcp\",\"port\":0}]}",
 		"{\"failed_ports\":[{\"protocol\":\"sctp\",\"port\":1}]}",
 		"{\"failed_ports\":[{\"protocol\":\"tcp\",\"port\":1,\"reason\":7}]}",
