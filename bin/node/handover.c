@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common.h"
@@ -134,8 +135,12 @@ int handover_begin(struct node *node, struct tow_error *err)
 
 unsigned handover_workers(const struct node *node, unsigned wanted)
 {
-	const struct tow_addr *addr = &node->settings.edge_tunnel_listen;
-	size_t count = node->inherited ? tow_inherited_count_udp(node->inherited, addr) : 0;
+	struct tow_inherited *set = node->inherited;
+	if (!set)
+		return wanted;
+	size_t count = tow_inherited_count(set, SOCK_DGRAM, &node->settings.edge_tunnel_listen);
+	if (count == 0) /* it has moved */
+		count = tow_inherited_count(set, SOCK_STREAM, &node->settings.edge_listen);
 	if (count == 0 || count == wanted)
 		return wanted;
 	tow_log_warn(node->log, "as many workers as the process before; a restart changes that",

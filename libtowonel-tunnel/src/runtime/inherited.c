@@ -137,13 +137,13 @@ static int fits(const struct inherited_socket *socket, int type, const struct to
 	        (tow__addr_is_any(&socket->addr) && tow__addr_is_any(addr)));
 }
 
-size_t tow_inherited_count_udp(struct tow_inherited *set, const struct tow_addr *addr)
+size_t tow_inherited_count(struct tow_inherited *set, int type, const struct tow_addr *addr)
 {
 	size_t count = 0;
 
 	pthread_mutex_lock(&set->lock);
 	for (size_t i = 0; i < set->count; i++)
-		count += fits(&set->sockets[i], SOCK_DGRAM, addr) != 0;
+		count += fits(&set->sockets[i], type, addr) != 0;
 	pthread_mutex_unlock(&set->lock);
 	return count;
 }

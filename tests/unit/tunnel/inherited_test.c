@@ -101,6 +101,21 @@ static void a_listener_takes_the_socket_that_is_bound_already(void **state)
 	tow_tcp_listener_free(listener);
 }
 
+static void those_of_an_address_are_counted(void **state)
+{
+	struct tow_addr addr, other;
+	int fd = bound(SOCK_STREAM, "127.0.0.1", &addr), more = dup(fd);
+
+	(void)state;
+	assert_int_equal(tow_inherited_add(set, fd, -1), 0);
+	assert_int_equal(tow_inherited_add(set, more, -1), 0);
+	assert_int_equal(tow_inherited_add(set, bound(SOCK_DGRAM, "127.0.0.1", &other), -1), 0);
+	assert_int_equal(tow_inherited_count(set, SOCK_STREAM, &addr), 2);
+	assert_int_equal(tow_inherited_count(set, SOCK_DGRAM, &other), 1);
+	addr.port ^= 1;
+	assert_int_equal(tow_inherited_count(set, SOCK_STREAM, &addr), 0);
+}
+
 static void one_wildcard_is_as_good_as_another(void **state)
 {
 	struct tow_addr addr, any = { .family = 6 };
@@ -338,6 +353,7 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		CASE(a_listener_takes_the_socket_that_is_bound_already),
+		CASE(those_of_an_address_are_counted),
 		CASE(one_wildcard_is_as_good_as_another),
 		CASE(each_is_taken_once_and_what_is_left_is_closed),
 		CASE(what_is_no_bound_socket_is_refused),

@@ -34,8 +34,9 @@ size_t tow_inherited_add_activated(struct tow_inherited *set);
 /* How many nobody has taken; the address of one of them. */
 size_t tow_inherited_left(struct tow_inherited *set);
 void tow_inherited_addr(struct tow_inherited *set, size_t i, struct tow_addr *out);
-/* How many UDP sockets are bound to that address; a wildcard is as good as another. */
-size_t tow_inherited_count_udp(struct tow_inherited *set, const struct tow_addr *addr);
+/* How many sockets of that type (SOCK_STREAM, SOCK_DGRAM) are bound to that address; a wildcard is
+ * as good as another. */
+size_t tow_inherited_count(struct tow_inherited *set, int type, const struct tow_addr *addr);
 
 /* The set is borrowed for as long as something is bound on the loop; NULL: none any more. */
 void tow_loop_set_inherited(struct tow_loop *loop, struct tow_inherited *set);
