@@ -6,11 +6,9 @@ import re
 import shlex
 
 import pytest
-import yaml
 
 from support.docs import ROOT, block, blocks, examples, sections, settings
 from support.netns import Router, needs_namespaces
-from support.origins import curl
 from support.process import BUILD, Process, free_port, metric, run, wait_until
 from support.ssh import Ssh
 from support.towonel import http_get
@@ -42,50 +40,6 @@ def test_services(make_node, make_agent, told):
     make_agent(node.invite("*.alice.example.eu"), **env)
     ports = sum(value.count('"listen_port"') for value in env.values())
     wait_until(lambda: metric(node.edge_metrics(), "towonel_edge_ports_bound") == ports, "the ports are bound")
-
-
-@pytest.mark.parametrize("recipe", [name for name, text in RECIPES.items() if "```yaml" in text])
-def test_yaml_of_a_recipe(recipe):
-    assert yaml.safe_load(block(RECIPES[recipe], "yaml"))
-
-
-def serve(make_node, make_agent, recipe, port):
-    node = make_node()
-    (name, value), = settings(block(RECIPES[recipe])).items()
-    make_agent(node.invite("*.alice.example.eu"), **{name: value.replace("8443", str(port))})
-    wait_until(lambda: metric(node.edge_metrics(), "towonel_edge_hostnames") == 1, "the edge has the hostname")
-    return node
-
-
-def test_nginx(make_node, make_agent, stack, authority, tmp_path):
-    port, (cert, key) = free_port(), authority.issue(NAME)
-    server = block(RECIPES["nginx"], "nginx").replace("8443", str(port))
-    server = server.replace("/etc/ssl/app.crt", cert).replace("/etc/ssl/app.key", key)
-    paths = "".join(f"{kind}_temp_path {tmp_path}/{kind};\n"
-                    for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-    (tmp_path / "nginx.conf").write_text(
-        f"daemon off; pid {tmp_path}/nginx.pid; error_log {tmp_path}/error.log;\nevents {{}}\n"
-        f"http {{\naccess_log off;\n{paths}{server}}}\n")
-    nginx = Process(["/usr/sbin/nginx", "-c", tmp_path / "nginx.conf", "-e", tmp_path / "error.log"], tmp_path / "log")
-    stack.callback(nginx.kill)
-    node = serve(make_node, make_agent, "nginx", port)
-    done = wait_until(lambda: (answer := curl(NAME, node.edge_port, "--interface", "127.0.0.7",
-                                              cacert=authority.cert)).returncode == 0 and answer, "nginx answers")
-    assert done.stdout == "127.0.0.7\n"
-
-
-def test_haproxy(make_node, make_agent, stack, authority, tmp_path):
-    port, bundle = free_port(), tmp_path / "app.pem"
-    bundle.write_text("".join(open(path).read() for path in authority.issue(NAME)))
-    config = tmp_path / "haproxy.cfg"
-    config.write_text(block(RECIPES["HAProxy"], "haproxy").replace("8443", str(port)).replace("/etc/ssl/app.pem",
-                                                                                             str(bundle)))
-    haproxy = Process(["/usr/sbin/haproxy", "-db", "-f", config], tmp_path / "haproxy.log")
-    stack.callback(haproxy.kill)
-    node = serve(make_node, make_agent, "HAProxy", port)
-    done = wait_until(lambda: (answer := curl(NAME, node.edge_port, "--interface", "127.0.0.7",
-                                              cacert=authority.cert)).returncode == 0 and answer, "HAProxy answers")
-    assert done.stdout == "127.0.0.7\n"
 
 
 def test_backup_and_restore(make_node, make_agent, tmp_path):

@@ -4,13 +4,16 @@
 import json
 import re
 import shutil
+import zipfile
 
+import jsonschema
 import pytest
 import yaml
 
 from house import BUILD, ROOT, files, run
 from support.process import free_port, wait_until
 from support.towonel import Agent, Node, http_get
+from support.wheels import wheel
 
 MANIFESTS = ROOT / "deploy/kubernetes"
 DOCKERFILE = (ROOT / "deploy/docker/Dockerfile").read_text()
@@ -152,6 +155,30 @@ def test_the_manifests_settings_start_and_their_probes_are_answered(tmp_path):
         if agent and agent.process:
             agent.kill()
         node.kill()
+
+
+@pytest.fixture(scope="module")
+def schemas():
+    """What Kubernetes takes, and nothing that it does not know: {what a schema is called: it}."""
+    with zipfile.ZipFile(wheel("kubernetes-validate")) as archive:
+        newest = max((name.split("/")[2] for name in archive.namelist() if "-local-strict/" in name),
+                     key=lambda name: [int(number) for number in re.findall(r"\d+", name)])
+        folder = f"kubernetes_validate/kubernetes-json-schema/{newest}/"
+        found = {name.removeprefix(folder): json.loads(re.sub(rb'"[^"]*_definitions.json#', b'"#', archive.read(name)))
+                 for name in archive.namelist() if name.startswith(folder)}
+    for schema in found.values():
+        schema.pop("$id", None)  # all that is referred to is here
+    return found
+
+
+@pytest.mark.parametrize("path", [path for path in files("deploy/kubernetes/*.yaml") if path.name != "kustomization.yaml"],
+                         ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_kubernetes_knows_all_of_it(path, schemas):
+    for one in documents(path):
+        schema = schemas["-".join([one["kind"].lower(), *one["apiVersion"].split("/")]) + ".json"]
+        validator = jsonschema.Draft7Validator({**schema, **schemas["_definitions.json"]})
+        assert not list(validator.iter_errors(one))
+        assert list(validator.iter_errors(one | {"specs": {}})), "it would find a slip of the pen"
 
 
 @pytest.mark.skipif(not shutil.which("kubectl"), reason="needs kubectl")

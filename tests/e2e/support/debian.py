@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A minimal Debian in a directory, from the archive that this machine knows."""
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -9,6 +8,7 @@ import time
 
 import pytest
 
+from . import cache
 from .own_network import outside
 from .process import run
 
@@ -17,7 +17,6 @@ LONG = os.environ.get("TOWONEL_TEST_LONG") == "1"
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 # Trees are kept for so long: an archive changes little.
-_CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "towonel-tests")
 _KEPT_SECONDS = 7 * 86400
 
 
@@ -70,10 +69,7 @@ class Debian:
         if os.geteuid() != 0 or not shutil.which("debootstrap"):
             pytest.skip("needs root and debootstrap")
         key = hashlib.sha256(" ".join(sorted(packages)).encode()).hexdigest()[:16]
-        path = os.path.join(_CACHE, f"{release}-{key}")
-        os.makedirs(_CACHE, exist_ok=True)
-        with open(f"{path}.lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with cache.alone(f"{release}-{key}") as path:
             if os.path.exists(path) and time.time() - os.stat(path).st_mtime < _KEPT_SECONDS:
                 return path
             include = [f"--include={','.join(packages)}"] if packages else []
