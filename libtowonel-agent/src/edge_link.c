@@ -70,11 +70,11 @@ struct edge_link {
 	struct tow_quic_carrier_dial *carrier; /* on the way to tcp */
 	struct tunnel *current;                /* UP: one of them, or of `finishing` when moving */
 	struct tunnel *finishing;              /* a list of those that another took over from */
-	int moving;           /* UP: to another process of the edge; current takes visitors */
-	int blocked;          /* the last tunnel that was up went by TCP */
-	uint64_t next_try_ns; /* UP: of the other way */
-	unsigned worker, workers; /* of the edge, whom udp was to; workers 0: not known */
-	struct lanes lanes;       /* beside it */
+	int moving;                /* UP: to another process of the edge; current takes visitors */
+	int blocked;               /* the last tunnel that was up went by TCP */
+	uint64_t next_try_ns;      /* UP: of the other way */
+	struct tunnel_place place; /* of udp, the last time that it was up; all-zero: never yet */
+	struct lanes lanes;        /* beside it */
 };
 
 static void try_next(struct edge_link *link);
@@ -236,9 +236,9 @@ static void tunnel_up(void *user, struct tunnel *tunnel)
 		give_way(link, &link->tcp);
 		link->good = link->remotes[link->remote_next - 1];
 		link->port_rest_ns = 0;
-		link->workers = tow__tunnel_worker(tunnel, &link->worker);
+		link->place = *tow__tunnel_place(tunnel);
 		if (!link->draining)
-			tow__lanes_open(&link->lanes, &link->good, link->worker, link->workers);
+			tow__lanes_open(&link->lanes, &link->good, &link->place);
 		if (link->blocked)
 			tow__lanes_hello(&link->lanes); /* the edge has let go of them meanwhile */
 	}
@@ -377,8 +377,8 @@ static struct tunnel_config tunnel_config(struct edge_link *link)
 		.log = link->config.log,
 		.endpoint = link->config.endpoint,
 		.edge = link->config.edge,
-		.worker = link->worker,
-		.workers = link->workers,
+		.worker = link->place.worker,
+		.workers = link->place.workers,
 		.events = &tunnel_events,
 		.user = link,
 	};

@@ -8,7 +8,7 @@
 static int is_wanted(const struct lane *lane)
 {
 	const struct lanes *lanes = lane->lanes;
-	return !lanes->resting && !lanes->closing && lane->number < lanes->workers;
+	return !lanes->resting && !lanes->closing && lane->number < lanes->place.tunnels;
 }
 
 /* --- a lane's tunnel --- */
@@ -107,8 +107,8 @@ static void dial(struct lane *lane)
 	struct tunnel_config config = lanes->config;
 	config.events = &events;
 	config.user = lane;
-	config.worker = (lanes->worker + lane->number) % lanes->workers;
-	config.workers = lanes->workers;
+	config.worker = (lanes->place.worker + lane->number) % lanes->place.workers;
+	config.workers = lanes->place.workers;
 	if (tow__tunnel_dial(&config, &lanes->remote, &lane->tunnel) != 0)
 		try_later(lane, 0);
 }
@@ -131,14 +131,13 @@ void tow__lanes_init(struct lanes *lanes)
 	}
 }
 
-void tow__lanes_open(struct lanes *lanes, const struct tow_addr *remote, unsigned worker,
-                     unsigned workers)
+void tow__lanes_open(struct lanes *lanes, const struct tow_addr *remote,
+                     const struct tunnel_place *place)
 {
-	int others = worker != lanes->worker || workers != lanes->workers;
+	int others = place->worker != lanes->place.worker || place->workers != lanes->place.workers;
 
 	lanes->remote = *remote;
-	lanes->worker = worker;
-	lanes->workers = workers;
+	lanes->place = *place;
 	lanes->resting = 0;
 	for (size_t i = 0; i < LANES; i++) {
 		struct lane *lane = &lanes->list[i];

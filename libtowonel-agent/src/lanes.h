@@ -7,7 +7,7 @@
  * to the next ones, so that most visitors find the agent where they come in. An edge does with
  * less, so a lane that is lost is dialled again in its own time, while the link is up.
  *
- *     REST ──► DIAL ──► (tunnel) ──► REST      as the edge's number of workers wants
+ *     REST ──► DIAL ──► (tunnel) ──► REST      as many as the edge wants
  */
 
 #include <towonel/tunnel/backoff.h>
@@ -32,16 +32,16 @@ struct lanes {
 	void (*gone)(void *user);    /* after _close: the last tunnel has gone */
 	struct lane list[TOW_WORKERS_PER_AGENT - 1];
 	struct tow_addr remote;
-	unsigned worker, workers; /* the link's, of how many; workers 0: not known */
-	int resting;              /* the link is not up, or drains */
+	struct tunnel_place place; /* the link's */
+	int resting;               /* the link is not up, or drains */
 	int closing;
 };
 
 /* lanes is all-zero but for config and gone. */
 void tow__lanes_init(struct lanes *lanes);
 /* The link is up, there. */
-void tow__lanes_open(struct lanes *lanes, const struct tow_addr *remote, unsigned worker,
-                     unsigned workers);
+void tow__lanes_open(struct lanes *lanes, const struct tow_addr *remote,
+                     const struct tunnel_place *place);
 void tow__lanes_rest(struct lanes *lanes); /* it is not: none is dialled */
 void tow__lanes_hello(struct lanes *lanes);
 void tow__lanes_drain(struct lanes *lanes);

@@ -35,7 +35,7 @@ struct tunnel {
 	char why[256]; /* set before the connection is closed from here */
 	int refused, said_hello, was_up;
 	uint64_t up_since_ns, last_pong_ns, last_ping_id, last_ping_ns, rtt_ns;
-	unsigned worker, workers; /* as the edge has said; workers 0: it has not */
+	struct tunnel_place place;
 };
 
 static void enter(struct tunnel *tunnel, enum state state)
@@ -104,8 +104,13 @@ static void welcomed(struct tunnel *tunnel, const struct tow_control_message *we
 {
 	if (tunnel->state != HELLO)
 		return; /* a second hello's answer */
-	tunnel->worker = welcome->worker;
-	tunnel->workers = welcome->workers;
+	tunnel->place = (struct tunnel_place){ .worker = welcome->worker,
+		                               .workers = welcome->workers,
+		                               .tunnels = welcome->tunnels };
+	if (welcome->workers == 0) /* one, then */
+		tunnel->place.workers = 1;
+	if (welcome->tunnels == 0)
+		tunnel->place.tunnels = tunnel->place.workers;
 	enter(tunnel, UP);
 	tunnel->was_up = 1;
 	tunnel->up_since_ns = tunnel->last_pong_ns = tow_loop_now_ns(tunnel->config.loop);
@@ -377,10 +382,9 @@ size_t tow__tunnel_streams(const struct tunnel *tunnel)
 	return stats.open_streams - (tunnel->control != NULL);
 }
 
-unsigned tow__tunnel_worker(const struct tunnel *tunnel, unsigned *worker)
+const struct tunnel_place *tow__tunnel_place(const struct tunnel *tunnel)
 {
-	*worker = tunnel->worker;
-	return tunnel->workers ? tunnel->workers : 1;
+	return &tunnel->place;
 }
 
 uint64_t tow__tunnel_last_pong_ns(const struct tunnel *tunnel)

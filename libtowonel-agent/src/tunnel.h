@@ -44,6 +44,11 @@ struct tunnel_events {
 	void (*closed)(void *user, struct tunnel *tunnel, const struct tunnel_end *end);
 };
 
+/* Of an edge's workers the one that a tunnel leads to, and how many tunnels the edge wants. */
+struct tunnel_place {
+	unsigned worker, workers, tunnels;
+};
+
 struct tunnel_config {
 	struct tow_loop *loop;
 	struct tow_log *log;
@@ -75,8 +80,8 @@ int tow__tunnel_is_up(const struct tunnel *tunnel);
 int tow__tunnel_is_draining(const struct tunnel *tunnel);
 int tow__tunnel_is_answered(const struct tunnel *tunnel); /* the edge has shown its key */
 size_t tow__tunnel_streams(const struct tunnel *tunnel);  /* visitors' */
-/* Of a tunnel that is up: to which of the edge's workers it is. Returns how many it has. */
-unsigned tow__tunnel_worker(const struct tunnel *tunnel, unsigned *worker);
+/* Of a tunnel that is up. */
+const struct tunnel_place *tow__tunnel_place(const struct tunnel *tunnel);
 /* When the last byte is known to have gone end to end; 0: never. Monotonic. */
 uint64_t tow__tunnel_last_pong_ns(const struct tunnel *tunnel);
 /* How long the last answered ping took; 0: none was. */

@@ -216,6 +216,8 @@ static void admit(struct agent_session *s)
 	if (w->all->count > 1) {
 		welcome.worker = w->index;
 		welcome.workers = w->all->count;
+		welcome.tunnels =
+			tow__agents_tunnels(tow__roster_count(&w->all->roster), w->all->count);
 	}
 	send_message(s, &welcome);
 	if (s->state != AGENT_SERVING)

@@ -224,6 +224,14 @@ void tow__agents_cut_agent(struct agents *agents, const struct tow_id *tenant,
 	cut(agents, tenant, agent, "the agent has been revoked");
 }
 
+unsigned tow__agents_tunnels(size_t agents, unsigned workers)
+{
+	unsigned most = workers < TOW_WORKERS_PER_AGENT ? workers : TOW_WORKERS_PER_AGENT;
+	size_t share = agents > 0 ? TOW_TUNNELS_OF_AGENTS / agents : most;
+
+	return share > most ? most : share > 0 ? (unsigned)share : 1;
+}
+
 void tow__agents_each(struct agents *agents,
                       void (*visit)(void *user, struct agent_session *session), void *user)
 {

@@ -23,9 +23,9 @@ struct agents {
 	struct agent_group *groups;    /* by tenant */
 	struct agent_session *pending; /* have not said a hello that was accepted */
 	size_t pending_count;
-	size_t pending_bytes; /* of their hellos */
-	struct dial *waiting; /* for an agent's first word */
-	uint64_t next_rtt_ns; /* when the round-trip gauges are due */
+	size_t pending_bytes;                     /* of their hellos */
+	struct dial *waiting;                     /* for an agent's first word */
+	uint64_t next_rtt_ns;                     /* when the round-trip gauges are due */
 	_Atomic uint64_t nearest_us, farthest_us; /* what they were of this worker; 0: none */
 };
 
@@ -45,7 +45,7 @@ void tow__agents_leave(struct agents *agents, struct agent_session *session);
 /* Who is not to be asked: a tunnel, and those of its agent's that came before so many had. */
 struct tried {
 	uint64_t serial;
-	uint64_t agent; /* see tow__agent_session_mark */
+	uint64_t agent;  /* see tow__agent_session_mark */
 	uint64_t before; /* 0: the tunnel only */
 };
 
@@ -59,6 +59,11 @@ struct agent_session *tow__agents_pick(struct agents *agents, const struct tow_i
 void tow__agents_cut_tenant(struct agents *agents, const struct tow_id *tenant);
 void tow__agents_cut_agent(struct agents *agents, const struct tow_id *tenant,
                            const struct tow_id *agent);
+
+/* How many tunnels each of so many agents is to have to an edge of so many workers: some, so that
+ * its visitors need not move, but in all no more than are worth their memory. Where there are very
+ * many agents, each worker has some anyway. */
+unsigned tow__agents_tunnels(size_t agents, unsigned workers);
 
 void tow__agents_each(struct agents *agents,
                       void (*visit)(void *user, struct agent_session *session), void *user);

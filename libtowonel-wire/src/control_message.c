@@ -158,6 +158,8 @@ static int write_welcome(const struct tow_control_message *m, json_t *object)
 	if (m->workers > 0) {
 		put(object, "worker", json_integer(m->worker), &rc);
 		put(object, "workers", json_integer(m->workers), &rc);
+		if (m->tunnels > 0)
+			put(object, "tunnels", json_integer(m->tunnels), &rc);
 	}
 	return rc;
 }
@@ -167,6 +169,7 @@ static int read_welcome(const json_t *object, struct tow_control_message *m)
 	const char *id = json_string_value(json_object_get(object, "edge_id"));
 	json_int_t worker = json_integer_value(json_object_get(object, "worker"));
 	json_int_t workers = json_integer_value(json_object_get(object, "workers"));
+	json_int_t tunnels = json_integer_value(json_object_get(object, "tunnels"));
 	int rc = 0;
 
 	if (!id || tow_id_parse(tow_slice_of(id), &m->edge_id) != 0)
@@ -176,6 +179,8 @@ static int read_welcome(const json_t *object, struct tow_control_message *m)
 	if (worker >= 0 && worker < workers && workers <= UINT8_MAX + 1) {
 		m->worker = (unsigned)worker;
 		m->workers = (unsigned)workers;
+		if (tunnels > 0 && tunnels <= workers)
+			m->tunnels = (unsigned)tunnels;
 	}
 	return rc;
 }

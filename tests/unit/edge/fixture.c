@@ -403,6 +403,7 @@ static void on_control(void *user, struct tow_slice bytes, int fin)
 		case TOW_CONTROL_WELCOME:
 			assert_true(tow_id_equal(&m.edge_id, &a->f->key.id));
 			a->welcomed++;
+			a->tunnels = m.tunnels;
 			break;
 		case TOW_CONTROL_REFUSED:
 			a->refused = 1;

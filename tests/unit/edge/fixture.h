@@ -58,8 +58,9 @@ struct agent {
 	struct tow_quic_stream *control;
 	struct tow_buf input;
 	enum habit habit;
-	int mute;        /* answers no pings */
-	unsigned worker; /* of the edge, that it goes to */
+	int mute;         /* answers no pings */
+	unsigned worker;  /* of the edge, that it goes to */
+	unsigned tunnels; /* that the edge wants of it */
 	int established, welcomed, refused, drained, closed;
 	uint64_t refused_code, superseded_by, pings;
 	struct tow_quic_close_reason reason;

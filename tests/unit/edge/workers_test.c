@@ -560,6 +560,26 @@ static void who_is_revoked_is_cut_off_on_all_workers(void **state)
 	close_all(fds);
 }
 
+/* Of so many agents of an edge of so many workers. */
+static void many_agents_have_fewer_tunnels(void **state)
+{
+	static const struct {
+		size_t agents;
+		unsigned workers, tunnels;
+	} cases[] = {
+		{ 1, 1, 1 },   { 1, 2, 2 },   { 1, 4, 4 },   { 1, 16, 4 },    { 128, 16, 4 },
+		{ 129, 4, 3 }, { 256, 4, 2 }, { 257, 4, 1 }, { 10000, 4, 1 }, { 200, 2, 2 },
+	};
+	struct fixture *f = *state;
+	struct claim claim = alice(f);
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+		assert_int_equal(tow__agents_tunnels(cases[i].agents, cases[i].workers),
+		                 cases[i].tunnels);
+	start(f);
+	assert_int_equal(up_at(f, 0, 1, &claim)->tunnels, WORKERS);
+}
+
 static void reports_name_an_agent_once(void **state)
 {
 	struct fixture *f = *state;
@@ -717,6 +737,7 @@ int main(void)
 		WORKERS_TEST(a_newer_set_supersedes_on_all_workers),
 		WORKERS_TEST(an_agent_does_not_supersede_itself),
 		WORKERS_TEST(who_is_revoked_is_cut_off_on_all_workers),
+		WORKERS_TEST(many_agents_have_fewer_tunnels),
 		WORKERS_TEST(reports_name_an_agent_once),
 		WORKERS_TEST(an_agent_owes_an_answer_once),
 		WORKERS_TEST(an_unknown_tenant_is_waited_for_on_every_worker),

@@ -44,9 +44,15 @@ static void messages_come_back_as_they_went(void **state)
 		  .services = services,
 		  .service_count = 3 },
 		{ .type = TOW_CONTROL_HELLO, .version = TOW_TUNNEL_VERSION, .entry = short_entry },
-		{ .type = TOW_CONTROL_WELCOME, .edge_id = { { 3 } }, .worker = 1, .workers = 2 },
+		{ .type = TOW_CONTROL_WELCOME,
+		  .edge_id = { { 3 } },
+		  .worker = 1,
+		  .workers = 2,
+		  .tunnels = 1 },
 		{ .type = TOW_CONTROL_WELCOME, .edge_id = { { 1, 2, 0xff } }, .software = "0.1.0" },
-		{ .type = TOW_CONTROL_REFUSED, .code = TOW_TUNNEL_UNAUTHORIZED, .text = "no such tenant" },
+		{ .type = TOW_CONTROL_REFUSED,
+		  .code = TOW_TUNNEL_UNAUTHORIZED,
+		  .text = "no such tenant" },
 		{ .type = TOW_CONTROL_SUPERSEDED, .generation = INT64_MAX },
 		{ .type = TOW_CONTROL_DRAIN },
 		{ .type = TOW_CONTROL_DRAIN, .redial = 1 },
@@ -63,7 +69,8 @@ static void messages_come_back_as_they_went(void **state)
 
 		assert_int_equal(tow_control_write(m, &buf), 0);
 		for (size_t n = 0; n < tow_buf_len(&buf); n++)
-			assert_int_equal(tow_control_read(tow_slice_make(buf.base, n), &got, &len), TOW_MORE);
+			assert_int_equal(tow_control_read(tow_slice_make(buf.base, n), &got, &len),
+			                 TOW_MORE);
 		assert_int_equal(tow_buf_append_text(&buf, "next"), 0);
 		assert_int_equal(tow_control_read(tow_buf_peek(&buf), &got, &len), 0);
 		assert_int_equal(len, tow_buf_len(&buf) - 4);
@@ -91,7 +98,8 @@ static void other_versions_and_types_are_let_through(void **state)
 		uint32_t version;
 	} cases[] = {
 		{ "{\"type\":\"hello\",\"version\":2}", TOW_CONTROL_HELLO, 2 },
-		{ "{\"type\":\"hello\",\"version\":4294967295,\"services\":7}", TOW_CONTROL_HELLO, UINT32_MAX },
+		{ "{\"type\":\"hello\",\"version\":4294967295,\"services\":7}", TOW_CONTROL_HELLO,
+		  UINT32_MAX },
 		{ "{\"type\":\"gossip\",\"code\":\"x\"}", TOW_CONTROL_UNKNOWN, 0 },
 		{ "{\"type\":\"\"}", TOW_CONTROL_UNKNOWN, 0 },
 		{ "{\"type\":\"drain\",\"until\":5}", TOW_CONTROL_DRAIN, 0 },
@@ -154,8 +162,10 @@ static void bad_messages_are_refused(void **state)
 
 static void lengths_are_bounded(void **state)
 {
-	static const uint8_t too_big[] = { 0x00, 0x10, 0x00, 0x01 }, biggest[] = { 0x00, 0x10, 0x00, 0x00 };
-	struct tow_control_message got, big = { .type = TOW_CONTROL_HELLO, .version = TOW_TUNNEL_VERSION };
+	static const uint8_t too_big[] = { 0x00, 0x10, 0x00, 0x01 },
+			     biggest[] = { 0x00, 0x10, 0x00, 0x00 };
+	struct tow_control_message got,
+		big = { .type = TOW_CONTROL_HELLO, .version = TOW_TUNNEL_VERSION };
 	struct tow_buf buf = { .base = NULL };
 	char *many[TOW_SERVICES_MAX + 1];
 	char long_name[TOW_AUTHORITY_SIZE + 1];
@@ -220,7 +230,8 @@ static void what_cannot_be_said_is_refused(void **state)
 static void texts_for_people_are_printable_and_cut(void **state)
 {
 	struct tow_control_message got;
-	struct tow_control_message m = { .type = TOW_CONTROL_REFUSED, .text = "a\x1b[31m\xc3\xbc\n" };
+	struct tow_control_message m = { .type = TOW_CONTROL_REFUSED,
+		                         .text = "a\x1b[31m\xc3\xbc\n" };
 	struct tow_buf buf = { .base = NULL };
 	size_t len;
 
@@ -232,7 +243,10 @@ static void texts_for_people_are_printable_and_cut(void **state)
 	tow_buf_deinit(&buf);
 
 	assert_int_equal(read_json("{\"type\":\"welcome\",\"edge_id\":\"" ID "\",\"software\":"
-	                           "\"1\\n\xc3\xbc" "4567890123456789012345678901234567890\"}", &got), 0);
+	                           "\"1\\n\xc3\xbc"
+	                           "4567890123456789012345678901234567890\"}",
+	                           &got),
+	                 0);
 	assert_string_equal(got.software, "1???456789012345678901234567890");
 	tow_control_message_deinit(&got);
 }
@@ -241,15 +255,20 @@ static void workers_are_told_or_not(void **state)
 {
 	static const struct {
 		const char *members;
-		unsigned worker, workers;
+		unsigned worker, workers, tunnels;
 	} cases[] = {
-		{ "", 0, 0 },
-		{ ",\"worker\":2,\"workers\":4", 2, 4 },
-		{ ",\"worker\":255,\"workers\":256", 255, 256 },
-		{ ",\"worker\":4,\"workers\":4", 0, 0 },
-		{ ",\"worker\":-1,\"workers\":4", 0, 0 },
-		{ ",\"worker\":1,\"workers\":257", 0, 0 },
-		{ ",\"worker\":\"1\",\"workers\":[]", 0, 0 },
+		{ "", 0, 0, 0 },
+		{ ",\"worker\":2,\"workers\":4", 2, 4, 0 },
+		{ ",\"worker\":255,\"workers\":256", 255, 256, 0 },
+		{ ",\"worker\":4,\"workers\":4", 0, 0, 0 },
+		{ ",\"worker\":-1,\"workers\":4", 0, 0, 0 },
+		{ ",\"worker\":1,\"workers\":257", 0, 0, 0 },
+		{ ",\"worker\":\"1\",\"workers\":[]", 0, 0, 0 },
+		{ ",\"worker\":0,\"workers\":4,\"tunnels\":1", 0, 4, 1 },
+		{ ",\"worker\":0,\"workers\":4,\"tunnels\":4", 0, 4, 4 },
+		{ ",\"worker\":0,\"workers\":4,\"tunnels\":5", 0, 4, 0 },
+		{ ",\"worker\":0,\"workers\":4,\"tunnels\":-1", 0, 4, 0 },
+		{ ",\"tunnels\":1", 0, 0, 0 },
 	};
 
 	(void)state;
@@ -257,10 +276,12 @@ static void workers_are_told_or_not(void **state)
 		struct tow_control_message got;
 		char json[256];
 
-		snprintf(json, sizeof(json), "{\"type\":\"welcome\",\"edge_id\":\"" ID "\"%s}", cases[i].members);
+		snprintf(json, sizeof(json), "{\"type\":\"welcome\",\"edge_id\":\"" ID "\"%s}",
+		         cases[i].members);
 		assert_int_equal(read_json(json, &got), 0);
 		assert_int_equal(got.worker, cases[i].worker);
 		assert_int_equal(got.workers, cases[i].workers);
+		assert_int_equal(got.tunnels, cases[i].tunnels);
 		tow_control_message_deinit(&got);
 	}
 }

@@ -6,8 +6,8 @@
  * The control stream of a tunnel: u32 length, then that many bytes of JSON with a member "type".
  *
  *   agent -> edge  hello {version, software, entry, services: [authority, ...]}
- *   edge -> agent  welcome {edge_id, software, worker, workers}   of an edge with several workers:
- *                  to which one the tunnel is, of how many
+ *   edge -> agent  welcome {edge_id, software, worker, workers, tunnels}   of an edge with several
+ *                  workers: to which one the tunnel is, of how many, and how many are to be had
  *                  refused {code, message}       then the connection is closed
  *                  superseded {generation}       by an agent with another service list
  *   either         drain {redial?}               no new streams, please
@@ -25,7 +25,7 @@ extern "C" {
 #endif
 
 #define TOW_TUNNEL_VERSION 1
-#define TOW_TUNNEL_ALPN "towonel/1"
+#define TOW_TUNNEL_ALPN    "towonel/1"
 
 enum tow_control_type {
 	TOW_CONTROL_UNKNOWN,
@@ -42,16 +42,16 @@ enum tow_control_type {
 enum tow_tunnel_error {
 	TOW_TUNNEL_OK = 0x0,
 	TOW_TUNNEL_INTERNAL = 0x1,
-	TOW_TUNNEL_PROTOCOL = 0x2,         /* bad control message, header or frame */
+	TOW_TUNNEL_PROTOCOL = 0x2, /* bad control message, header or frame */
 	TOW_TUNNEL_VERSION_REFUSED = 0x3,
-	TOW_TUNNEL_UNAUTHORIZED = 0x4,     /* entry, tenant or agent not accepted */
+	TOW_TUNNEL_UNAUTHORIZED = 0x4, /* entry, tenant or agent not accepted */
 	TOW_TUNNEL_SUPERSEDED = 0x5,
 	TOW_TUNNEL_DRAINING = 0x6,
 	TOW_TUNNEL_OVERLOADED = 0x7,
 	TOW_TUNNEL_UNKNOWN_SERVICE = 0x8,
-	TOW_TUNNEL_ORIGIN_REFUSED = 0x9,   /* the origin cannot be reached */
+	TOW_TUNNEL_ORIGIN_REFUSED = 0x9, /* the origin cannot be reached */
 	TOW_TUNNEL_ORIGIN_TIMEOUT = 0xa,
-	TOW_TUNNEL_PEER_RESET = 0xb,       /* the TCP peer on the other side reset */
+	TOW_TUNNEL_PEER_RESET = 0xb, /* the TCP peer on the other side reset */
 	TOW_TUNNEL_IDLE = 0xc,
 };
 const char *tow_tunnel_error_name(uint64_t code); /* "origin_refused"; "unknown" */
@@ -62,13 +62,14 @@ const char *tow_tunnel_error_name(uint64_t code); /* "origin_refused"; "unknown"
 
 struct tow_control_message {
 	enum tow_control_type type;
-	uint32_t version;          /* hello */
-	char *entry;               /* hello: JWS text of an upsert_agent; owned */
-	char **services;           /* hello: authorities; owned */
+	uint32_t version; /* hello */
+	char *entry;      /* hello: JWS text of an upsert_agent; owned */
+	char **services;  /* hello: authorities; owned */
 	size_t service_count;
 	struct tow_id edge_id;     /* welcome */
 	char software[32];         /* hello, welcome: version of the program */
 	unsigned worker, workers;  /* welcome: worker < workers; workers 0: not said */
+	unsigned tunnels;          /* welcome: at most workers; 0: not said */
 	uint64_t code;             /* refused: enum tow_tunnel_error */
 	char text[128];            /* refused: for the log */
 	uint64_t generation;       /* superseded */

@@ -78,7 +78,8 @@
 
 /* edge: workers */
 #define TOW_WORKERS_MAX        16
-#define TOW_WORKERS_PER_AGENT  4    /* to which an agent has a tunnel */
+#define TOW_WORKERS_PER_AGENT  4    /* to which an agent has a tunnel, */
+#define TOW_TUNNELS_OF_AGENTS  512  /* and so many in all, or one for each agent */
 #define TOW_WORKER_MAIL_MAX    4096 /* datagrams from other workers that one has not read yet */
 #define TOW_VISITOR_MOVES_MAX  8    /* between workers */
 
