@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <towonel/wire/control_message.h>
 
@@ -68,6 +69,15 @@ static int make_metrics(struct tow_agent *agent)
 	return 0;
 }
 
+/* What tunnels may keep together; on a small machine no more than an eighth of its memory. */
+static uint64_t share_of_memory(uint64_t most)
+{
+	long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+	uint64_t share = pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size / 8 : most;
+
+	return share < most ? share : most;
+}
+
 int tow__agent_make_endpoint(struct tow_agent *agent, struct tow_error *err)
 {
 	struct tow_quic_config config = {
@@ -78,6 +88,8 @@ int tow__agent_make_endpoint(struct tow_agent *agent, struct tow_error *err)
 		.key = &agent->key,
 		.alpn = TOW_TUNNEL_ALPN,
 		.udp = { .bind = { .family = 6 }, .dual_stack = 1, .dont_fragment = 1 },
+		.held_all_max = share_of_memory(TOW_HELD_MAX),
+		.queued_all_max = share_of_memory(2 * TOW_QUEUED_MAX),
 	};
 	int rc = tow_quic_endpoint_new(&config, &agent->endpoint, err);
 	if (rc != 0) { /* a host without IPv6 */

@@ -446,18 +446,34 @@ static enum state do_route(struct visitor *v)
 	return DIAL;
 }
 
+/* How much more of what follows a hello is read. Each may have a quarter of what is left of a half:
+ * so those who talk to an agent that does not answer never have all, and who comes is heard. */
+static size_t room_for_early(const struct visitor *v)
+{
+	const struct worker *w = v->worker;
+	size_t len = tow_buf_len(&v->opening->dial.bytes), have = v->opening->early;
+	size_t room = len < TOW_REPLAY_MAX ? TOW_REPLAY_MAX - len : 0, left = 0;
+
+	if (w->early_max == 0)
+		return room;
+	if (w->early < w->early_max / 2)
+		left = (w->early_max / 2 - w->early) / 4;
+	if (have >= left)
+		return 0;
+	return left - have < room ? left - have : room;
+}
+
 /* What the visitor sends before the agent has answered. Returns 0, or a failure. */
 static int read_early(struct visitor *v)
 {
-	struct tow_buf *bytes = &v->opening->dial.bytes;
 	struct tow_slice fresh;
+	size_t room;
 	int rc;
 
 	v->readable = 0;
 	do {
-		rc = TOW_EOF;
-		if (tow_buf_len(bytes) < TOW_REPLAY_MAX)
-			rc = tow__visitor_receive(v, TOW_REPLAY_MAX - tow_buf_len(bytes), &fresh);
+		room = room_for_early(v);
+		rc = room > 0 ? tow__visitor_receive(v, room, &fresh) : TOW_EOF;
 	} while (rc == 0 && v->tls != NULL); /* what a session holds, no poller sees */
 	if (rc == TOW_EOF || rc == TOW_MORE || rc == TOW_ELIMIT) /* or full: the pipe reads on */
 		tow_io_watch(v->io, 0);

@@ -11,7 +11,10 @@
 #include "tls/challenge_mail.h"
 #include "visitor.h"
 
-#define EARLY_SHARE 4 /* of what visitors may hold: before an agent takes them */
+/* Of what visitors may hold: before an agent takes them, and on the way to it; the rest is on the
+ * way from it. */
+#define EARLY_SHARE  4
+#define QUEUED_SHARE 4
 
 /* All but what the process needs to go on: the hub's clients, health checks, files. */
 static int descriptors_for_visitors(void)
@@ -104,8 +107,10 @@ int tow__worker_open(struct worker *w, const struct tow_edge_config *config, str
 		.udp = { .bind = config->tunnel_listen, .dual_stack = config->tunnel_dual_stack },
 		.max_streams = TOW_STREAMS_BY_AGENT,
 		.handshakes_per_second = config->handshakes_per_second,
-		.held_all_max =
-			(config->memory_max - config->memory_max / EARLY_SHARE) / w->all->count,
+		.held_all_max = (config->memory_max - config->memory_max / EARLY_SHARE -
+		                 config->memory_max / QUEUED_SHARE) /
+		                w->all->count,
+		.queued_all_max = config->memory_max / QUEUED_SHARE / w->all->count,
 		.accepted = tow__agent_session_accept,
 		.worker = w->index,
 		.workers = w->all->count,

@@ -61,8 +61,9 @@ struct tow_edge_config {
 	/* UDP sessions in all, on a port, from an address; 0: as in limits.h. */
 	size_t udp_sessions_max, udp_sessions_per_port, udp_sessions_per_address;
 	/* Bytes on their way to visitors and from them that the edge may hold, in all; 0: no limit.
-	 * Beyond, whoever holds most is reset, and what visitors say before an agent has taken them
-	 * is not read. */
+	 * Half of it is for what goes to visitors: beyond, whoever holds most is reset. A quarter
+	 * is for what goes to agents, and one for what visitors say before an agent has taken
+	 * them: beyond, little more of each is read. */
 	uint64_t memory_max;
 	unsigned handshakes_per_second; /* of agents, that may begin; 0: as in limits.h */
 	const char *version;

@@ -348,8 +348,8 @@ static void fill_stream(struct tow_pipe *pipe)
 			end(pipe, TOW_PIPE_ABORTED, TOW_TUNNEL_INTERNAL);
 			return;
 		}
-		if (most < TOW_PIPE_UNSENT_MAX && cap > most)
-			cap = most;
+		if (most < TOW_PIPE_UNSENT_MAX && cap > most - tow_quic_stream_unsent(pipe->stream))
+			cap = most - tow_quic_stream_unsent(pipe->stream);
 		cap = tow__pacing_allow(&pipe->pacing, TOW__TO_STREAM, cap);
 		if (!cap) {
 			tow_quic_stream_commit(pipe->stream, 0);

@@ -121,7 +121,7 @@ static int on_stream_acked(ngtcp2_conn *quic, int64_t id, uint64_t offset, uint6
 	if (!stream)
 		return 0;
 	stream->acked = offset + len;
-	tow__send_queue_acked(&stream->queue, &conn->host->chunks, offset + len);
+	tow__send_queue_acked(&stream->queue, &conn->chunks, offset + len);
 	return 0;
 }
 
@@ -171,7 +171,7 @@ static int on_stop_sending(ngtcp2_conn *quic, int64_t id, uint64_t code, void *u
 	stream->sending_ended = 1;
 	tow__quic_stream_unready(stream);
 	tow__quic_datagrams_drop(stream);
-	tow__send_queue_cut(&stream->queue, &conn->host->chunks);
+	tow__send_queue_cut(&stream->queue, &conn->chunks);
 	if (stream->events.stopped)
 		stream->events.stopped(stream->user, code);
 	return done(conn);

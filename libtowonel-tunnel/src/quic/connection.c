@@ -110,6 +110,7 @@ int tow__quic_conn_new(const struct tow__quic_conn_params *params, struct tow_qu
 		return TOW_ENOMEM;
 	conn->host = params->host;
 	conn->host->connections++;
+	conn->chunks.above = &conn->host->chunks;
 	conn->owner = params->owner;
 	conn->server = params->initial != NULL;
 	conn->carried = params->carried != 0;
@@ -168,6 +169,7 @@ void tow__quic_conn_free(struct tow_quic_conn *conn)
 		conn->streams->noted = 0;
 		tow__quic_stream_free(conn->streams);
 	}
+	assert(conn->chunks.used == 0);
 	ngtcp2_conn_del(conn->quic);
 	if (conn->tls)
 		wolfSSL_free(conn->tls);

@@ -120,6 +120,7 @@ struct tow_quic_conn {
 	                           anew */
 	unsigned wants_retry : 1; /* ... and is answered with a Retry first */
 	struct tow_addr remote, local;
+	struct tow__chunk_pool chunks;   /* the host's, as far as they are this connection's */
 	struct tow_quic_stream *streams; /* all */
 	struct tow_quic_stream
 		*ready; /* a ring of those with something to send; the head is next */

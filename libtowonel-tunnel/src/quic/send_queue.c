@@ -22,17 +22,29 @@ static const struct {
 	{ 65536, 36 },
 };
 
+/* The pool that has the chunks; delta bytes more are given out. */
+static struct tow__chunk_pool *count(struct tow__chunk_pool *pool, int64_t delta)
+{
+	pool->used += (uint64_t)delta;
+	for (; pool->above; pool = pool->above)
+		pool->above->used += (uint64_t)delta;
+	return pool;
+}
+
 static struct tow__chunk *chunk_get(struct tow__chunk_pool *pool, unsigned size_class)
 {
-	struct tow__chunk *chunk = pool->free[size_class];
+	struct tow__chunk_pool *source = count(pool, classes[size_class].cap);
+	struct tow__chunk *chunk = source->free[size_class];
 
 	if (chunk) {
-		pool->free[size_class] = chunk->next;
-		pool->count[size_class]--;
+		source->free[size_class] = chunk->next;
+		source->count[size_class]--;
 	} else {
 		chunk = malloc(sizeof(*chunk) + classes[size_class].cap);
-		if (!chunk)
+		if (!chunk) {
+			count(pool, -(int64_t)classes[size_class].cap);
 			return NULL;
+		}
 		chunk->cap = classes[size_class].cap;
 		chunk->size_class = size_class;
 	}
@@ -45,6 +57,7 @@ static void chunk_put(struct tow__chunk_pool *pool, struct tow__chunk *chunk)
 {
 	unsigned size_class = chunk->size_class;
 
+	pool = count(pool, -(int64_t)chunk->cap);
 	if (pool->count[size_class] >= classes[size_class].keep) {
 		free(chunk);
 		return;
@@ -91,7 +104,7 @@ static void grow_last(struct tow__send_queue *queue, size_t len)
 }
 
 uint8_t *tow__send_queue_reserve(struct tow__send_queue *queue, struct tow__chunk_pool *pool,
-                                 size_t *len)
+                                 size_t most, size_t *len)
 {
 	struct tow__chunk *last = queue->last;
 
@@ -100,6 +113,8 @@ uint8_t *tow__send_queue_reserve(struct tow__send_queue *queue, struct tow__chun
 			*len = last->cap - last->len;
 			return last->bytes + last->len;
 		}
+		while (queue->appetite > SMALLEST_TO_READ && classes[queue->appetite].cap > most)
+			queue->appetite--;
 		if (queue->appetite < SMALLEST_TO_READ)
 			queue->appetite = SMALLEST_TO_READ;
 		queue->spare = chunk_get(pool, queue->appetite);

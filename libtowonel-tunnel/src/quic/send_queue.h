@@ -32,6 +32,8 @@ struct tow__chunk {
 
 /* All-zero is valid and empty. */
 struct tow__chunk_pool {
+	struct tow__chunk_pool *above; /* whose chunks are given out, and counted; NULL: its own */
+	uint64_t used;                 /* bytes given out, full or not */
 	struct tow__chunk *free[TOW__CHUNK_CLASSES];
 	unsigned count[TOW__CHUNK_CLASSES];
 };
@@ -48,9 +50,10 @@ struct tow__send_queue {
 	unsigned appetite;        /* size class for the next _reserve */
 };
 
-/* Room for at least 4096 bytes; NULL when out of memory. */
+/* Room for at least 4096 bytes, and no more than that if that is as much as most; NULL when out of
+ * memory. */
 uint8_t *tow__send_queue_reserve(struct tow__send_queue *queue, struct tow__chunk_pool *pool,
-                                 size_t *len);
+                                 size_t most, size_t *len);
 void tow__send_queue_commit(struct tow__send_queue *queue, struct tow__chunk_pool *pool,
                             size_t len);
 /* Appends a copy. Returns 0, TOW_ENOMEM (then nothing was appended). */

@@ -47,7 +47,7 @@ void tow__quic_stream_free(struct tow_quic_stream *stream)
 	if (stream->next)
 		stream->next->prev = stream->prev;
 	conn->open_streams--;
-	tow__send_queue_deinit(&stream->queue, &conn->host->chunks);
+	tow__send_queue_deinit(&stream->queue, &conn->chunks);
 	free(stream);
 }
 
@@ -210,14 +210,15 @@ uint64_t tow_quic_stream_id(const struct tow_quic_stream *stream)
 
 uint8_t *tow_quic_stream_reserve(struct tow_quic_stream *stream, size_t *len)
 {
-	return tow__send_queue_reserve(&stream->queue, &stream->conn->host->chunks, len);
+	return tow__send_queue_reserve(&stream->queue, &stream->conn->chunks,
+	                               tow_quic_stream_unsent_max(stream), len);
 }
 
 void tow_quic_stream_commit(struct tow_quic_stream *stream, size_t len)
 {
 	if (stream->sending_ended || stream->fin_wanted || stream->gone)
 		len = 0; /* nobody wants it any more */
-	tow__send_queue_commit(&stream->queue, &stream->conn->host->chunks, len);
+	tow__send_queue_commit(&stream->queue, &stream->conn->chunks, len);
 	if (len == 0)
 		return;
 	tow__quic_stream_ready(stream);
@@ -233,8 +234,7 @@ int tow_quic_stream_write(struct tow_quic_stream *stream, struct tow_slice bytes
 		return TOW_ECLOSED;
 	if (bytes.len == 0)
 		return 0;
-	ret = tow__send_queue_append(&stream->queue, &stream->conn->host->chunks, bytes.base,
-	                             bytes.len);
+	ret = tow__send_queue_append(&stream->queue, &stream->conn->chunks, bytes.base, bytes.len);
 	if (ret != 0)
 		return ret;
 	tow__quic_stream_ready(stream);
@@ -256,13 +256,26 @@ size_t tow_quic_stream_unsent(const struct tow_quic_stream *stream)
 	return tow__send_queue_unsent(&stream->queue);
 }
 
+/* A quarter of what is left: then all of it never is, whoever comes first and however many there
+ * are (Choudhury and Hahne's dynamic thresholds). */
+static size_t share(uint64_t max, uint64_t used)
+{
+	uint64_t left = used < max ? (max - used) / 4 : 0;
+
+	return left < TOW_PIPE_UNSENT_MAX ? (size_t)left : TOW_PIPE_UNSENT_MAX;
+}
+
 size_t tow_quic_stream_unsent_max(const struct tow_quic_stream *stream)
 {
-	size_t share = TOW_UNSENT_MAX / stream->conn->open_streams;
+	const struct tow_quic_conn *conn = stream->conn;
+	const struct tow__quic_host *host = conn->host;
+	size_t most = share(TOW_QUEUED_MAX, conn->chunks.used), of_all = most;
 
-	if (share > TOW_PIPE_UNSENT_MAX)
-		return TOW_PIPE_UNSENT_MAX;
-	return share > TOW_PIPE_UNSENT_MIN ? share : TOW_PIPE_UNSENT_MIN;
+	if (host->config.queued_all_max)
+		of_all = share(host->config.queued_all_max, host->chunks.used);
+	if (of_all < most)
+		most = of_all;
+	return most > TOW_PIPE_UNSENT_MIN ? most : TOW_PIPE_UNSENT_MIN;
 }
 
 void tow_quic_stream_want_writable(struct tow_quic_stream *stream)
@@ -288,7 +301,7 @@ static void end_sending(struct tow_quic_stream *stream)
 	stream->sending_ended = 1;
 	tow__quic_stream_unready(stream);
 	tow__quic_datagrams_drop(stream);
-	tow__send_queue_cut(&stream->queue, &stream->conn->host->chunks);
+	tow__send_queue_cut(&stream->queue, &stream->conn->chunks);
 }
 
 void tow_quic_stream_reset(struct tow_quic_stream *stream, uint64_t code)

@@ -359,6 +359,49 @@ static void test_slow_readers(void **state)
 		assert_false(slow[i].closed);
 }
 
+/* However many streams there are, and whichever comes first: what waits on all of them to be sent is
+ * bounded, but each may have a little. */
+static void fill_all(struct fixture *f, uint64_t queued_all_max, uint64_t bound)
+{
+	enum { COUNT = 400 };
+	struct tow_quic_config config = fixture_config_of(f, 0);
+	static struct tow_quic_stream *streams[COUNT];
+	static const struct tow_quic_stream_events nothing;
+	static uint8_t piece[4096];
+	size_t all = 0;
+
+	config.queued_all_max = queued_all_max;
+	fixture_endpoint_start(f, 0, &config);
+	config = fixture_config_of(f, 1);
+	fixture_endpoint_start(f, 1, &config);
+	fixture_connect_up(f);
+	for (int i = 0; i < COUNT; i++) {
+		size_t most;
+
+		assert_int_equal(tow_quic_open_stream(f->conn, &nothing, NULL, &streams[i]), 0);
+		while (tow_quic_stream_unsent(streams[i]) < tow_quic_stream_unsent_max(streams[i]))
+			assert_int_equal(tow_quic_stream_write(
+						 streams[i], tow_slice_make(piece, sizeof(piece))),
+			                 0);
+		most = tow_quic_stream_unsent(streams[i]);
+		assert_in_range(most, TOW_PIPE_UNSENT_MIN, TOW_PIPE_UNSENT_MAX + sizeof(piece));
+		all += most;
+	}
+	assert_in_range(all, bound, bound + COUNT * (TOW_PIPE_UNSENT_MIN + sizeof(piece)));
+	for (int i = 0; i < COUNT; i++)
+		tow_quic_stream_abandon(streams[i], TOW_TUNNEL_OK);
+}
+
+static void test_what_waits_to_be_sent(void **state)
+{
+	fill_all(*state, 0, TOW_QUEUED_MAX - TOW_PIPE_UNSENT_MAX);
+}
+
+static void test_what_waits_to_be_sent_in_all(void **state)
+{
+	fill_all(*state, 4 << 20, 3 << 20);
+}
+
 /* When all that readers leave is too much, whoever leaves most is given up, and the
  * others go on. */
 static void hold_too_much(struct fixture *f, uint64_t held_max, uint64_t held_all_max)
@@ -418,6 +461,8 @@ int main(void)
 		TEST(test_stop),
 		TEST(test_close_inside_a_callback),
 		TEST(test_free_inside_a_callback),
+		TEST(test_what_waits_to_be_sent),
+		TEST(test_what_waits_to_be_sent_in_all),
 		TEST(test_free_with_live_connections),
 		TEST(test_nobody_listens),
 		TEST(test_too_many_connections),

@@ -25,7 +25,7 @@ static void put(struct tow__send_queue *queue, struct tow__chunk_pool *pool, siz
 		assert_non_null(bytes);
 		room = bytes;
 	} else {
-		room = tow__send_queue_reserve(queue, pool, &cap);
+		room = tow__send_queue_reserve(queue, pool, SIZE_MAX, &cap);
 		assert_non_null(room);
 		assert_true(cap >= 4096);
 		if (len > cap)
@@ -107,7 +107,7 @@ static void test_idle_holds_nothing(void **state)
 	size_t len;
 
 	(void)state;
-	assert_non_null(tow__send_queue_reserve(&queue, &pool, &len));
+	assert_non_null(tow__send_queue_reserve(&queue, &pool, SIZE_MAX, &len));
 	tow__send_queue_commit(&queue, &pool, 0);
 	assert_int_equal(held(&queue), 0);
 	assert_null(queue.spare);
@@ -124,18 +124,51 @@ static void test_appetite(void **state)
 	(void)state;
 	/* a source that fills what it is given gets more, up to 64 KiB */
 	for (i = 0; i < 5; i++) {
-		assert_non_null(tow__send_queue_reserve(&queue, &pool, &len));
+		assert_non_null(tow__send_queue_reserve(&queue, &pool, SIZE_MAX, &len));
 		tow__send_queue_commit(&queue, &pool, len);
 	}
 	assert_int_equal(len, 65536);
 	/* one that has little gets little again, and pieces of what is left before */
 	for (i = 0; i < 1000; i++) {
-		assert_non_null(tow__send_queue_reserve(&queue, &pool, &len));
+		assert_non_null(tow__send_queue_reserve(&queue, &pool, SIZE_MAX, &len));
 		tow__send_queue_commit(&queue, &pool, 1000);
 	}
 	assert_true(len <= 16384);
 	tow__send_queue_deinit(&queue, &pool);
 	tow__chunk_pool_deinit(&pool);
+}
+
+/* What is given out is counted, there and where it came from, and the reader's room is bounded. */
+static void test_count_and_bound(void **state)
+{
+	struct tow__chunk_pool above = { 0 }, pools[2] = { { .above = &above }, { .above = &above } };
+	struct tow__send_queue queues[2] = { { 0 } };
+	size_t len;
+
+	(void)state;
+	put(&queues[0], &pools[0], 1000, 1);
+	put(&queues[1], &pools[1], 65536, 1);
+	assert_int_equal(pools[0].used, 1024);
+	assert_int_equal(pools[1].used, 65536);
+	assert_int_equal(above.used, 1024 + 65536);
+	queues[1].appetite = TOW__CHUNK_CLASSES - 1;
+	assert_non_null(tow__send_queue_reserve(&queues[1], &pools[1], 16384, &len));
+	assert_int_equal(len, 16384);
+	tow__send_queue_commit(&queues[1], &pools[1], len);
+	assert_non_null(tow__send_queue_reserve(&queues[1], &pools[1], 1, &len));
+	assert_int_equal(len, 4096);
+	tow__send_queue_commit(&queues[1], &pools[1], 0);
+	assert_int_equal(pools[1].used, 65536 + 16384);
+	tow__send_queue_advance(&queues[1], 65536 + 16384);
+	tow__send_queue_acked(&queues[1], &pools[1], 65536);
+	assert_int_equal(pools[1].used, 16384);
+	tow__send_queue_cut(&queues[0], &pools[0]);
+	for (int i = 0; i < 2; i++) {
+		tow__send_queue_deinit(&queues[i], &pools[i]);
+		assert_int_equal(pools[i].used, 0);
+	}
+	assert_int_equal(above.used, 0);
+	tow__chunk_pool_deinit(&above);
 }
 
 static void test_cut(void **state)
@@ -171,6 +204,7 @@ int main(void)
 		cmocka_unit_test(test_any_order),
 		cmocka_unit_test(test_idle_holds_nothing),
 		cmocka_unit_test(test_appetite),
+		cmocka_unit_test(test_count_and_bound),
 		cmocka_unit_test(test_cut),
 	};
 

@@ -124,6 +124,10 @@ struct tow_quic_config {
 	/* What all readers of all connections may together, before connections that hold more than
 	 * their share lose the stream that leaves most; 0: no limit. */
 	uint64_t held_all_max;
+	/* What all streams of all connections may have to send, or to send again, before each is
+	 * asked for no more than TOW_PIPE_UNSENT_MIN; 0: no limit but TOW_QUEUED_MAX of each
+	 * connection. */
+	uint64_t queued_all_max;
 	/* Server: a connection has been established; call tow_quic_conn_set_events before
 	 * returning. NULL: client only, Initials from strangers are dropped. */
 	void (*accepted)(void *user, struct tow_quic_conn *conn);
@@ -197,8 +201,8 @@ int tow_quic_stream_write(struct tow_quic_stream *stream, struct tow_slice bytes
 int tow_quic_stream_write_unhurried(struct tow_quic_stream *stream, struct tow_slice bytes);
 /* Bytes queued that have not been put into a packet yet. */
 size_t tow_quic_stream_unsent(const struct tow_quic_stream *stream);
-/* How much of that a writer should let come together: TOW_PIPE_UNSENT_MAX, and less when there are
- * many streams, whose peers may all be slow. */
+/* How much of that a writer should let come together: TOW_PIPE_UNSENT_MAX, and less when much is
+ * queued by others, whose peers may all be slow. */
 size_t tow_quic_stream_unsent_max(const struct tow_quic_stream *stream);
 /* Ask for `writable` once _unsent <= _unsent_max / 2. */
 void tow_quic_stream_want_writable(struct tow_quic_stream *stream);

@@ -31,8 +31,8 @@
 #define TOW_CONTROL_MESSAGE_MAX 1048576
 #define TOW_REPLAY_MAX 65536        /* bytes an edge keeps until the agent's status byte */
 #define TOW_PIPE_UNSENT_MAX 262144  /* read from a socket, not yet given to the peer */
-#define TOW_PIPE_UNSENT_MIN 16384   /* the same, for each of very many streams */
-#define TOW_UNSENT_MAX 33554432     /* of a connection's streams together, if so much each */
+#define TOW_PIPE_UNSENT_MIN 16384   /* the same, however much others have */
+#define TOW_QUEUED_MAX 33554432     /* given to a connection's streams and not acknowledged */
 #define TOW_STREAMS_PER_AGENT 16384
 #define TOW_STREAMS_NOT_OF_UDP 4096 /* of these, which sessions of UDP leave to connections */
 #define TOW_HELD_MAX 268435456      /* that the streams of a connection brought and nobody took */
