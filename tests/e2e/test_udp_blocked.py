@@ -99,6 +99,33 @@ def in_mid_session(directory, stack):
     assert "UDP gets through again; the tunnel goes by it now" in log
 
 
+def another_address_meanwhile(directory, stack):
+    """TCP does not move with the agent's address: another tunnel comes at once, and only who was in the old one has to
+    come again."""
+    world = World(directory, stack, agents=0)
+    block_udp(world)
+    agent = world.place_agent("agent")
+    up_within(world, agent, 12, 1)
+    visitors = world.visitors(patience=5)
+    begin = time.monotonic()
+    address = agent.host.move(7)
+    wait_until(lambda: f"to={address}\n" in agent.process.log(), "the agent notices", 1, interval=0.01)
+    visitors.flow_within(3, begin)
+    assert carried(agent) == 1 and metric(world.edge.edge_metrics(), "towonel_edge_agents_over_tcp") == 1
+    assert f"from={address}:" in world.edge.process.log()
+    # the way ends, and comes back with another address
+    agent.host.unplug("eth0")
+    time.sleep(4)
+    begin = time.monotonic()
+    agent.host.plug("eth0")
+    agent.host.move(9)
+    visitors.flow_within(5, begin)
+    assert carried(agent) == 1
+    begin = time.monotonic()
+    time.sleep(3)
+    assert visitors.count(begin) > 10 and not visitors.failures(begin)
+
+
 def tinyproxy(world, stack, directory):
     """Asks for a user and a password. Where it listens."""
     host = world.router.host("proxy")
@@ -140,4 +167,4 @@ table inet behind {{
 
 @pytest.mark.timeout(600)
 def test_ways_around(tmp_path):
-    at_once(tmp_path, from_the_start, in_mid_session, behind_a_proxy)
+    at_once(tmp_path, from_the_start, in_mid_session, another_address_meanwhile, behind_a_proxy)
