@@ -78,7 +78,6 @@ def test_a_node_and_an_agent(make_node, make_agent, stack, tmp_path):
         wait_until(lambda: {rule["health"] for group in prometheus.get("rules")["groups"] for rule in group["rules"]}
                    == {"ok"}, "each rule can be told")
         assert prometheus.get("alerts")["alerts"] == []
-        # What Prometheus understands; those about something that is not here have nothing to show.
         # Those that show only what is above 0 may have nothing to show.
         asked = [query for name in ("towonel-node", "towonel-agent") for query in dashboard_queries(name)
                  if "> 0" not in query]
@@ -86,6 +85,6 @@ def test_a_node_and_an_agent(make_node, make_agent, stack, tmp_path):
         wait_until(lambda: visited() and all(map(prometheus.query, asked)), "the dashboards have what they show",
                    interval=0.5)
 
-        agent.kill()
+        agent.stop()
         wait_until(lambda: {alert["labels"]["alertname"] for alert in prometheus.get("alerts")["alerts"]} >=
                    {"TowonelDown", "TowonelEdgeWithoutAgents"}, "it is noticed")
