@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What an operator lets a tenant use of each edge: connections at once, and bytes a second each way."""
+"""What an operator lets a tenant use of each edge, on all of its workers together: connections at once, and bytes a
+second each way."""
 
 import contextlib
 import json
@@ -20,7 +21,8 @@ RATE = 1_000_000
 @pytest.fixture
 def tenants(make_node, make_agent, make_udp_origin, stack):
     """A node; and for alice and bob a TCP port that echoes, and a UDP port of alice's that does."""
-    node, ports, udp_port = make_node(), {"alice": free_port(), "bob": free_port()}, free_port()
+    node, udp_port = make_node(TOWONEL_EDGE_WORKERS="3"), free_port()
+    ports = {"alice": free_port(), "bob": free_port()}
     origins = [Echo(stack) for _ in ports]
     for (name, port), origin in zip(ports.items(), origins):
         make_agent(node.invite(f"{name}.eu", name=name),
