@@ -15,7 +15,8 @@
 #define SECOND 1000000000ULL
 
 struct reading {
-	int hosts, requests, in_body;
+	int hosts, requests, in_body, fields;
+	int most_fields; /* of any request */
 	char name[32];
 	size_t name_len;
 };
@@ -24,7 +25,7 @@ static int on_begin(llhttp_t *parser)
 {
 	struct reading *r = parser->data;
 
-	r->hosts = r->in_body = 0;
+	r->hosts = r->in_body = r->fields = 0;
 	r->requests++;
 	return 0;
 }
@@ -46,6 +47,8 @@ static int on_name_end(llhttp_t *parser)
 	r->name_len = 0;
 	r->hosts += strcasecmp(r->name, "host") == 0;
 	assert(!r->in_body || strcasecmp(r->name, "host") != 0);
+	if (++r->fields > r->most_fields)
+		r->most_fields = r->fields;
 	return 0;
 }
 
@@ -58,8 +61,8 @@ static int on_head_end(llhttp_t *parser)
 	return 0;
 }
 
-/* A reader that is strict in nothing where ours is. */
-static void read_requests(struct tow_slice bytes)
+/* A reader that is strict in nothing where ours is. Returns the most fields that a request has. */
+static int read_requests(struct tow_slice bytes)
 {
 	static const llhttp_settings_t settings = {
 		.on_message_begin = on_begin,
@@ -76,6 +79,7 @@ static void read_requests(struct tow_slice bytes)
 	parser.data = &reading;
 	error = llhttp_execute(&parser, (const char *)bytes.base, bytes.len);
 	assert(error == HPE_OK || error == HPE_PAUSED_UPGRADE);
+	return reading.most_fields;
 }
 
 /* Returns as the exchange. */
@@ -123,11 +127,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct tow_slice bytes = tow_slice_make(data, size);
 	struct tow_buf once = { NULL, 0, 0, 0 }, twice = { NULL, 0, 0, 0 }, cut = { NULL, 0, 0, 0 };
 	int rc = pass(bytes, SIZE_MAX, &once);
+	int fields = read_requests(tow_buf_peek(&once));
 
-	read_requests(tow_buf_peek(&once));
-	/* A body that was refused in its middle is no whole request, but all of it is passed on. */
+	/* A body that was refused in its middle is no whole request, but all of it is passed on,
+	 * unless what was added is beyond the limits. */
 	pass(tow_buf_peek(&once), SIZE_MAX, &twice);
-	assert(tow_slice_equal(tow_buf_peek(&once), tow_buf_peek(&twice)));
+	if (fields <= TOW_REQUEST_FIELDS_MAX && tow_buf_len(&once) <= TOW_REQUEST_HEAD_MAX)
+		assert(tow_slice_equal(tow_buf_peek(&once), tow_buf_peek(&twice)));
 	assert(pass(bytes, 1, &cut) == rc);
 	read_requests(tow_buf_peek(&cut));
 	answers(bytes);
