@@ -43,8 +43,11 @@ fuzz_seeded := $(fuzz_names:%=$(BUILD)/tests/fuzz/%)
 fuzz_targets := $(fuzz_names:%=$(BUILD)/fuzz/%)
 fuzz_objects := $(patsubst %,$(BUILD)/obj/tests/fuzz/%.o,standalone $(fuzz_names))
 
+# Of what is no library's: the program's objects that hold it.
+$(BUILD)/tests/fuzz/parley_message $(BUILD)/fuzz/parley_message: $(BUILD)/obj/bin/node/parley_message.o
+
 $(fuzz_objects): $(BUILD)/obj/tests/fuzz/%.o: tests/fuzz/%.c $(flags_file) | test-packages $(deps_ready)
-	$(call compile,-Itests/fuzz $(foreach lib,$(all_libs),-Ilibtowonel-$(lib)/include \
+	$(call compile,-Itests/fuzz -Ibin $(foreach lib,$(all_libs),-Ilibtowonel-$(lib)/include \
 		-Ilibtowonel-$(lib)/src) $(call built_cflags,$(built_all)),-Wno-missing-prototypes)
 
 $(fuzz_seeded): $(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o \

@@ -11,6 +11,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <towonel/wire/limits.h>
+
 #define PATIENCE_S 30
 
 static int make_address(const char *data_dir, struct sockaddr_un *out, struct tow_error *err)
@@ -157,9 +159,10 @@ static size_t take_fds(struct msghdr *header, int fds[PARLEY_FDS_MAX])
 	return count;
 }
 
-int parley_receive(int fd, int wait, json_t **message, int fds[PARLEY_FDS_MAX], size_t *count)
+int parley_receive(int fd, int wait, struct parley_message *message, int fds[PARLEY_FDS_MAX],
+                   size_t *count)
 {
-	static char text[PARLEY_MESSAGE_MAX];
+	static char text[TOW_HANDOVER_MESSAGE_MAX];
 	union {
 		struct cmsghdr align;
 		char bytes[CMSG_SPACE(PARLEY_FDS_MAX * sizeof(int))];
@@ -170,6 +173,7 @@ int parley_receive(int fd, int wait, json_t **message, int fds[PARLEY_FDS_MAX], 
 		                 .msg_control = control.bytes,
 		                 .msg_controllen = sizeof control };
 	ssize_t n;
+	int rc;
 
 	do {
 		n = recvmsg(fd, &header, MSG_CMSG_CLOEXEC | (wait ? 0 : MSG_DONTWAIT));
@@ -179,13 +183,10 @@ int parley_receive(int fd, int wait, json_t **message, int fds[PARLEY_FDS_MAX], 
 	if (n == 0)
 		return TOW_EOF;
 	*count = take_fds(&header, fds);
-	*message = header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)
-	                   ? NULL
-	                   : json_loadb(text, (size_t)n, JSON_REJECT_DUPLICATES, NULL);
-	if (json_is_object(*message))
-		return 0;
-	json_decref(*message);
-	while (*count > 0)
+	rc = header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)
+	             ? TOW_EPARSE
+	             : parley_message_read(tow_slice_make(text, (size_t)n), message);
+	while (rc != 0 && *count > 0)
 		close(fds[--*count]);
-	return TOW_EPARSE;
+	return rc;
 }

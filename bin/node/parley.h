@@ -21,9 +21,10 @@
 #include <jansson.h>
 #include <towonel/wire/error.h>
 
-#define PARLEY_VERSION     1
-#define PARLEY_MESSAGE_MAX 131072
-#define PARLEY_FDS_MAX     2
+#include "node/parley_message.h"
+
+#define PARLEY_VERSION 1
+#define PARLEY_FDS_MAX 2
 
 /* Listens in the directory, unless somebody who lives does. Returns 0; TOW_EADDRINUSE, TOW_ETOOBIG
  * (the path), TOW_EDENIED, TOW_EIO. */
@@ -36,8 +37,9 @@ int parley_accept(int listener, int *out, int *pid);
 
 /* Takes message. Returns 0, TOW_EIO, TOW_ENOMEM. */
 int parley_send(int fd, json_t *message, const int *fds, size_t count);
-/* The next message, to be freed, and its descriptors, all of which are the caller's. Returns 0;
- * TOW_BLOCKED (or nothing came for long enough), TOW_EOF, TOW_EPARSE. */
-int parley_receive(int fd, int wait, json_t **message, int fds[PARLEY_FDS_MAX], size_t *count);
+/* The next message, to be deinitialised, and its descriptors, all of which are the caller's.
+ * Returns 0; TOW_BLOCKED (or nothing came for long enough), TOW_EOF, TOW_EPARSE, TOW_ENOMEM. */
+int parley_receive(int fd, int wait, struct parley_message *message, int fds[PARLEY_FDS_MAX],
+                   size_t *count);
 
 #endif

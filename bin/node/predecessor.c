@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <towonel/tunnel/loop.h>
-#include <towonel/wire/identity.h>
 
 #include "node/parley.h"
 
@@ -40,37 +39,44 @@ static int ask(const struct predecessor *p, const char *what)
 }
 
 /* The service manager speaks of one process, and is to be spoken to by it. */
-static void take_manager(const json_t *lent)
+static void take_manager(const struct parley_message *lent)
 {
-	const char *socket = json_string_value(json_object_get(lent, "notify_socket"));
-	const char *watchdog = json_string_value(json_object_get(lent, "watchdog_usec"));
-	if (socket && socket[0])
-		setenv("NOTIFY_SOCKET", socket, 1);
-	if (watchdog && watchdog[0])
-		setenv("WATCHDOG_USEC", watchdog, 1);
+	if (lent->notify_socket[0])
+		setenv("NOTIFY_SOCKET", lent->notify_socket, 1);
+	if (lent->watchdog_usec[0])
+		setenv("WATCHDOG_USEC", lent->watchdog_usec, 1);
 	unsetenv("WATCHDOG_PID");
+}
+
+/* On those that nobody expected. */
+static void hang_up_on(const int *fds, size_t count)
+{
+	while (count > 0)
+		close(fds[--count]);
 }
 
 /* Returns 0 after the last one. */
 static int take_sockets(struct predecessor *p, struct tow_inherited *set)
 {
 	int fds[PARLEY_FDS_MAX], rc;
-	json_t *message;
+	struct parley_message message;
 	size_t count;
 	for (;;) {
 		rc = parley_receive(p->fd, 1, &message, fds, &count);
 		if (rc != 0)
 			return rc;
-		int last = json_object_get(message, "lent") != NULL;
-		if (last)
-			take_manager(message);
-		json_decref(message);
-		if (last)
-			return 0;
-		if (count > 0)
+		if (message.word == PARLEY_SOCKET && count > 0) {
 			rc = tow_inherited_add(set, fds[0], count > 1 ? fds[1] : -1);
+			count = 0;
+		}
+		hang_up_on(fds, count);
+		parley_message_deinit(&message);
 		if (rc == TOW_ENOMEM)
 			return rc;
+		if (message.word == PARLEY_LENT) {
+			take_manager(&message);
+			return 0;
+		}
 	}
 }
 
@@ -113,17 +119,20 @@ int predecessor_find(const char *data_dir, struct tow_inherited *set, struct pre
 int predecessor_stop_hub(struct predecessor *p, struct tow_error *err)
 {
 	int fds[PARLEY_FDS_MAX];
-	json_t *message;
+	struct parley_message message;
 	size_t count;
 	int rc = ask(p, "hub");
 	if (rc == 0)
 		rc = parley_receive(p->fd, 1, &message, fds, &count);
+	if (rc == 0) {
+		hang_up_on(fds, count);
+		parley_message_deinit(&message);
+		if (message.word != PARLEY_HUB_STOPPED)
+			rc = TOW_EPARSE;
+	}
 	if (rc != 0)
 		return tow_error_set(err, TOW_EIO,
 		                     "the node that runs does not close its hub, or has ended");
-	while (count > 0)
-		close(fds[--count]);
-	json_decref(message);
 	return 0;
 }
 
@@ -179,30 +188,14 @@ static void look(void *user)
 	commit(p);
 }
 
-static void take_visitor(struct predecessor *p, const json_t *message, int fd)
+static void heed(struct predecessor *p, const struct parley_message *message)
 {
-	const char *peer_text = json_string_value(json_object_get(message, "visitor"));
-	const char *text = json_string_value(json_object_get(message, "early"));
-	size_t cap = text ? strlen(text) : 0;
-	uint8_t *early = malloc(cap + 1);
-	struct tow_addr peer;
-	int len = early && text ? tow_base64url_decode(tow_slice_of(text), early, cap) : -1;
-	if (len >= 0 && peer_text && tow_addr_parse(tow_slice_of(peer_text), &peer) == 0)
-		p->relief.adopt(p->relief.user, fd, &peer, tow_slice_make(early, (size_t)len));
-	else
-		close(fd);
-	free(early);
-}
-
-static void heed(struct predecessor *p, const json_t *message)
-{
-	const json_t *agents = json_object_get(message, "agents");
-	if (agents && p->state == ASKED) {
+	if (message->word == PARLEY_AGENTS && p->state == ASKED) {
 		p->state = AGENTS;
-		p->agents = (size_t)json_integer_value(agents);
+		p->agents = message->number;
 		p->seen_ns = p->begun_ns = tow_now_ns();
 		look(p);
-	} else if (json_object_get(message, "done") && p->state == COMMITTED) {
+	} else if (message->word == PARLEY_DONE && p->state == COMMITTED) {
 		finish(p);
 	}
 }
@@ -211,7 +204,7 @@ static void on_message(void *user, int events)
 {
 	struct predecessor *p = user;
 	int fds[PARLEY_FDS_MAX], rc;
-	json_t *message;
+	struct parley_message message;
 	size_t count;
 
 	(void)events;
@@ -225,12 +218,12 @@ static void on_message(void *user, int events)
 			give_up(p);
 		return;
 	}
-	if (count == 1 && json_object_get(message, "visitor"))
-		take_visitor(p, message, fds[--count]);
-	while (count > 0)
-		close(fds[--count]);
-	heed(p, message);
-	json_decref(message);
+	if (count == 1 && message.word == PARLEY_VISITOR)
+		p->relief.adopt(p->relief.user, fds[--count], &message.visitor,
+		                tow_buf_peek(&message.early));
+	hang_up_on(fds, count);
+	heed(p, &message);
+	parley_message_deinit(&message);
 }
 
 void predecessor_relieve(struct predecessor *p, const struct predecessor_relief *relief)

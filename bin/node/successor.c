@@ -169,11 +169,10 @@ static int give(void *user, int fd, int channel)
 	return parley_send(s->fd, json_pack("{s:b}", "socket", 1), fds, channel < 0 ? 1 : 2);
 }
 
-static int lend(struct successor *s, const json_t *message)
+static int lend(struct successor *s, uint64_t version)
 {
 	const char *manager = getenv("NOTIFY_SOCKET"), *watchdog = getenv("WATCHDOG_USEC");
-	if (s->state != ABSENT ||
-	    json_integer_value(json_object_get(message, "version")) != PARLEY_VERSION)
+	if (s->state != ABSENT || version != PARLEY_VERSION)
 		return TOW_EVERSION;
 	tow_log_info(s->config.log, "another process wants to take over", tow_f_int("pid", s->pid));
 	s->state = LENT;
@@ -204,23 +203,22 @@ static int commit(struct successor *s)
 	return parley_send(s->fd, json_pack("{s:b}", "done", 1), NULL, 0);
 }
 
-static int obey(struct successor *s, const json_t *message)
+static int obey(struct successor *s, const struct parley_message *message)
 {
-	const char *what = json_string_value(json_object_get(message, "do"));
-	if (what && strcmp(what, "lend") == 0)
-		return lend(s, message);
-	if (what && strcmp(what, "hub") == 0 && s->state == LENT) {
+	if (message->word == PARLEY_LEND)
+		return lend(s, message->number);
+	if (message->word == PARLEY_HUB && s->state == LENT) {
 		s->state = HUB_CLOSING;
 		s->config.close_hub(s->config.user);
 		return 0;
 	}
-	if (what && strcmp(what, "yield") == 0 && s->state == HUB_CLOSED) {
+	if (message->word == PARLEY_YIELD && s->state == HUB_CLOSED) {
 		s->state = YIELDED;
 		size_t agents = s->config.yield(s->config.user);
 		return parley_send(s->fd, json_pack("{s:I}", "agents", (json_int_t)agents), NULL,
 		                   0);
 	}
-	if (what && strcmp(what, "commit") == 0 && s->state == YIELDED)
+	if (message->word == PARLEY_COMMIT && s->state == YIELDED)
 		return commit(s);
 	return TOW_EPARSE;
 }
@@ -229,7 +227,7 @@ static void on_message(void *user, int events)
 {
 	struct successor *s = user;
 	int fds[PARLEY_FDS_MAX], rc;
-	json_t *message;
+	struct parley_message message;
 	size_t count;
 
 	(void)events;
@@ -239,8 +237,8 @@ static void on_message(void *user, int events)
 	if (rc == 0) {
 		while (count > 0)
 			close(fds[--count]);
-		rc = obey(s, message);
-		json_decref(message);
+		rc = obey(s, &message);
+		parley_message_deinit(&message);
 	}
 	if (rc != 0)
 		lost(s);

@@ -159,6 +159,9 @@
 #define TOW_CHALLENGE_FORWARDS_MAX 64    /* under way at once */
 #define TOW_SHORT_ANSWER_MAX       16384 /* head and body: the text is of some hundred bytes */
 
+/* node: a process that takes over */
+#define TOW_HANDOVER_MESSAGE_MAX 131072 /* what a visitor has said is in it */
+
 /* configuration and API */
 #define TOW_JSON_DEPTH_MAX 16       /* of services and entries, which need 3 */
 #define TOW_JSON_INTEGER_MAX 9007199254740991 /* 2^53 - 1: RFC 8259 section 6 */
