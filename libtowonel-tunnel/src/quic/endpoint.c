@@ -145,6 +145,7 @@ static void flush(void *user)
 			continue;
 		}
 		link->owed = 0;
+		link->owed_bytes = 0;
 		link->asked = 0;
 		count = tow__quic_conn_write(link->conn, endpoint->buf, now_ns, batches);
 		/* What follows one that is stuck is as good as lost. */

@@ -37,7 +37,8 @@ struct tow__link {
 	unsigned carried : 1;             /* by a carrier, not by the endpoint's socket, */
 	struct tow_quic_carrier *carrier; /* which may be gone: NULL */
 	unsigned asked : 1;               /* the connection has woken us since it was let write */
-	unsigned owed;                    /* packets that came since then */
+	unsigned owed;                    /* packets that came since then, */
+	size_t owed_bytes;                /* and how large they were together */
 	struct tow_timer timer;
 	uint64_t patient_until_ns;
 	struct tow__cid_entry *cids;
@@ -124,7 +125,7 @@ void tow__link_drop(struct tow__link *link); /* with its connection, if it came 
 void tow__link_linger(struct tow__link *link, uint64_t for_ns);
 void tow__link_forget(struct tow__link *link); /* one that lingers */
 void tow__link_look(struct tow__link *link);   /* the task will see what there is to do */
-void tow__link_received(struct tow__link *link, uint64_t now_ns); /* a packet */
+void tow__link_received(struct tow__link *link, size_t bytes, uint64_t now_ns); /* a packet */
 /* The connection has nothing to say that could not travel with what comes next. */
 int tow__link_may_wait(const struct tow__link *link, uint64_t now_ns);
 void tow__link_set_timer(struct tow__link *link, uint64_t now_ns);

@@ -142,7 +142,7 @@ static void receive(struct tow__link *link, const struct tow_udp_packet *packet,
 	tow__quic_conn_receive(
 		link->conn, link->conn->server || link->carried ? &packet->local : &endpoint->addr,
 		&packet->remote, packet->ecn, packet->bytes, now_ns);
-	tow__link_received(link, now_ns);
+	tow__link_received(link, packet->bytes.len, now_ns);
 	tow__endpoint_leave(endpoint);
 	tow__link_look(link);
 }

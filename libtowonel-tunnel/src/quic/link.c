@@ -5,6 +5,7 @@
 
 #define LINGERING_MAX 4096
 #define ACK_EVERY     10
+#define ACK_BYTES     100000
 #define ACK_DELAY_NS  (2 * TOW_NSEC_PER_MSEC)
 
 void tow__link_wake(void *owner)
@@ -171,15 +172,18 @@ void tow__link_linger(struct tow__link *link, uint64_t for_ns)
 
 /* ngtcp2 acknowledges after an eighth of the round trip, on a short path a few microseconds: a
  * timer, a wake-up and a packet of its own for each request, when the answer could carry it. So
- * what came is left unanswered for a while, as long as there is nothing else to send. */
+ * what came is left unanswered for a while, as long as there is nothing else to send. A few packets
+ * of 64 KiB are all that a peer may have under way, who then waits for us. */
 int tow__link_may_wait(const struct tow__link *link, uint64_t now_ns)
 {
-	return link->owed > 0 && link->owed < ACK_EVERY && now_ns < link->patient_until_ns &&
-	       link->conn->state == TOW__QUIC_UP && !tow__quic_conn_has_more(link->conn);
+	return link->owed > 0 && link->owed < ACK_EVERY && link->owed_bytes < ACK_BYTES &&
+	       now_ns < link->patient_until_ns && link->conn->state == TOW__QUIC_UP &&
+	       !tow__quic_conn_has_more(link->conn);
 }
 
-void tow__link_received(struct tow__link *link, uint64_t now_ns)
+void tow__link_received(struct tow__link *link, size_t bytes, uint64_t now_ns)
 {
+	link->owed_bytes += bytes;
 	if (!link->owed++)
 		link->patient_until_ns = now_ns + ACK_DELAY_NS;
 }

@@ -19,25 +19,35 @@ static void acknowledgements_wait_for_company(void **state)
 	const struct {
 		const char *what;
 		unsigned packets;
+		size_t bytes; /* of each */
 		uint64_t after_ns;
 		struct tow_quic_conn conn;
 		int waits;
 	} cases[] = {
-		{ "nothing came", 0, SHORT_NS, { .state = TOW__QUIC_UP }, 0 },
-		{ "one packet", 1, SHORT_NS, { .state = TOW__QUIC_UP }, 1 },
-		{ "some packets", 9, SHORT_NS, { .state = TOW__QUIC_UP }, 1 },
-		{ "many packets", 10, SHORT_NS, { .state = TOW__QUIC_UP }, 0 },
-		{ "long ago", 1, 100 * SHORT_NS, { .state = TOW__QUIC_UP }, 0 },
-		{ "in a handshake", 1, SHORT_NS, { .state = TOW__QUIC_CONNECTING }, 0 },
-		{ "at the end", 1, SHORT_NS, { .state = TOW__QUIC_ENDING }, 0 },
-		{ "with a stream", 1, SHORT_NS, { .state = TOW__QUIC_UP, .ready = &stream }, 0 },
+		{ "nothing came", 0, 1200, SHORT_NS, { .state = TOW__QUIC_UP }, 0 },
+		{ "one packet", 1, 1200, SHORT_NS, { .state = TOW__QUIC_UP }, 1 },
+		{ "some packets", 9, 1200, SHORT_NS, { .state = TOW__QUIC_UP }, 1 },
+		{ "many packets", 10, 1200, SHORT_NS, { .state = TOW__QUIC_UP }, 0 },
+		{ "a large packet", 1, 65487, SHORT_NS, { .state = TOW__QUIC_UP }, 1 },
+		{ "two large packets", 2, 65487, SHORT_NS, { .state = TOW__QUIC_UP }, 0 },
+		{ "long ago", 1, 1200, 100 * SHORT_NS, { .state = TOW__QUIC_UP }, 0 },
+		{ "in a handshake", 1, 1200, SHORT_NS, { .state = TOW__QUIC_CONNECTING }, 0 },
+		{ "at the end", 1, 1200, SHORT_NS, { .state = TOW__QUIC_ENDING }, 0 },
+		{ "with a stream",
+		  1,
+		  1200,
+		  SHORT_NS,
+		  { .state = TOW__QUIC_UP, .ready = &stream },
+		  0 },
 		{ "with an unhurried one",
 		  1,
+		  1200,
 		  SHORT_NS,
 		  { .state = TOW__QUIC_UP, .ready = &stream, .unhurried = 1 },
 		  1 },
 		{ "with a datagram",
 		  1,
+		  1200,
 		  SHORT_NS,
 		  { .state = TOW__QUIC_UP, .datagram_streams = &stream, .unhurried = 1 },
 		  0 },
@@ -49,7 +59,7 @@ static void acknowledgements_wait_for_company(void **state)
 		struct tow__link link = { .conn = &conn };
 
 		for (unsigned n = 0; n < cases[i].packets; n++)
-			tow__link_received(&link, NOW_NS + n);
+			tow__link_received(&link, cases[i].bytes, NOW_NS + n);
 		print_message("%s\n", cases[i].what);
 		assert_int_equal(tow__link_may_wait(&link, NOW_NS + cases[i].after_ns),
 		                 cases[i].waits);
