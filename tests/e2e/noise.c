@@ -124,12 +124,15 @@ static unsigned long waiting_at(unsigned port)
 	check(table != NULL, "/proc/net/udp");
 	rewind(table);
 	while (fgets(line, sizeof(line), table)) {
-		unsigned at, from, state;
-		unsigned long queued;
+		/* Behind the colons: address and port of ours, port of theirs, bytes that wait. */
+		unsigned long numbers[4];
+		char *at = line;
+		int count = 0;
 
-		if (sscanf(line, "%*u: %*x:%x %*x:%x %x %*x:%lx", &at, &from, &state, &queued) == 4 && at == port &&
-		    from == 0)
-			all += queued;
+		while (count < 4 && (at = strchr(at, ':')) != NULL)
+			numbers[count++] = strtoul(at + 1, &at, 16);
+		if (count == 4 && numbers[1] == port && numbers[2] == 0)
+			all += numbers[3];
 	}
 	return all;
 }
