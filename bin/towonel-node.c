@@ -21,6 +21,7 @@
 #include "common.h"
 #include "node/activation.h"
 #include "node/background.h"
+#include "node/browser_cert.h"
 #include "node/first_run.h"
 #include "node/node.h"
 #include "notify.h"
@@ -139,10 +140,27 @@ static void hub_not_ready(void *user, struct tow_buf *reasons)
 		tow_buf_append_text(reasons, "another process is taking over\n");
 }
 
-static struct tow_tls_context *api_certificate(void *user, const char *server_name)
+static struct tow_tls_context *api_certificate(void *user, const struct tow_client_hello *hello)
 {
 	struct node *node = user;
-	return node->edge ? tow_edge_api_certificate(node->edge, server_name) : NULL;
+	struct tow_tls_context *context =
+		node->edge ? tow_edge_api_certificate(node->edge, hello->server_name) : NULL;
+	return context || hello->takes_ed25519 ? context : node->browser_tls;
+}
+
+static void open_browser_cert(struct node *node)
+{
+	char fingerprint[2 * TOW_HASH_SIZE + 1];
+	struct tow_error err = { 0 };
+	if (!node->settings.hub_enabled)
+		return;
+	if (browser_cert_open(node->settings.data_dir, node->outside.public_host,
+	                      &node->browser_tls, fingerprint, &err) != 0)
+		tow_log_warn(node->log, "browsers cannot open the hub's status page",
+		             tow_f_err(&err));
+	else
+		tow_log_info(node->log, "browsers are shown this certificate of the hub",
+		             tow_f_str("sha256", fingerprint));
 }
 
 int node_start_hub(struct node *node, struct tow_error *err)
@@ -526,6 +544,8 @@ static int start(struct node *node, struct tow_error *err)
 		rc = open_keys(node, err);
 	if (rc == 0)
 		rc = outside_find(&node->settings, node->log, &node->outside, err);
+	if (rc == 0)
+		open_browser_cert(node);
 	if (rc == 0 && node->waiter >= 0)
 		rc = handover_begin(node, err);
 	if (rc == 0)
@@ -547,6 +567,7 @@ static void node_deinit(struct node *node)
 	if (node->loop)
 		tow_loop_free(node->loop);
 	tow_inherited_free(node->activated);
+	tow_tls_context_free(node->browser_tls);
 	tow_metrics_free(node->hub_metrics);
 	tow_metrics_free(node->edge_metrics);
 	tow_node_key_wipe(&node->key);

@@ -27,6 +27,7 @@ struct node {
 	uint8_t invite_hash_key[TOW_SECRET_SIZE];
 	char operator_key[TOW_BASE64URL_SIZE(TOW_SECRET_SIZE)];
 	struct outside outside;
+	struct tow_tls_context *browser_tls; /* NULL: browsers are shown what others are */
 
 	struct tow_metrics *hub_metrics, *edge_metrics;
 	struct remote_hub remote;

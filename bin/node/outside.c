@@ -73,6 +73,10 @@ static void find_public_name(struct outside *out)
 	const char *authority = out->public_url + strlen("https://");
 	size_t len = strcspn(authority, ":/");
 	struct tow_addr literal;
+	uint16_t port;
+	if (tow_host_port_split(tow_slice_make(authority, strcspn(authority, "/")),
+	                        out->public_host, &port, NULL) != 0)
+		snprintf(out->public_host, sizeof out->public_host, "%.*s", (int)len, authority);
 	if (tow_addr_parse_host(tow_slice_make(authority, len), &literal) != 0 &&
 	    memchr(authority, '.', len) != NULL)
 		tow_hostname_parse(tow_slice_make(authority, len), TOW_HOSTNAME_EXACT,

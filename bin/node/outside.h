@@ -11,7 +11,8 @@
 struct outside {
 	char derived_address[TOW_ADDR_TEXT_SIZE]; /* when no public address was set */
 	char public_url[TOW_URL_MAX];
-	char public_name[TOW_HOSTNAME_SIZE]; /* the URL's host; "": an address */
+	char public_host[TOW_HOSTNAME_SIZE]; /* the URL's host: a name or an address */
+	char public_name[TOW_HOSTNAME_SIZE]; /* one that can have a certificate; "": it cannot */
 };
 
 /* What was not set is derived; warns when that leads to a private address. Returns 0, TOW_ECONFIG,

@@ -144,11 +144,11 @@ static int make_parts(struct tow_hub *hub)
 	               : TOW_ENOMEM;
 }
 
-static struct tow_tls_context *choose_tls(void *user, const char *server_name)
+static struct tow_tls_context *choose_tls(void *user, const struct tow_client_hello *hello)
 {
 	struct tow_hub *hub = user;
 
-	return hub->certificate(hub->certificate_user, server_name);
+	return hub->certificate(hub->certificate_user, hello);
 }
 
 static int listen_(struct tow_hub *hub, const struct tow_hub_config *config, struct tow_error *err)

@@ -38,7 +38,8 @@ struct tow_hub {
 	struct tow__edges *edges;
 	struct tow__subscribers *subscribers;
 	struct tow_tls_context *tls;
-	struct tow_tls_context *(*certificate)(void *user, const char *server_name); /* or NULL */
+	struct tow_tls_context *(*certificate)(void *user,
+	                                       const struct tow_client_hello *hello); /* or NULL */
 	void *certificate_user;
 	struct tow_http_server *server;
 	struct tow__watch *watch;

@@ -11,7 +11,7 @@
  * is whole, so however small the pieces are, every byte is looked at once. What can be refused
  * early is: a byte that cannot be right where it stands, or an announced length over the limit.
  *
- * Only four extensions are read. The rest of the hello is between client and origin, which judge
+ * Only five extensions are read. The rest of the hello is between client and origin, which judge
  * it far more strictly than a forwarder should: unknown and GREASE values (RFC 8701) pass. With
  * Encrypted ClientHello the name read is the outer, public one.
  */
@@ -28,10 +28,12 @@ enum {
 	MESSAGE_HEADER_SIZE = 4,
 	EXTENSION_SERVER_NAME = 0,
 	EXTENSION_SUPPORTED_GROUPS = 10,
+	EXTENSION_SIGNATURE_ALGORITHMS = 13,
 	EXTENSION_ALPN = 16,
 	EXTENSION_SUPPORTED_VERSIONS = 43,
 	NAME_TYPE_HOST = 0,
 	VERSION_TLS13 = 0x0304,
+	SIGNATURE_ED25519 = 0x0807,
 	ALERT_FATAL = 2,
 };
 
@@ -103,6 +105,16 @@ static int read_groups(struct tow_reader extension, struct tow_client_hello *hel
 	return 0;
 }
 
+static int read_signatures(struct tow_reader extension, struct tow_client_hello *hello)
+{
+	struct tow_reader list = tow_read_vector(&extension, 2);
+
+	while (tow_reader_done(&extension) && list.left > 1)
+		if (tow_read_u16(&list) == SIGNATURE_ED25519)
+			hello->takes_ed25519 = 1;
+	return 0; /* see read_groups */
+}
+
 static int read_extensions(struct tow_reader list, struct tow_client_hello *hello)
 {
 	static const struct {
@@ -111,6 +123,7 @@ static int read_extensions(struct tow_reader list, struct tow_client_hello *hell
 	} known[] = {
 		{ EXTENSION_SERVER_NAME, read_server_name },
 		{ EXTENSION_SUPPORTED_GROUPS, read_groups },
+		{ EXTENSION_SIGNATURE_ALGORITHMS, read_signatures },
 		{ EXTENSION_ALPN, read_alpn },
 		{ EXTENSION_SUPPORTED_VERSIONS, read_supported_versions },
 	};

@@ -94,7 +94,7 @@ def test_the_page_by_ssh(make_node, stack, tmp_path):
         node.start().invite(NAME)
         ssh = Ssh(tmp_path, host=server.address)
     stack.callback(ssh.close)
-    command = blocks(OPERATIONS["Is it well?"])[1]
+    command = blocks(OPERATIONS["Is it well?"])[2]
     told = shlex.split(command, comments=True)
     with here:
         client = Process(["ssh", *ssh.options, "-p", ssh.port, "-N", *told[1:-1], told[-1].replace("HOST", ssh.there)],

@@ -3,6 +3,7 @@
 
 import base64
 import json
+import os
 import re
 import sqlite3
 import urllib.request
@@ -11,8 +12,9 @@ import pytest
 
 from support.api import Api
 from support.browser import Browser
+from support.docs import blocks, sections
 from support.lines import Origin, visit
-from support.process import free_port, wait_until
+from support.process import free_port, run, wait_until
 from support.terminated import put_certificate
 from support.towonel import http_get
 
@@ -61,6 +63,35 @@ def sign_in(page, node):
 def well(page):
     assert page.complaints() == []
     assert page.js("window.pwned") is None and page.js("document.querySelectorAll('img').length") == 0
+
+
+def test_a_browser_and_a_hub_without_a_certificate(make_node, tmp_path, stack):
+    """It is shown one that it can be told to take; everybody else is shown the node's own key."""
+    node = make_node()
+    url = f"https://127.0.0.1:{node.hub_port}/"
+    browser = Browser(tmp_path)
+    stack.callback(browser.close)
+    page = browser.open(url)
+    assert "ERR_CERT_AUTHORITY_INVALID" in page.js("document.body.innerText")
+    page.js("document.getElementById('details-button').click()")
+    page.js("document.getElementById('proceed-link').click()")
+    page.until("document.getElementById('key')")
+    sign_in(page, node)
+
+    def shown(*arguments):
+        done = run(["openssl", "s_client", "-connect", f"127.0.0.1:{node.hub_port}", *arguments])
+        return run(["openssl", "x509", "-noout", "-text", "-fingerprint", "-sha256"], check=True, input=done.stdout,
+                   stdin=None).stdout
+    told = re.search(r"browsers are shown this certificate of the hub sha256=(\w{64})$", node.process.log(), re.M)[1]
+    fingerprint = ":".join(re.findall("..", told.upper()))
+    assert f"={fingerprint}\n" in shown("-sigalgs", "ECDSA+SHA256") and "ED25519" in shown()
+    command = blocks(sections("docs/operations.md")["Is it well?"])[1]
+    done = run(["sh", "-euc", command], env={"TOWONEL_DATA_DIR": node.data_dir}, check=True)
+    assert fingerprint in done.stdout
+    node.stop()
+    node.start()
+    assert fingerprint in shown("-sigalgs", "ECDSA+SHA256"), "who has accepted it is not asked again"
+    assert os.stat(f"{node.data_dir}/browser.pem").st_mode & 0o777 == 0o600
 
 
 def test_the_page_is_alone_and_says_so(hub):

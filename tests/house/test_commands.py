@@ -25,7 +25,8 @@ RUN_BY = {
         "Agents": [NO_CLUSTER],
     },
     "docs/operations.md": {
-        "Is it well?": [DOCS + "test_is_it_well", DOCS + "test_the_page_by_ssh"],
+        "Is it well?": [DOCS + "test_is_it_well", "test_status_page.py::test_a_browser_and_a_hub_without_a_certificate",
+                         DOCS + "test_the_page_by_ssh"],
         "Backup": [DOCS + "test_backup_and_restore"],
         "Restore": [DOCS + "test_backup_and_restore"],
         "Upgrade": [SYSTEMD + "test_a_reload_hands_over_and_drops_nobody"],

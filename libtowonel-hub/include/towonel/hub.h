@@ -44,9 +44,9 @@ struct tow_hub_config {
 	/* What the health listener shows to everybody names tenants and services, too: only where
 	 * strangers cannot ask. */
 	int health_names;
-	/* A certificate for the name that a client asks for ("": none), borrowed until the next
-	 * turn of the loop; NULL: the node's own will do. May be NULL. */
-	struct tow_tls_context *(*certificate)(void *user, const char *server_name);
+	/* A certificate for what a client asks for and understands, borrowed until the next turn of
+	 * the loop; NULL: the node's own will do. May be NULL. */
+	struct tow_tls_context *(*certificate)(void *user, const struct tow_client_hello *hello);
 	void *user;
 };
 

@@ -351,7 +351,7 @@ static int begin_session(struct tow__connection *c)
 			return TOW_EHTTP;
 	}
 	if (!rc && config->choose_tls)
-		context = config->choose_tls(config->user, hello.server_name);
+		context = config->choose_tls(config->user, &hello);
 	rc = tow_tls_accept(context ? context : config->tls, c->fd, config->tls->alpn,
 	                    tow_buf_peek(&c->in), &c->tls);
 	forget_hello(c);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The two things that an ACME client signs in ASN.1. The library could make the first, and not the
- * second in every build that we run on; both are a dozen values, so they are written here.
+ * What is signed in ASN.1: the two things of an ACME client, and a certificate for browsers. The
+ * library could make some of it, and not in every build that we run on; each is a dozen values, so
+ * they are written here.
  *
  * DER is written from its end to its beginning: when the turn of a value's head comes, its length
  * is known. So the functions below read from bottom to top.
@@ -13,6 +14,7 @@
 
 #include <wolfssl/wolfcrypt/asn_public.h>
 
+#include <towonel/wire/addr.h>
 #include <towonel/wire/hostname.h>
 
 #define DER_MAX  2048 /* a name of 253 bytes four times, and a signature */
@@ -28,7 +30,8 @@ enum {
 	GENERALIZED_TIME = 0x18,
 	SEQUENCE = 0x30,
 	SET = 0x31,
-	DNS_NAME = 0x82, /* GeneralName [2] */
+	DNS_NAME = 0x82,   /* GeneralName [2] */
+	IP_ADDRESS = 0x87, /* GeneralName [7] */
 	CONTEXT_0 = 0xa0,
 	CONTEXT_3 = 0xa3,
 };
@@ -95,11 +98,15 @@ static void algorithm(struct der *d)
 	value(d, SEQUENCE, ecdsa_with_sha256, sizeof ecdsa_with_sha256);
 }
 
-static void alt_name_extension(struct der *d, const char *hostname)
+static void alt_name_extension(struct der *d, const char *host)
 {
+	struct tow_addr addr;
 	size_t end = d->at;
 
-	value(d, DNS_NAME, hostname, strlen(hostname));
+	if (tow_addr_parse_host(tow_slice_of(host), &addr) == 0)
+		value(d, IP_ADDRESS, addr.bytes, addr.family == 6 ? 16 : 4);
+	else
+		value(d, DNS_NAME, host, strlen(host));
 	wrap(d, SEQUENCE, end);
 	wrap(d, OCTET_STRING, end);
 	put(d, subject_alt_name, sizeof subject_alt_name);
@@ -129,13 +136,12 @@ static int public_key(struct der *d, struct tow_ec_key *key)
 	return 0;
 }
 
-/* Of the challenge certificate, which nobody looks at; a host name may be too long for one. */
-static void name(struct der *d)
+/* A host name may be too long for one. */
+static void name(struct der *d, const char *text)
 {
-	static const char text[] = "towonel acme-tls/1";
 	size_t end = d->at;
 
-	value(d, UTF8_STRING, text, sizeof text - 1);
+	value(d, UTF8_STRING, text, strlen(text));
 	put(d, common_name, sizeof common_name);
 	wrap(d, SEQUENCE, end);
 	wrap(d, SET, end);
@@ -152,13 +158,13 @@ static void put_time(struct der *d, time_t when)
 	value(d, GENERALIZED_TIME, text, sizeof text - 1);
 }
 
-/* From before to after now: clocks differ. */
-static void validity(struct der *d)
+/* From before now: clocks differ. */
+static void validity(struct der *d, unsigned days)
 {
 	time_t now = time(NULL);
 	size_t end = d->at;
 
-	put_time(d, now + DAY);
+	put_time(d, now + (time_t)days * DAY);
 	put_time(d, now - DAY);
 	wrap(d, SEQUENCE, end);
 }
@@ -233,30 +239,51 @@ int tow_ec_key_request(struct tow_ec_key *key, const char *hostname, struct tow_
 	return sign(key, &d, 0, out);
 }
 
+/* The rest of a certificate whose extensions d has, since end. */
+static int certificate(struct tow_ec_key *key, struct der *d, size_t end, const char *subject,
+                       unsigned days, struct tow_buf *out)
+{
+	size_t version_end;
+	int rc;
+
+	wrap(d, SEQUENCE, end);
+	wrap(d, CONTEXT_3, end);
+	rc = public_key(d, key);
+	if (rc)
+		return rc;
+	name(d, subject);
+	validity(d, days);
+	name(d, subject);
+	algorithm(d);
+	value(d, INTEGER, "\1", 1); /* serial number */
+	version_end = d->at;
+	value(d, INTEGER, "\2", 1); /* version 3 */
+	wrap(d, CONTEXT_0, version_end);
+	wrap(d, SEQUENCE, end);
+	return sign(key, d, 1, out);
+}
+
 int tow_ec_key_challenge_certificate(struct tow_ec_key *key, const char *hostname,
                                      const uint8_t digest[32], struct tow_buf *out)
 {
 	struct der d = { .at = DER_MAX };
-	size_t end = d.at, version_end;
-	int rc;
+	size_t end = d.at;
 
 	if (!is_name(hostname))
 		return TOW_EINVAL;
 	acme_identifier_extension(&d, digest);
 	alt_name_extension(&d, hostname);
-	wrap(&d, SEQUENCE, end);
-	wrap(&d, CONTEXT_3, end);
-	rc = public_key(&d, key);
-	if (rc)
-		return rc;
-	name(&d);
-	validity(&d);
-	name(&d);
-	algorithm(&d);
-	value(&d, INTEGER, "\1", 1); /* serial number */
-	version_end = d.at;
-	value(&d, INTEGER, "\2", 1); /* version 3 */
-	wrap(&d, CONTEXT_0, version_end);
-	wrap(&d, SEQUENCE, end);
-	return sign(key, &d, 1, out);
+	return certificate(key, &d, end, "towonel acme-tls/1", 1, out);
+}
+
+int tow_ec_key_own_certificate(struct tow_ec_key *key, const char *host, unsigned days,
+                               struct tow_buf *out)
+{
+	struct der d = { .at = DER_MAX };
+	size_t end = d.at;
+
+	if (!is_name(host))
+		return TOW_EINVAL;
+	alt_name_extension(&d, host);
+	return certificate(key, &d, end, "towonel", days, out);
 }

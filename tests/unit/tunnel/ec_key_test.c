@@ -160,6 +160,33 @@ static void a_challenge_certificate_is_as_rfc_8737_wants_it(void **state)
 	tow_ec_key_free(key);
 }
 
+static void a_certificate_of_ones_own_names_its_host(void **state)
+{
+	static const struct {
+		const char *host, *shown;
+	} cases[] = {
+		{ "hub.example.eu", "DNS:hub.example.eu\n" },
+		{ "192.0.2.7", "IP Address:192.0.2.7\n" },
+		{ "2001:db8::7", "IP Address:2001:DB8:0:0:0:0:0:7\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct tow_ec_key *key;
+		struct tow_buf pem = { 0 }, text = { 0 };
+
+		assert_int_equal(tow_ec_key_generate(&key), 0);
+		assert_int_equal(tow_ec_key_own_certificate(key, cases[i].host, 100, &pem), 0);
+		openssl("x509 -noout -checkend 8000000 -text", &pem, &text);
+		assert_has(&text, cases[i].shown);
+		assert_has(&text, "Certificate will not expire");
+		tow_buf_deinit(&text);
+		tow_buf_deinit(&pem);
+		assert_int_equal(tow_ec_key_own_certificate(key, "", 100, &pem), TOW_EINVAL);
+		tow_ec_key_free(key);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -168,6 +195,7 @@ int main(void)
 		cmocka_unit_test(a_key_in_pkcs8_is_read),
 		cmocka_unit_test(names_of_every_length_make_a_request),
 		cmocka_unit_test(a_challenge_certificate_is_as_rfc_8737_wants_it),
+		cmocka_unit_test(a_certificate_of_ones_own_names_its_host),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -346,6 +346,29 @@ static void alerts_are_records(void **state)
 	assert_memory_equal(out, "\x15\x03\x03\x00\x02\x02\x70", sizeof(out));
 }
 
+static void signatures_are_read(void **state)
+{
+	static const struct {
+		const char *file;
+		int takes_ed25519;
+	} cases[] = {
+		{ "openssl", 1 },
+		{ "no_extensions", 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct tow_client_hello_parser parser = { .done = 0 };
+		struct tow_client_hello hello;
+		uint8_t bytes[FILE_MAX];
+		size_t len = load(cases[i].file, bytes);
+
+		assert_int_equal(tow_client_hello_feed(&parser, tow_slice_make(bytes, len), &hello), 0);
+		assert_int_equal(hello.takes_ed25519, cases[i].takes_ed25519);
+		tow_client_hello_deinit(&parser);
+	}
+}
+
 static void groups_are_read(void **state)
 {
 	static const struct {
@@ -387,6 +410,7 @@ int main(void)
 		cmocka_unit_test(the_limit_is_exact),
 		cmocka_unit_test(alerts_are_records),
 		cmocka_unit_test(groups_are_read),
+		cmocka_unit_test(signatures_are_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

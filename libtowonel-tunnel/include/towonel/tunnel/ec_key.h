@@ -4,7 +4,8 @@
 
 /*
  * ECDSA keys on P-256, for what public certificate authorities understand: the key of an ACME
- * account, the keys of certificates, and what is signed with them.
+ * account, the keys of certificates, and what is signed with them; and for browsers, which know no
+ * Ed25519.
  */
 
 #include <towonel/wire/buf.h>
@@ -39,6 +40,11 @@ int tow_ec_key_request(struct tow_ec_key *key, const char *hostname, struct tow_
  * as PEM. digest: SHA-256 of the key authorization. Returns as tow_ec_key_request. */
 int tow_ec_key_challenge_certificate(struct tow_ec_key *key, const char *hostname,
                                      const uint8_t digest[32], struct tow_buf *out);
+
+/* Appends a self-signed certificate for a host name or an address, good for so many days, as PEM.
+ * Returns as tow_ec_key_request. */
+int tow_ec_key_own_certificate(struct tow_ec_key *key, const char *host, unsigned days,
+                               struct tow_buf *out);
 
 #ifdef __cplusplus
 }

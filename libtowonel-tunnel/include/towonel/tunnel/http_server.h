@@ -18,6 +18,7 @@
 #include <towonel/tunnel/tls.h>
 #include <towonel/wire/addr.h>
 #include <towonel/wire/buf.h>
+#include <towonel/wire/client_hello.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -40,9 +41,9 @@ struct tow_http_server_config {
 	struct tow_addr listen;
 	int dual_stack;
 	struct tow_tls_context *tls;         /* NULL: plain HTTP; borrowed for the server's life */
-	/* Another context for the name that a client asks for (lower case, "" for none), borrowed
-	 * until the next turn of the loop; NULL: tls will do. May be NULL. */
-	struct tow_tls_context *(*choose_tls)(void *user, const char *server_name);
+	/* Another context for what a client asks for and understands, borrowed until the next turn
+	 * of the loop; NULL: tls will do. May be NULL. */
+	struct tow_tls_context *(*choose_tls)(void *user, const struct tow_client_hello *hello);
 	const struct tow_http_route *routes; /* borrowed for the server's life */
 	size_t route_count;
 	/* Takes what no row takes, of any method, also when its target is too odd to be taken apart

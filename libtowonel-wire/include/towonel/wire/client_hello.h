@@ -20,6 +20,7 @@ struct tow_client_hello {
 	char server_name[TOW_HOSTNAME_SIZE]; /* lower case; "" when the hello has none */
 	uint16_t legacy_version;
 	int offers_tls13;
+	int takes_ed25519;                   /* signatures: RFC 8446 section 4.2.3 */
 	size_t group_count;                  /* as many as there are slots for; 0: not said */
 	uint16_t groups[TOW_GROUPS_MAX];     /* RFC 8446 section 4.2.7 */
 	size_t alpn_count;                   /* as many as there are slots for */
