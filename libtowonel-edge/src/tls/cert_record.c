@@ -10,12 +10,15 @@
 
 int tow__cert_record_write(const struct cert_record *record, struct tow_buf *out)
 {
-	char issued[TOW_HEX_SIZE(TOW_HASH_SIZE)], *text = NULL;
+	char issued[TOW_HEX_SIZE(TOW_HASH_SIZE)], replaced[TOW_HEX_SIZE(TOW_HASH_SIZE)];
+	char *text = NULL;
 	json_t *json;
 	int rc = TOW_ENOMEM;
 
 	tow_hex_encode(record->issued, sizeof(record->issued), issued);
-	json = json_pack("{s:s, s:I, s:I, s:I, s:s}", "issued_sha256", issued, "renew_at_ms",
+	tow_hex_encode(record->replaced, sizeof(record->replaced), replaced);
+	json = json_pack("{s:s, s:s, s:I, s:I, s:I, s:s}", "issued_sha256", issued,
+	                 "replaced_sha256", replaced, "renew_at_ms",
 	                 (json_int_t)record->renew_at_ms, "failures", (json_int_t)record->failures,
 	                 "retry_at_ms", (json_int_t)record->retry_at_ms, "last_error",
 	                 record->last_error);
@@ -43,10 +46,21 @@ static int read_uint(const json_t *object, const char *key, uint64_t max, uint64
 	return 0;
 }
 
+/* Hex, all zero when it is absent. */
+static int read_hash(const json_t *object, const char *key, uint8_t out[TOW_HASH_SIZE])
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text == NULL || tow_hex_decode(tow_slice_of(text), out, TOW_HASH_SIZE) ==
+	                               TOW_HASH_SIZE
+	               ? 0
+	               : TOW_EPARSE;
+}
+
 int tow__cert_record_read(struct tow_slice json, struct cert_record *out)
 {
 	struct cert_record record = { .failures = 0 };
-	const char *issued, *error;
+	const char *error;
 	uint64_t failures = 0;
 	json_t *object;
 	int rc = TOW_EPARSE;
@@ -54,11 +68,9 @@ int tow__cert_record_read(struct tow_slice json, struct cert_record *out)
 	if (json.len > TOW_CERT_RECORD_MAX)
 		return TOW_ETOOBIG;
 	object = json_loadb((const char *)json.base, json.len, JSON_REJECT_DUPLICATES, NULL);
-	issued = json_string_value(json_object_get(object, "issued_sha256"));
 	error = json_string_value(json_object_get(object, "last_error"));
-	if (json_is_object(object) &&
-	    (issued == NULL ||
-	     tow_hex_decode(tow_slice_of(issued), record.issued, TOW_HASH_SIZE) == TOW_HASH_SIZE) &&
+	if (json_is_object(object) && read_hash(object, "issued_sha256", record.issued) == 0 &&
+	    read_hash(object, "replaced_sha256", record.replaced) == 0 &&
 	    read_uint(object, "renew_at_ms", TOW_JSON_INTEGER_MAX, &record.renew_at_ms) == 0 &&
 	    read_uint(object, "failures", FAILURES_MAX, &failures) == 0 &&
 	    read_uint(object, "retry_at_ms", TOW_JSON_INTEGER_MAX, &record.retry_at_ms) == 0) {

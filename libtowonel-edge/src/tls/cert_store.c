@@ -224,6 +224,20 @@ static int find_or_make(struct cert_store *store, const char *name, struct cert 
 
 /* --- the files --- */
 
+/* When it is the one before the last that is there, the last was not written, and is made up for. */
+static int is_issued(struct cert *cert)
+{
+	struct cert_record *record = &cert->record;
+	const uint8_t *fingerprint = cert->facts.fingerprint;
+
+	if (memcmp(fingerprint, record->issued, sizeof(record->issued)) == 0)
+		return 1;
+	if (memcmp(fingerprint, record->replaced, sizeof(record->replaced)) != 0)
+		return 0;
+	record->renew_at_ms = 0;
+	return 1;
+}
+
 static void set_context(struct cert *cert, struct tow_tls_context *context,
                         const struct tow_tls_certificate *facts)
 {
@@ -231,8 +245,7 @@ static void set_context(struct cert *cert, struct tow_tls_context *context,
 	cert->context = context;
 	if (context != NULL)
 		cert->facts = *facts;
-	cert->issued = context != NULL && memcmp(facts->fingerprint, cert->record.issued,
-	                                         sizeof(cert->record.issued)) == 0;
+	cert->issued = context != NULL && is_issued(cert);
 	gauge(cert->store);
 }
 
@@ -482,6 +495,14 @@ void tow__cert_store_free(struct cert_store *store)
 
 /* --- visitors --- */
 
+/* A time that nobody can have meant is of a clock that was wrong. */
+static int is_cooling_down(const struct cert *cert)
+{
+	uint64_t now = tow_wall_ms(), until = cert->record.retry_at_ms;
+
+	return now < until && until - now <= TOW_ACME_RETRY_AFTER_MAX_MS;
+}
+
 /* Has the issuer been asked, and not answered yet? */
 static int ask(struct cert *cert)
 {
@@ -489,7 +510,7 @@ static int ask(struct cert *cert)
 
 	if (cert->asked)
 		return 1;
-	if (store->issuer.wanted == NULL || tow_wall_ms() < cert->record.retry_at_ms)
+	if (store->issuer.wanted == NULL || is_cooling_down(cert))
 		return 0;
 	cert->asked = 1;
 	gauge(store);
@@ -590,6 +611,7 @@ int tow__cert_store_installed(struct cert_store *store, const char *name, struct
 {
 	struct tow_tls_context *context = NULL;
 	struct tow_tls_certificate facts;
+	struct cert_record before;
 	struct cert *cert;
 	int rc = tow_tls_certificate_read(chain, name, &facts, err);
 
@@ -606,7 +628,11 @@ int tow__cert_store_installed(struct cert_store *store, const char *name, struct
 		rc = tow_tls_context_new_server(chain, key, NULL, &context, err);
 		if (rc != 0)
 			return rc;
+		before = cert->record;
 		cert->record = (struct cert_record){ .renew_at_ms = renew_at_ms };
+		memcpy(cert->record.replaced, /* what the directory has */
+		       cert->unsaved ? before.replaced : cert->facts.fingerprint,
+		       sizeof(before.replaced));
 		if (renew_at_ms == 0)
 			cert->record.renew_at_ms =
 				facts.not_before_ms +

@@ -348,6 +348,48 @@ static void what_the_issuer_brings_survives_a_restart(void **state)
 	assert_int_equal(tow__cert_store_renew_at(t->store, "a.test", 1), TOW_ENOTFOUND);
 }
 
+/* A process that ends, or a disk that is full, between the record and the pair. */
+static void a_renewal_that_was_not_written_is_made_up_for(void **state)
+{
+	struct bench *t = *state;
+	struct visitor v;
+
+	open_store(t);
+	use_issuer(t);
+	t->brings = "a";
+	assert_int_equal(get(t, "a.test", &v), 0);
+	assert_int_equal(install(t, "a2", "a.test", NULL), 0);
+	settle(t);
+	tow__cert_store_free(t->store);
+	put(t, "a", "a.test"); /* as it would still be */
+	open_store(t);
+	use_issuer(t);
+	list(t);
+	assert_string_equal(t->seen_issuer, "one, root");
+	assert_true(t->seen.issued);
+	t->brings = "a2";
+	assert_int_equal(get(t, "a.test", &v), 0);
+	assert_int_equal(t->wanted, 2);
+	list(t);
+	assert_string_equal(t->seen_issuer, "two, root");
+}
+
+/* The clock was wrong, or somebody has edited the record: no authority asks for years of patience. */
+static void a_cooldown_of_years_is_none(void **state)
+{
+	struct bench *t = *state;
+	struct visitor v;
+
+	open_store(t);
+	use_issuer(t);
+	assert_int_equal(get(t, "a.test", &v), TOW_BLOCKED);
+	tow__cert_store_failed(t->store, "a.test", "no", tow_wall_ms() + 365ULL * 86400000);
+	assert_int_equal(get(t, "a.test", &v), TOW_BLOCKED);
+	tow__cert_store_failed(t->store, "a.test", "no", tow_wall_ms() + 29ULL * 86400000);
+	assert_int_equal(get(t, "a.test", &v), TOW_EUNAVAILABLE);
+	assert_int_equal(t->wanted, 2);
+}
+
 static void a_failure_is_remembered(void **state)
 {
 	struct bench *t = *state;
@@ -506,12 +548,14 @@ static void any_record_is_read_or_refused(void **state)
 
 	(void)state;
 	memset(record.issued, 7, sizeof(record.issued));
+	memset(record.replaced, 8, sizeof(record.replaced));
 	assert_int_equal(tow__cert_record_write(&record, &json), 0);
 	for (size_t i = 0; i + 1 < tow_buf_len(&json); i++)
 		assert_int_equal(tow__cert_record_read(tow_slice_make(json.base, i), &got),
 		                 TOW_EPARSE);
 	assert_int_equal(tow__cert_record_read(tow_buf_peek(&json), &got), 0);
 	assert_memory_equal(got.issued, record.issued, sizeof(record.issued));
+	assert_memory_equal(got.replaced, record.replaced, sizeof(record.replaced));
 	assert_int_equal(got.renew_at_ms, 1);
 	assert_int_equal(got.failures, 2);
 	assert_int_equal(got.retry_at_ms, 3);
@@ -534,6 +578,8 @@ int main(void)
 		CASE(what_cannot_be_used_is_not),
 		CASE(the_issuer_is_asked_once),
 		CASE(what_the_issuer_brings_survives_a_restart),
+		CASE(a_renewal_that_was_not_written_is_made_up_for),
+		CASE(a_cooldown_of_years_is_none),
 		CASE(a_failure_is_remembered),
 		CASE(an_issued_one_is_renewed_while_it_serves),
 		CASE(an_expired_one_is_served_when_there_is_nothing_better),
