@@ -223,7 +223,8 @@ def test_failing_validation_says_what_to_fix_and_cools_down(site):
     restart(s)
     assert_refused(s)
     assert orders(s) == first
-    assert metric(s.node.edge_metrics(), "towonel_edge_certificates", state="failed") == 1
+    wait_until(lambda: metric(s.node.edge_metrics(), "towonel_edge_certificates", state="failed") == 1,
+               "the metrics have it")
     (entry,) = listed(s)
     assert entry["name"] == NAME and entry["state"] == "failed" and "does not answer" in entry["last_error"]
 
@@ -474,8 +475,8 @@ def test_list_and_revoke(site):
     (entry,) = listed(s)
     assert (entry["name"], entry["state"], entry["last_error"]) == (NAME, "served", "")
     assert entry["not_after_ms"] / 1000 > time.time()
-    expiry = metric(s.node.edge_metrics(), "towonel_edge_certificate_soonest_expiry_seconds")
-    assert expiry == entry["not_after_ms"] // 1000
+    wait_until(lambda: metric(s.node.edge_metrics(), "towonel_edge_certificate_soonest_expiry_seconds") ==
+               entry["not_after_ms"] // 1000, "the metrics have it")
 
     done = cert(s, "revoke", "--hostname", NAME)
     assert done.returncode == 0, done.stderr

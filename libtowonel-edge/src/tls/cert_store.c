@@ -28,6 +28,7 @@
 #include "tls/cert_record.h"
 
 #define GAUGE_EVERY_NS (60 * TOW_NSEC_PER_SEC)
+#define GAUGE_SOON_NS  TOW_NSEC_PER_SEC /* after a change */
 
 struct cert {
 	struct cert_store *store;
@@ -103,8 +104,6 @@ static void gauge(struct cert_store *store)
 	uint64_t soonest = 0;
 	struct cert *cert, *next;
 
-	if (store->loading)
-		return;
 	HASH_ITER(hh, store->certs, cert, next)
 	{
 		enum cert_state state = state_of(cert);
@@ -125,6 +124,15 @@ static void on_timer(void *user)
 
 	gauge(store);
 	tow_timer_start_in(&store->timer, GAUGE_EVERY_NS);
+}
+
+/* All names are looked at, so not for each change. */
+static void changed(struct cert_store *store)
+{
+	uint64_t soon = tow_loop_now_ns(store->config.loop) + GAUGE_SOON_NS;
+
+	if (soon < store->timer.deadline_ns)
+		tow_timer_start(&store->timer, soon);
 }
 
 /* --- the table --- */
@@ -246,7 +254,7 @@ static void set_context(struct cert *cert, struct tow_tls_context *context,
 	if (context != NULL)
 		cert->facts = *facts;
 	cert->issued = context != NULL && is_issued(cert);
-	gauge(cert->store);
+	changed(cert->store);
 }
 
 static void tell_loaded(const struct cert *cert, int open_to_others)
@@ -513,7 +521,7 @@ static int ask(struct cert *cert)
 	if (store->issuer.wanted == NULL || is_cooling_down(cert))
 		return 0;
 	cert->asked = 1;
-	gauge(store);
+	changed(store);
 	store->issuer.wanted(store->issuer.user, cert->name);
 	return cert->asked;
 }
@@ -646,7 +654,7 @@ int tow__cert_store_installed(struct cert_store *store, const char *name, struct
 	} /* else somebody has put one of his own there meanwhile */
 	cert->asked = 0;
 	tow_metric_inc(store->obtained);
-	gauge(store);
+	changed(store);
 	wake(cert);
 	return 0;
 }
@@ -669,7 +677,7 @@ void tow__cert_store_failed(struct cert_store *store, const char *name, const ch
 	             tow_f_uint("retry_at_ms", retry_at_ms));
 	cert->asked = 0;
 	tow_metric_inc(store->failed);
-	gauge(store);
+	changed(store);
 	wake(cert);
 }
 
