@@ -413,6 +413,7 @@ static enum state do_route(struct visitor *v)
 	struct dial *d = &o->dial;
 	enum tow_tls_mode tls_mode;
 	enum refusal why;
+	int terminates;
 
 	if (v->service_port != 0) {
 		if (look_up_port(v) != 0)
@@ -433,9 +434,11 @@ static enum state do_route(struct visitor *v)
 		if (look_up_name(v, &tls_mode) != 0)
 			return tow__visitor_refuse(v, REFUSED_UNKNOWN_NAME, ANSWER_TLS,
 			                           TOW_ALERT_UNRECOGNIZED_NAME);
-		if (!o->denied && !tow__visitor_is_challenge(v) && enter_tenant(v, &why) != 0)
+		terminates = tls_mode == TOW_TLS_TERMINATE;
+		if (!o->denied && !(terminates && tow__visitor_is_challenge(v)) &&
+		    enter_tenant(v, &why) != 0)
 			return tow__visitor_refuse_all(v, why);
-		if (tls_mode == TOW_TLS_TERMINATE)
+		if (terminates)
 			return tow__visitor_terminate(v);
 		if (o->denied)
 			return tow__visitor_deny(v);

@@ -188,6 +188,29 @@ static void a_terminated_name_needs_a_certificate(void **state)
 	assert_int_equal(refused(f, "no_certificate"), 1);
 }
 
+/* Nobody escapes a tenant's limits by what he offers: that an authority validates a name which
+ * passes through is the origin's business. */
+static void a_challenge_that_passes_through_is_counted(void **state)
+{
+	struct fixture *f = *state;
+	struct tow_route_writer *w = routes(1, 2);
+	struct tow_buf hello = client_hello("app.alice.test", "acme-tls/1", 0);
+	int first, second;
+
+	start_with_agent(f);
+	add_tenant_limited(w, &f->alice, &(struct tow_tenant_limits){ .connections = 1 });
+	assert_int_equal(apply(f, w), 0);
+	first = visit(f);
+	visitor_send(first, hello.base, tow_buf_len(&hello));
+	expect_echo(f, first, hello.base, tow_buf_len(&hello));
+	second = visit(f);
+	visitor_send(second, hello.base, tow_buf_len(&hello));
+	expect_alert(f, second, TOW_ALERT_INTERNAL_ERROR);
+	assert_int_equal(refused(f, "tenant_limit"), 1);
+	close(first);
+	tow_buf_deinit(&hello);
+}
+
 /* An agent without that service is not asked, though it is the tenant's. */
 static void an_agent_serves_what_it_said(void **state)
 {
@@ -723,6 +746,7 @@ int main(void)
 		EDGE_TEST(a_hello_spans_records),
 		EDGE_TEST(refusals_say_why),
 		EDGE_TEST(a_terminated_name_needs_a_certificate),
+		EDGE_TEST(a_challenge_that_passes_through_is_counted),
 		EDGE_TEST(an_agent_serves_what_it_said),
 		EDGE_TEST(an_agent_that_lies_gets_nothing),
 		EDGE_TEST(what_is_no_tls_is_answered_or_closed),
