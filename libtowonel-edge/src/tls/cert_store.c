@@ -232,7 +232,7 @@ static int find_or_make(struct cert_store *store, const char *name, struct cert 
 
 /* --- the files --- */
 
-/* When it is the one before the last that is there, the last was not written, and is made up for. */
+/* When the one before the last is there, the last was not written, and is made up for. */
 static int is_issued(struct cert *cert)
 {
 	struct cert_record *record = &cert->record;
