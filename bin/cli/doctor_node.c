@@ -173,9 +173,18 @@ static void judge_outside(struct node *node, const struct probe *probe)
 {
 	const char *url = node->outside.public_url;
 	char why[TOW_ERROR_TEXT_SIZE];
+	struct tow_addr addr;
 	if (probe->kind == PROBE_NONE)
 		return;
-	if (!*probe_why(probe, why))
+	if (!*probe_why(probe, why) &&
+	    tow_addr_parse_host(tow_slice_of(node->outside.public_host), &addr) == 0 &&
+	    tow_addr_is_private(&addr))
+		doctor_find(
+			node->doctor, DOUBTFUL, "hub",
+			"set TOWONEL_HUB_PUBLIC_URL, and TOWONEL_EDGE_PUBLIC_ADDRESSES, unless all "
+			"agents are here",
+			"tokens name %s, which leads here from this network alone", url);
+	else if (!*probe_why(probe, why))
 		doctor_find(node->doctor, WELL, "hub", NULL, "tokens lead to it: %s", url);
 	else
 		/* A NAT that does not lead back is no fault. */

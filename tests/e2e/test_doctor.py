@@ -118,6 +118,7 @@ def test_a_database_in_a_directory_of_its_own(make_node, tmp_path):
     node = make_node(TOWONEL_HUB_DB_DSN=f"{tmp_path}/hub.db")
     found = doctor(env=node.env)
     assert found.document["well"]
+    assert found.has("warning", "hub", "127.0.0.1", "set TOWONEL_HUB_PUBLIC_URL"), "no agent elsewhere would find it"
     assert found.has("ok", "disk", f"{tmp_path} can") and found.has("ok", "disk", node.data_dir)
 
 
@@ -231,6 +232,7 @@ class Hosts:
 def test_all_is_well(hosts):
     node, agent = hosts.node_side(), hosts.agent_side()
     assert not node.of("problem") + agent.of("problem")
+    assert node.has("ok", "hub", "tokens lead to it")
     for found in (node, agent):
         assert found.has("ok", "hub") and found.has("ok", "udp", "QUIC gets through")
         assert found.has("ok", "tcp", ":443/tcp")
