@@ -174,11 +174,16 @@ static void identify(struct agent_session *s, struct tow_control_message *hello,
 
 static void tick(struct agent_session *s);
 
+struct carried {
+	struct tow_id tenant, agent;
+	uint64_t serial;
+};
+
 static void on_carried_elsewhere(struct worker *w, void *message)
 {
-	const struct tow_id *tenant = message, *agent = tenant + 1;
+	const struct carried *it = message;
 
-	tow__agents_retire_udp(&w->agents, tenant, agent);
+	tow__agents_retire_older(&w->agents, &it->tenant, &it->agent, it->serial);
 }
 
 static void on_agent_elsewhere(struct worker *w, void *message)
@@ -229,10 +234,10 @@ static void admit(struct agent_session *s)
 	             tow_f_uint("services", s->service_count),
 	             tow_f_uint("generation", s->generation));
 	tick(s);
-	if (s->carried) {
-		const struct tow_id ids[] = { s->tenant, s->agent_id };
+	if (s->carried && !again) {
+		const struct carried it = { s->tenant, s->agent_id, s->serial };
 
-		tow__workers_mail(w, on_carried_elsewhere, ids, sizeof(ids));
+		tow__workers_mail(w, on_carried_elsewhere, &it, sizeof(it));
 	}
 	tow__dials_agent_came(w);
 	tow__workers_mail(w, on_agent_elsewhere, NULL, 0);

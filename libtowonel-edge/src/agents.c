@@ -86,8 +86,8 @@ void tow__agents_superseded(struct agents *agents, const struct tow_id *tenant)
 		retire_superseded(group, &group->members->worker->all->roster);
 }
 
-void tow__agents_retire_udp(struct agents *agents, const struct tow_id *tenant,
-                            const struct tow_id *agent)
+void tow__agents_retire_older(struct agents *agents, const struct tow_id *tenant,
+                              const struct tow_id *agent, uint64_t serial)
 {
 	const struct agent_group *group = group_find(agents, tenant);
 	struct agent_session *s;
@@ -96,7 +96,8 @@ void tow__agents_retire_udp(struct agents *agents, const struct tow_id *tenant,
 		return;
 	do {
 		DL_FOREACH(group->members, s)
-		if (s->state == AGENT_SERVING && !s->carried && tow_id_equal(&s->agent_id, agent))
+		if (s->state == AGENT_SERVING && s->serial < serial &&
+		    tow_id_equal(&s->agent_id, agent))
 			break;
 		if (s != NULL)
 			tow__agent_session_retire(s, 0);

@@ -36,9 +36,10 @@ struct agents {
 int tow__agents_admit(struct agents *agents, struct agent_session *session, uint64_t *generation);
 /* Another worker's agent has brought a newer set: those of older ones are retired. */
 void tow__agents_superseded(struct agents *agents, const struct tow_id *tenant);
-/* The agent has come to another worker by TCP: what UDP carries of it here is as good as gone. */
-void tow__agents_retire_udp(struct agents *agents, const struct tow_id *tenant,
-                            const struct tow_id *agent);
+/* The agent has come to another worker by TCP, with the tunnel of that serial number: those that
+ * came before it are as good as gone. */
+void tow__agents_retire_older(struct agents *agents, const struct tow_id *tenant,
+                              const struct tow_id *agent, uint64_t serial);
 /* Forgets a session; nothing when it was not admitted. */
 void tow__agents_leave(struct agents *agents, struct agent_session *session);
 

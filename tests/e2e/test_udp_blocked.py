@@ -102,7 +102,9 @@ def in_mid_session(directory, stack):
 def another_address_meanwhile(directory, stack):
     """TCP does not move with the agent's address: another tunnel comes at once, and only who was in the old one has to
     come again."""
-    world = World(directory, stack, agents=0)
+    # the other tunnel is mostly another worker's
+    world = World(directory, stack, agents=0,
+                  env_of=lambda name: {"TOWONEL_EDGE_WORKERS": "4"} if name.startswith("edge") else {})
     block_udp(world)
     agent = world.place_agent("agent")
     up_within(world, agent, 12, 1)
