@@ -681,6 +681,17 @@ void tow__cert_store_failed(struct cert_store *store, const char *name, const ch
 	wake(cert);
 }
 
+void tow__cert_store_put_off(struct cert_store *store, const char *name)
+{
+	struct cert *cert = find(store, name);
+
+	if (cert == NULL)
+		return;
+	cert->asked = 0;
+	changed(store);
+	wake(cert);
+}
+
 int tow__cert_store_renew_at(struct cert_store *store, const char *name, uint64_t renew_at_ms)
 {
 	struct cert *cert = find(store, name);

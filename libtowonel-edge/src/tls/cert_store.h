@@ -72,8 +72,8 @@ struct tow_tls_context *tow__cert_store_challenge(struct cert_store *store, cons
 /* --- for the issuer --- */
 
 struct cert_issuer {
-	/* A certificate for an exact name is wanted: _installed or _failed must follow, also from
-	 * within this call. Not called again for the name before that. */
+	/* A certificate for an exact name is wanted: _installed, _failed or _put_off must follow,
+	 * also from within this call. Not called again for the name before that. */
 	void (*wanted)(void *user, const char *name);
 	void *user;
 };
@@ -90,6 +90,8 @@ int tow__cert_store_installed(struct cert_store *store, const char *name, struct
  * restart. reason is for people, one line. */
 void tow__cert_store_failed(struct cert_store *store, const char *name, const char *reason,
                             uint64_t retry_at_ms);
+/* It has not tried, and may be asked again: nothing is remembered. */
+void tow__cert_store_put_off(struct cert_store *store, const char *name);
 /* Other plans for a certificate of the issuer's (RFC 9773): wanted anew from then on. Returns 0;
  * TOW_ENOTFOUND when it is not the issuer's. */
 int tow__cert_store_renew_at(struct cert_store *store, const char *name, uint64_t renew_at_ms);

@@ -53,7 +53,10 @@ struct issuer {
 	size_t job_count, running;
 	struct tow_task task; /* starts what is queued */
 	struct renewal_plan plan;
+	struct tow_log_gate gate;
 };
+
+static const char nobody_has_it[] = "no service that is connected has the name";
 
 static int on_publish(void *user);
 static void on_done(void *user, enum acme_step how);
@@ -88,6 +91,18 @@ static void free_job(struct job *job)
 static size_t running_max(const struct issuer *issuer)
 {
 	return issuer->account.kid[0] != '\0' ? TOW_ACME_ORDERS_MAX : 1;
+}
+
+/* Anybody can ask for names that it comes to this with, so it is not said for each. */
+static void put_off(struct issuer *issuer, const char *name, const char *reason)
+{
+	uint64_t suppressed;
+
+	if (tow_log_gate_open(&issuer->gate, tow_loop_now_ns(issuer->loop), &suppressed))
+		tow_log_warn(issuer->log, "a certificate is not asked for now",
+		             tow_f_str("name", name), tow_f_str("reason", reason),
+		             tow_f_uint("more", suppressed));
+	tow__cert_store_put_off(issuer->store, name);
 }
 
 /* It is over for the name. No job may be touched after this: the store calls out. */
@@ -142,14 +157,36 @@ static void run_queue(void *user)
 {
 	struct issuer *issuer = user;
 	struct job *job;
+	char name[TOW_HOSTNAME_SIZE];
 
 	while (issuer->running < running_max(issuer) && (job = next_queued(issuer)) != NULL) {
 		/* It was when it was asked for; that may have been a while ago. */
-		if (issuer->served(issuer->user, job->name))
+		if (issuer->served(issuer->user, job->name)) {
 			start_errand(job);
-		else
-			give_up(job, "no service that is connected has the name", 0);
+			continue;
+		}
+		memcpy(name, job->name, sizeof(name));
+		free_job(job);
+		put_off(issuer, name, nobody_has_it);
 	}
+}
+
+/* What follows the first label: where a wildcard would be. */
+static const char *zone_of(const char *name)
+{
+	const char *dot = strchr(name, '.');
+
+	return dot != NULL ? dot : "";
+}
+
+static int has_room(const struct issuer *issuer, const char *name)
+{
+	size_t in_zone = 0;
+	const struct job *job;
+
+	DL_FOREACH(issuer->jobs, job)
+	in_zone += strcmp(zone_of(job->name), zone_of(name)) == 0;
+	return issuer->job_count < TOW_ACME_QUEUE_MAX && in_zone < TOW_ACME_QUEUE_PER_ZONE;
 }
 
 static void on_wanted(void *user, const char *name)
@@ -158,14 +195,12 @@ static void on_wanted(void *user, const char *name)
 	struct job *job;
 
 	if (!issuer->served(issuer->user, name)) {
-		tow__cert_store_failed(issuer->store, name,
-		                       "no service that is connected has the name", 0);
+		put_off(issuer, name, nobody_has_it);
 		return;
 	}
-	job = issuer->job_count < TOW_ACME_QUEUE_MAX ? calloc(1, sizeof(*job)) : NULL;
+	job = has_room(issuer, name) ? calloc(1, sizeof(*job)) : NULL;
 	if (job == NULL) {
-		tow__cert_store_failed(issuer->store, name, "too many certificates are wanted",
-		                       tow_wall_ms() + issuer->cooldown_ms);
+		put_off(issuer, name, "too many certificates are wanted");
 		return;
 	}
 	job->issuer = issuer;

@@ -148,7 +148,8 @@
 #define TOW_ACME_POLL_ASKED_MAX_MS  60000 /* by Retry-After */
 #define TOW_ACME_RETRY_AFTER_MAX_MS 2592000000 /* 30 days */
 #define TOW_ACME_ORDERS_MAX         4   /* under way at once */
-#define TOW_ACME_QUEUE_MAX          256 /* names that wait for their turn */
+#define TOW_ACME_QUEUE_MAX          256 /* names that wait for their turn, */
+#define TOW_ACME_QUEUE_PER_ZONE     32  /* of them below one domain: anybody can think of more */
 #define TOW_ACME_ATTEMPTS           4   /* before a cooldown, when the cause may pass */
 #define TOW_ACME_BACKOFF_MIN_MS     1000
 #define TOW_ACME_COOLDOWN_MS        300000
