@@ -27,6 +27,8 @@
 #define UDP_EVERY_NS (30 * TOW_NSEC_PER_SEC)
 #define TICK_NS      (2 * TOW_NSEC_PER_SEC)
 
+#define LEFT_BEHIND_MAX 16 /* tunnels to processes that have given way */
+
 /* Between two moves to another port; doubles. */
 #define PORT_REST_FIRST_NS (60 * TOW_NSEC_PER_SEC)
 #define PORT_REST_LAST_NS  (3600 * TOW_NSEC_PER_SEC)
@@ -71,6 +73,7 @@ struct edge_link {
 	struct tunnel *current;                /* UP: one of them, or of `finishing` when moving */
 	struct tunnel *finishing;              /* a list of those that another took over from */
 	int moving;                /* UP: to another process of the edge; current takes visitors */
+	uint64_t next_move_ns;     /* one before that waits for a look */
 	int blocked;               /* the last tunnel that was up went by TCP */
 	uint64_t next_try_ns;      /* UP: of the other way */
 	struct tunnel_place place; /* of udp, the last time that it was up; all-zero: never yet */
@@ -278,16 +281,37 @@ static void tunnel_stream(void *user, struct tunnel *tunnel, struct tow_quic_str
 
 static void redial(struct edge_link *link);
 
-/* What is up goes on until there is another one like it. */
+/* Of those that the edge is to close, there is no end to be had of one that never does. */
+static void bound_left_behind(struct edge_link *link)
+{
+	struct tunnel *oldest = NULL;
+	size_t count = 0;
+
+	for (struct tunnel *t = link->finishing; t; t = *tow__tunnel_next(t)) {
+		if (!tow__tunnel_is_draining(t)) {
+			oldest = t;
+			count++;
+		}
+	}
+	if (count >= LEFT_BEHIND_MAX)
+		tow__tunnel_close(oldest, TOW_TUNNEL_OK);
+}
+
+/* What is up goes on until there is another one like it. When the last move was a moment ago, the
+ * next look dials. */
 static void leave_behind(struct edge_link *link)
 {
 	struct tunnel *tunnel = link->current;
+	uint64_t now = tow_loop_now_ns(link->config.loop);
 
+	bound_left_behind(link);
 	*(tunnel == link->udp ? &link->udp : &link->tcp) = NULL;
 	*tow__tunnel_next(tunnel) = link->finishing;
 	link->finishing = tunnel;
 	link->moving = 1;
-	redial(link);
+	if (now >= link->next_move_ns)
+		redial(link);
+	link->next_move_ns = now + TICK_NS;
 }
 
 static void tunnel_moved(void *user, struct tunnel *tunnel)

@@ -78,8 +78,7 @@ static void on_closed(void *user, struct tunnel *tunnel, const struct tunnel_end
 		lanes->gone(lanes->config.user);
 }
 
-static void dial(struct lane *lane);
-
+/* Not at once: where it leads next, it may be sent on again. */
 static void on_moved(void *user, struct tunnel *tunnel)
 {
 	struct lane *lane = user;
@@ -87,7 +86,7 @@ static void on_moved(void *user, struct tunnel *tunnel)
 		return;
 	lane->left = tunnel;
 	lane->tunnel = NULL;
-	dial(lane);
+	try_later(lane, 0);
 }
 
 static const struct tunnel_events events = {

@@ -100,6 +100,13 @@ static void ping(struct tunnel *tunnel)
 		close_with(tunnel, TOW_TUNNEL_PROTOCOL, "the control stream is gone");
 }
 
+/* The edge makes us answer: one that does not read the answers gets no more of them. */
+static void answer(struct tunnel *tunnel, const struct tow_control_message *pong)
+{
+	if (tunnel->control && tow_quic_stream_unsent(tunnel->control) <= TOW_CONTROL_UNSENT_MAX)
+		send_message(tunnel, pong);
+}
+
 static void welcomed(struct tunnel *tunnel, const struct tow_control_message *welcome)
 {
 	if (tunnel->state != HELLO)
@@ -131,7 +138,7 @@ static void handle(struct tunnel *tunnel, const struct tow_control_message *mess
 
 	switch (message->type) {
 	case TOW_CONTROL_WELCOME: welcomed(tunnel, message); break;
-	case TOW_CONTROL_PING: send_message(tunnel, &pong); break;
+	case TOW_CONTROL_PING: answer(tunnel, &pong); break;
 	case TOW_CONTROL_PONG:
 		if (message->ping_id <= tunnel->last_ping_id)
 			tunnel->last_pong_ns = tow_loop_now_ns(tunnel->config.loop);
