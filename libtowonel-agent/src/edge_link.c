@@ -726,7 +726,9 @@ void tow__edge_link_look(struct edge_link *link)
 		tow__tunnel_look(link->udp);
 	if (link->tcp)
 		tow__tunnel_look(link->tcp);
+	/* once: where the network is never the same for long, the try would not come */
 	if (link->state == WAIT && link->way_appeared && !link->draining) {
+		link->way_appeared = 0;
 		tow_backoff_reset(&link->backoff);
 		tow_timer_start_in(&link->timer, tow_backoff_next(&link->backoff));
 	}

@@ -278,16 +278,22 @@ static const struct tow_quic_conn_events conn_events = {
 	.closed = conn_closed,
 };
 
+static void look(struct tunnel *tunnel)
+{
+	uint64_t now = tow_loop_now_ns(tunnel->config.loop);
+	if (now - tunnel->last_pong_ns >= PONG_TIMEOUT_NS)
+		close_with(tunnel, TOW_TUNNEL_IDLE, "nothing comes back through the tunnel");
+	else
+		ping(tunnel);
+}
+
 static void timer_fired(void *user)
 {
 	struct tunnel *tunnel = user;
-	uint64_t now = tow_loop_now_ns(tunnel->config.loop);
 	if (tunnel->state == HELLO)
 		close_with(tunnel, TOW_TUNNEL_PROTOCOL, "the edge does not answer the hello");
-	else if (tunnel->state == UP && now - tunnel->last_pong_ns >= PONG_TIMEOUT_NS)
-		close_with(tunnel, TOW_TUNNEL_IDLE, "nothing comes back through the tunnel");
 	else if (tunnel->state == UP)
-		ping(tunnel);
+		look(tunnel);
 }
 
 static struct tunnel *tunnel_new(const struct tunnel_config *config)
@@ -340,7 +346,7 @@ void tow__tunnel_hello(struct tunnel *tunnel)
 void tow__tunnel_look(struct tunnel *tunnel)
 {
 	if (tunnel->state == UP)
-		ping(tunnel);
+		look(tunnel);
 }
 
 void tow__tunnel_drain(struct tunnel *tunnel)

@@ -391,12 +391,68 @@ static void nor_does_it_leave_ever_more_behind(void **state)
 	finish(&edge);
 }
 
+static void set_loopback(int up)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request = { .ifr_flags = up ? IFF_UP : 0 };
+
+	memcpy(request.ifr_name, "lo", 3);
+	assert_int_equal(ioctl(fd, SIOCSIFFLAGS, &request), 0);
+	close(fd);
+}
+
+/* A host whose network is never the same for long: each change is looked at, and one brought the way. */
+static void a_way_that_appears_is_tried_amid_changes(void **state)
+{
+	struct edge edge = { .anywhere = 1 };
+	int namespace = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+
+	(void)state;
+	if (namespace < 0 || unshare(CLONE_NEWNET) != 0)
+		skip();
+	start(&edge);
+	dial(&edge);
+	run_for(&edge, 3500 * MSEC); /* some tries in vain: the next one is far */
+	assert_int_equal(edge.up, 0);
+	set_loopback(1);
+	for (int i = 0; i < 150 && edge.up == 0; i++) {
+		tow__edge_link_has_moved(edge.link);
+		tow__edge_link_look(edge.link);
+		run_for(&edge, 50 * MSEC);
+	}
+	assert_int_equal(edge.up, 1);
+	finish(&edge);
+	assert_int_equal(setns(namespace, CLONE_NEWNET), 0);
+	close(namespace);
+}
+
+/* Likewise: looking does not put off that the edge's silence ends the tunnel. */
+static void silence_ends_a_tunnel_amid_changes(void **state)
+{
+	struct edge edge = { .mute = 1 };
+
+	(void)state;
+	if (!getenv("TOWONEL_TEST_LONG"))
+		skip();
+	start(&edge);
+	dial(&edge);
+	await(&edge, edge.up == 1);
+	for (int i = 0; i < 25 && edge.lost == 0; i++) {
+		tow__edge_link_look(edge.link);
+		run_for(&edge, TOW_NSEC_PER_SEC);
+	}
+	assert_int_equal(edge.lost, 1);
+	finish(&edge);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(answers_do_not_pile_up),
 		cmocka_unit_test(being_sent_away_does_not_go_round),
 		cmocka_unit_test(nor_does_it_leave_ever_more_behind),
+		cmocka_unit_test(a_way_that_appears_is_tried_amid_changes),
+		cmocka_unit_test(silence_ends_a_tunnel_amid_changes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
