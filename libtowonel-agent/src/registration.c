@@ -24,6 +24,8 @@
 #define NO_EDGES_REST_NS  (2 * TOW_NSEC_PER_SEC) /* a hub that has just started lists none yet */
 #define TELL_SOON_NS      TOW_NSEC_PER_SEC
 #define REFUSED_AGAIN_NS  (60 * TOW_NSEC_PER_SEC)
+/* Whoever asks for more, a proxy before a hub that is away perhaps, cannot know. */
+#define RETRY_AFTER_MAX_NS (60 * TOW_NSEC_PER_SEC)
 /* An entry outlives the agent by at most this long when it could not be revoked; it is renewed at
  * half of it. Edges are shown one that is signed for the occasion, so a hub that is down for longer
  * does no harm. */
@@ -577,6 +579,8 @@ static const char *state_name(enum state state)
 static void retry_later(struct registration *r, const char *error, uint64_t at_least_ns)
 {
 	uint64_t delay = tow_backoff_next(&r->backoff);
+	if (at_least_ns > RETRY_AFTER_MAX_NS)
+		at_least_ns = RETRY_AFTER_MAX_NS;
 	if (delay < at_least_ns)
 		delay += at_least_ns; /* others were told the same */
 	tow_log_warn(r->config.log, "the hub cannot be used now; trying again",

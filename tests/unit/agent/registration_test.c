@@ -54,6 +54,10 @@ static const struct row rows[] = {
 	  { "bootstrap -> 503 unavailable", BOOTSTRAP_OK, "upsert_agent -> 503 unavailable",
 	    ANNOUNCE_OK, "read -> 500 internal", READ_OK, APPLY_OK },
 	  REGISTERED },
+	{ "the hub is away for longer than one waits to ask it again",
+	  NOTHING,
+	  { "bootstrap -> 503 tomorrow" },
+	  "" },
 	{ "a sequence is taken",
 	  NOTHING,
 	  { BOOTSTRAP_OK, "upsert_agent -> 409 sequence_conflict", ANNOUNCE_OK, READ_OK, APPLY_OK },
@@ -215,6 +219,8 @@ static void answer(struct hub *hub, struct tow_http_request *request, const char
 		                                "tenant_not_allowed", "message", "no", "revoked",
 		                                1));
 	} else if (code[0]) {
+		if (strcmp(code, "tomorrow") == 0)
+			tow_http_set_header(request, "Retry-After", "86400");
 		tow_http_respond_error(request, status, code, "no");
 	} else {
 		tow_http_respond(request, status, "text/html", tow_slice_of("<p>no"));
@@ -277,6 +283,15 @@ static const struct tow_http_route routes[] = {
 	{ .method = "GET", .path = "/v1/tenants/{id}/entries", .handle = read_log },
 	{ .method = "POST", .path = "/v1/agent/heartbeat", .handle = heartbeat },
 };
+
+static void on_log(void *user, enum tow_log_level level, const char *line)
+{
+	struct hub *hub = user;
+	const char *wait = strstr(line, "retry_in_ms=");
+	(void)level;
+	if (wait && strtoul(wait + strlen("retry_in_ms="), NULL, 10) > 100000)
+		snprintf(hub->wrong, sizeof hub->wrong, "%.200s", wait);
+}
 
 static void hub_start(struct hub *hub)
 {
@@ -426,6 +441,7 @@ static void play(const struct row *row)
 
 	struct registration_config config = {
 		.loop = hub.loop,
+		.log = tow_log_new(TOW_LOG_WARN, TOW_LOG_TEXT, on_log, &hub),
 		.metrics = metrics,
 		.http = tow_http_client_new(&http),
 		.token = &token,
@@ -457,6 +473,7 @@ static void play(const struct row *row)
 	tow_http_server_close(hub.server, 0, NULL, NULL);
 	tow_tls_context_free(hub.tls);
 	tow_loop_free(hub.loop);
+	tow_log_free(config.log);
 	tow_metrics_free(metrics);
 	tow_tenant_key_free(tenant);
 	tow_service_list_deinit(&hub.services);
