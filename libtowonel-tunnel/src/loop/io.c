@@ -14,6 +14,8 @@
  *   soon as nobody wants it, its entry goes.
  * - A watcher that goes leaves its entry: it ends with the descriptor, which is mostly closed right
  *   afterwards. If it is not, its next event removes the entry, or the next watcher takes it over.
+ *   But an entry is of a file, not of a descriptor: when a child of a host that has forked may have
+ *   the file too, the entry would stay, and nothing could remove it. There it goes at once.
  */
 
 struct tow_io {
@@ -25,6 +27,20 @@ struct tow_io {
 	void (*ready)(void *user, int events);
 	void *user;
 };
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static atomic_int has_forked;
+
+static void note_fork(void)
+{
+	atomic_store(&has_forked, 1);
+}
+
+static void watch_for_forks(void)
+{
+	/* before it: another thread may close something while it goes on */
+	pthread_atfork(note_fork, NULL, NULL);
+}
 
 static uint32_t epoll_events(int wanted)
 {
@@ -66,6 +82,7 @@ struct tow_io *tow_io_new(struct tow_loop *loop, int fd, void (*ready)(void *use
 {
 	struct tow_io *io;
 
+	pthread_once(&once, watch_for_forks);
 	if (fd < 0 || make_room(loop, fd))
 		return NULL;
 	io = malloc(sizeof *io);
@@ -127,8 +144,11 @@ void tow_io_free(struct tow_io *io)
 	for (int i = loop->event_at; i < loop->event_count; i++)
 		if (loop->events[i].data.fd == io->fd)
 			loop->events[i].events = 0;
-	if (loop->ios[io->fd] == io)
+	if (loop->ios[io->fd] == io) {
 		loop->ios[io->fd] = NULL;
+		if (io->told && atomic_load(&has_forked))
+			forget(loop, io->fd);
+	}
 	loop->io_count--;
 	free(io);
 }

@@ -4,10 +4,12 @@
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -422,6 +424,30 @@ static void the_end_is_told_with_the_last_bytes(void **state)
 	close(fds[0]);
 }
 
+/* The child keeps the file open, and what is watched is a file. */
+static void a_closed_descriptor_is_quiet_though_a_child_has_it(void **state)
+{
+	int said = 0;
+	pid_t child;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	io = tow_io_new(loop, fds[0], on_end, &said);
+	tow_io_watch(io, TOW_IO_READ);
+	child = fork();
+	assert_true(child >= 0);
+	while (child == 0)
+		pause();
+	tow_io_free(io);
+	close(fds[0]);
+	assert_int_equal(write(fds[1], "x", 1), 1);
+	said = is_quiet();
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	close(fds[1]);
+	assert_true(said);
+}
+
 static void *post_from_thread(void *arg)
 {
 	(void)arg;
@@ -545,6 +571,7 @@ int main(void)
 		LOOP_TEST(a_paused_watcher_is_quiet),
 		LOOP_TEST(errors_are_reported_as_readiness),
 		LOOP_TEST(the_end_is_told_with_the_last_bytes),
+		LOOP_TEST(a_closed_descriptor_is_quiet_though_a_child_has_it),
 		LOOP_TEST(posts_arrive_in_order),
 		LOOP_TEST(a_post_left_over_runs_when_the_loop_is_freed),
 		LOOP_TEST(work_is_done_elsewhere),
