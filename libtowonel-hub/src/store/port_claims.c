@@ -6,6 +6,12 @@
 	"WITH RECURSIVE claimed (port) AS (SELECT $1 UNION ALL SELECT port + 1 FROM claimed "      \
 	"WHERE port < $2) "
 
+/* Those of them that will be something else: protocol $3, service $4, timeout $5, access $6. */
+#define CHANGING                                                                                   \
+	"SELECT port FROM claimed WHERE NOT EXISTS (SELECT 1 FROM ports p WHERE p.protocol = $3 "  \
+	"AND p.port = claimed.port AND p.service = $4 AND p.idle_timeout_secs = $5 "               \
+	"AND p.access = $6)"
+
 /* What a service has of ports outside of a range. */
 #define LEFT "protocol = $1 AND tenant_id = $2 AND service = $3 AND (port < $4 OR port > $5)"
 
@@ -97,6 +103,11 @@ static void let_go(struct tow__taking *s, const struct tow_entry *e, uint16_t fi
 		                              tow__db_id(&e->tenant_id), tow__db_text(e->name),
 		                              tow__db_int(first), tow__db_int(last) };
 
+	/* a range may move to and fro: of each port the last change is enough */
+	tow__db_run(db,
+	            "DELETE FROM changes WHERE protocol = $1 AND port IN "
+	            "(SELECT port FROM ports WHERE " LEFT ")",
+	            left, sizeof left / sizeof *left);
 	tow__db_run(
 		db,
 		"WITH gone AS (SELECT protocol, port FROM ports WHERE " LEFT ") "
@@ -124,15 +135,15 @@ void tow__port_claim_apply(struct tow__taking *s, const struct tow_entry *e)
 	if (is_so(s, e, text))
 		return;
 	let_go(s, e, e->listen_port, last_port(e));
-	tow__db_run(
-		db,
-		CLAIMED
-		"INSERT INTO changes (version, protocol, port) SELECT $3, $4, port FROM claimed "
-		"WHERE NOT EXISTS (SELECT 1 FROM ports p WHERE p.protocol = $4 "
-		"AND p.port = claimed.port AND p.service = $5 AND p.idle_timeout_secs = $6 "
-		"AND p.access = $7)",
-		TOW__ARGS(first, last, tow__db_int(tow__store_next_version(s->store)), protocol,
-	                  service, idle, access));
+	tow__db_run(db,
+	            CLAIMED "DELETE FROM changes WHERE protocol = $3 AND port IN (" CHANGING ")",
+	            TOW__ARGS(first, last, protocol, service, idle, access));
+	tow__db_run(db,
+	            CLAIMED "INSERT INTO changes (protocol, port, version) "
+	                    "SELECT $3, c.port, v.version FROM (" CHANGING ") c "
+	                    "CROSS JOIN (SELECT $7 AS version) v",
+	            TOW__ARGS(first, last, protocol, service, idle, access,
+	                      tow__db_int(tow__store_next_version(s->store))));
 	/* that none of them is another tenant's has been checked; the key sees to it */
 	if (tow__db_run(db,
 	                CLAIMED

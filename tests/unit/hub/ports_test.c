@@ -169,7 +169,8 @@ static void a_range_is_claimed_grown_shrunk_and_moved(void **state)
 	e.idle_timeout_secs = 300;
 	change(f, &t, e, "+7000+7001");
 	/* and so are other lists of who may come */
-	assert_int_equal(tow_access_parse(&e.access, TOW_ACCESS_DENY, tow_slice_of("::/0"), NULL), 0);
+	assert_int_equal(tow_access_parse(&e.access, TOW_ACCESS_DENY, tow_slice_of("::/0"), NULL),
+	                 0);
 	e.sequence = ++t.sequence;
 	change(f, &t, e, "+7000+7001");
 	e.sequence = ++t.sequence;
@@ -181,6 +182,24 @@ static void a_range_is_claimed_grown_shrunk_and_moved(void **state)
 	change(f, &t, TCPS(&t, "top", 65535, 1), "+65535");
 	change(f, &t, TCPS(&t, "top", 65024, 512), NULL);
 	expect_ports(f, "tcp/65024-65535=top udp/7000-7001=game ");
+	tenant_deinit(&t);
+}
+
+/* A range that moves to and fro is a thousand changes each time, of the same ports. */
+static void a_port_is_once_in_the_log_of_changes(void **state)
+{
+	struct fixture *f = *state;
+	struct tenant t;
+
+	tenant_make_ok(f, &t, "t", "t.eu");
+	submit_ok(f, &t, TCPS(&t, "other", 7000, 10));
+	for (int i = 0; i < 6; i++)
+		submit_ok(f, &t, TCPS(&t, "game", i % 2 ? 5000 : 6000, 500));
+	assert_int_equal(fixture_number(f, "SELECT count(*) FROM changes WHERE port IS NOT NULL"),
+	                 1010);
+	submit_ok(f, &t, entry_of(&t, TOW_ENTRY_DELETE_TCP_SERVICE, "game"));
+	assert_int_equal(fixture_number(f, "SELECT count(*) FROM changes WHERE port IS NOT NULL"),
+	                 1010);
 	tenant_deinit(&t);
 }
 
@@ -507,6 +526,7 @@ int main(void)
 		T(privileged_ports_are_allowed_by_setting),
 		T(free_ports_leave_out_what_is_held_or_needed),
 		T(a_range_is_claimed_grown_shrunk_and_moved),
+		T(a_port_is_once_in_the_log_of_changes),
 		T(a_range_is_claimed_whole_or_not_at_all),
 		T(a_batch_may_pass_ports_on),
 		T(a_tenant_has_so_many_ports_at_most),

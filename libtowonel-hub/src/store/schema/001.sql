@@ -133,7 +133,8 @@ CREATE INDEX audit_by_tenant ON audit (tenant_id, id);
 CREATE INDEX audit_by_time ON audit (at_ms);
 
 -- Which things changed in which version of the routes; what they are now is in the tables above. One of:
--- a tenant (tenant_id), an agent (tenant_id, agent_id), a hostname (pattern), a port (protocol, port).
+-- a tenant (tenant_id), an agent (tenant_id, agent_id), a hostname (pattern), a port (protocol, port), which is there
+-- once, as a claim may change hundreds.
 CREATE TABLE changes (
 	version BIGINT NOT NULL,
 	tenant_id BLOB,
@@ -143,3 +144,4 @@ CREATE TABLE changes (
 	port BIGINT
 );
 CREATE INDEX changes_by_version ON changes (version);
+CREATE INDEX changes_by_port ON changes (protocol, port) WHERE port IS NOT NULL;
