@@ -617,6 +617,8 @@ static int set_up(struct tow_http_call *call, const struct tow_http_call_config 
 	rc |= curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
 	rc |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->curl_text);
 	rc |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	/* a name that is looked up for ever is waited for by its thread, not by ours */
+	rc |= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 	rc |= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	rc |= tow__client_proxy_apply(&call->client->proxies, call->url, easy);
 	rc |= curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
