@@ -3,6 +3,7 @@
 to "http_origin", and nothing else."""
 
 import os
+import socket
 import threading
 
 import pytest
@@ -134,6 +135,26 @@ def test_an_origin_that_does_not_answer(site, make_raw_origin):
     wait_until(lambda: ask(s, FOLDER + "early")[0] == 502, "nobody listens there")
     s.agent.process.kill()
     assert ask(s, FOLDER + "early")[0] in (502, 504)
+
+
+def test_a_slow_origin_is_in_nobody_elses_way(site, stack, make_raw_origin, make_agent):
+    """As many questions as an edge carries at once, all to a tenant that answers none of them."""
+    over = threading.Event()
+    slow = make_raw_origin(lambda *_: over.wait(), proxy=False, hello=False)
+    s = site(http_origin=slow.address)
+    stack.callback(over.set)
+    bob = "app.bob.example.eu"
+    make_agent(s.node.invite(bob, name="bob"), [
+        {"hostname": bob, "origin": s.tls.address, "http_origin": s.plain.address}])
+    publish(s, "token", "text")
+    wait_until(lambda: ask(s, FOLDER + "token", name=bob) == (200, "text"), "bob's agent is there")
+    for _ in range(80):
+        sock = stack.enter_context(socket.create_connection(("127.0.0.1", s.http_port)))
+        sock.sendall(f"GET {FOLDER}token HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
+    wait_until(lambda: metric(s.node.edge_metrics(), "towonel_edge_http_requests_total", answer="forwarded") >= 81,
+               "all have been asked")
+    assert ask(s, FOLDER + "token")[0] == 503
+    assert ask(s, FOLDER + "token", name=bob) == (200, "text")
 
 
 def test_a_wildcard_and_a_service_without(site):

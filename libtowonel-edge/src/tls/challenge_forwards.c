@@ -13,6 +13,7 @@
 struct challenge_forward {
 	struct challenge_forwards *owner;
 	struct challenge_forward *prev, *next;
+	struct tow_id tenant;
 	struct tow_http_request *request;
 	struct challenge_fetch *fetch; /* NULL: another worker was asked, */
 	uint64_t serial;
@@ -93,6 +94,17 @@ static int is_token(const char *text)
 	                         "0123456789-_")] == '\0';
 }
 
+static int has_room(const struct challenge_forwards *forwards, const struct tow_id *tenant)
+{
+	const struct challenge_forward *f;
+	size_t of_tenant = 0;
+
+	DL_FOREACH(forwards->first, f)
+	of_tenant += (size_t)tow_id_equal(&f->tenant, tenant);
+	return forwards->count < TOW_CHALLENGE_FORWARDS_MAX &&
+	       of_tenant < TOW_CHALLENGE_FORWARDS_PER_TENANT;
+}
+
 int tow__challenge_forward(struct challenge_forwards *forwards, const char *name, const char *token,
                            struct tow_http_request *request)
 {
@@ -106,12 +118,13 @@ int tow__challenge_forward(struct challenge_forwards *forwards, const char *name
 	question.tenant = route->tenant_id;
 	snprintf(question.name, sizeof(question.name), "%s", name);
 	snprintf(question.token, sizeof(question.token), "%s", token);
-	f = forwards->count < TOW_CHALLENGE_FORWARDS_MAX ? calloc(1, sizeof(*f)) : NULL;
+	f = has_room(forwards, &question.tenant) ? calloc(1, sizeof(*f)) : NULL;
 	if (f == NULL) {
 		respond(request, 503, NULL);
 		return 1;
 	}
 	f->owner = forwards;
+	f->tenant = question.tenant;
 	f->request = request;
 	tow_timer_init(&f->timer, w->loop, on_timer, f);
 	DL_APPEND(forwards->first, f);

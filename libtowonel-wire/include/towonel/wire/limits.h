@@ -157,7 +157,8 @@
 #define TOW_ACME_RENEWAL_CHECK_MS   21600000 /* and again */
 
 /* edge: challenges that an origin answers for itself */
-#define TOW_CHALLENGE_FORWARDS_MAX 64    /* under way at once */
+#define TOW_CHALLENGE_FORWARDS_MAX 64    /* under way at once, */
+#define TOW_CHALLENGE_FORWARDS_PER_TENANT 16 /* and of one tenant, whose origin may not answer */
 #define TOW_SHORT_ANSWER_MAX       16384 /* head and body: the text is of some hundred bytes */
 
 /* node: a process that takes over */
