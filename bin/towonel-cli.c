@@ -154,6 +154,14 @@ int cli_usage_error(struct cli *cli, const char *format, ...)
 	return EXIT_USAGE;
 }
 
+int cli_check_text(struct cli *cli, const char *option, const char *text)
+{
+	json_t *json = text ? json_string(text) : json_null();
+	int good = json != NULL;
+	json_decref(json);
+	return good ? EXIT_OK : cli_usage_error(cli, "%s is not UTF-8", option);
+}
+
 /* Replaces this process by towonel-node, the one beside this program if there is one. It takes
  * nothing but a flag such as --help, which it is to judge itself. */
 static int serve(char **arguments)

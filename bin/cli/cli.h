@@ -103,6 +103,8 @@ int cli_submit(struct cli *cli, struct tow_entry *entry, const char *path, json_
 /* --- people: towonel-cli.c, format.c, passphrase.c --- */
 
 int cli_usage_error(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* For an option's value that becomes JSON; NULL is good. Returns an exit status. */
+int cli_check_text(struct cli *cli, const char *option, const char *text);
 int cli_print_json(const json_t *value); /* exit status */
 
 /* A passphrase from the file that was given, or from the terminal, without echo: twice, when it is

@@ -11,8 +11,12 @@
 static int run_create(struct cli *cli)
 {
 	const char *node_id = cli->given['i'];
-	json_t *request = json_object(), *body;
+	json_t *request, *body;
 	struct tow_id id;
+	int status = cli_check_text(cli, "--name", cli->given['n']);
+	if (status != 0)
+		return status;
+	request = json_object();
 	if (node_id && tow_id_parse(tow_slice_of(node_id), &id) != 0) {
 		json_decref(request);
 		return cli_usage_error(cli, "--node-id \"%s\" is not 64 lowercase hex digits",
@@ -22,8 +26,7 @@ static int run_create(struct cli *cli)
 		json_object_set_new(request, "name", json_string(cli->given['n']));
 	if (node_id)
 		json_object_set_new(request, "edge_node_id", json_string(node_id));
-	int status =
-		cli_call(cli, "POST", "/v1/edge-invites", request, TOW_HUB_OPERATOR, &body, NULL);
+	status = cli_call(cli, "POST", "/v1/edge-invites", request, TOW_HUB_OPERATOR, &body, NULL);
 	if (status != 0)
 		return status;
 	if (cli->json) {

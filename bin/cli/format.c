@@ -30,10 +30,13 @@ void table_add(struct table *table, const char *const *cells)
 		char *cell = table->cells ? strdup(cells[i] ? cells[i] : "") : NULL;
 		if (!cell)
 			abort();
-		/* what a hub sends must not steer the terminal */
-		for (char *c = cell; *c; c++)
-			if (iscntrl((unsigned char)*c))
+		/* what a hub sends must not steer the terminal: C0, and C1 in UTF-8 */
+		for (char *c = cell; *c; c++) {
+			if (c[0] == '\xc2' && (c[1] & '\xe0') == '\x80')
+				c[0] = c[1] = '?';
+			else if (iscntrl((unsigned char)*c))
 				*c = '?';
+		}
 		table->cells[first + i] = cell;
 	}
 	table->rows++;

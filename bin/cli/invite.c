@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <towonel/wire/hostname.h>
+#include <towonel/wire/limits.h>
 
 #include "common.h"
 
@@ -19,6 +20,11 @@ static int run_create(struct cli *cli)
 
 	if (!cli->given['H'])
 		return cli_usage_error(cli, "--hostnames is missing");
+	int status = cli_check_text(cli, "--hostnames", cli->given['H']);
+	if (status == 0)
+		status = cli_check_text(cli, "--name", cli->given['n']);
+	if (status != 0)
+		return status;
 	json_t *hostnames = cli_split_list(cli->given['H']);
 	if (json_array_size(hostnames) == 0) {
 		json_decref(hostnames);
@@ -29,12 +35,19 @@ static int run_create(struct cli *cli)
 		return cli_usage_error(cli, "--expires \"%s\" is not like 48h, 7d or never",
 		                       cli->given['e']);
 	}
+	if (seconds > TOW_INVITE_EXPIRES_MAX_S) {
+		json_decref(hostnames);
+		return cli_usage_error(cli,
+		                       "--expires \"%s\" is longer than 30d; never is the "
+		                       "default",
+		                       cli->given['e']);
+	}
 	json_t *request = json_pack("{s:o}", "hostnames", hostnames);
 	if (cli->given['n'])
 		json_object_set_new(request, "name", json_string(cli->given['n']));
 	if (seconds)
 		json_object_set_new(request, "expires_in_secs", json_integer((json_int_t)seconds));
-	int status = cli_call(cli, "POST", "/v1/invites", request, TOW_HUB_OPERATOR, &body, NULL);
+	status = cli_call(cli, "POST", "/v1/invites", request, TOW_HUB_OPERATOR, &body, NULL);
 	if (status != 0)
 		return status;
 	if (cli->json) {
@@ -64,11 +77,13 @@ const struct command invite_create = {
 	.verb = "create",
 	.arguments = "--hostnames LIST [--name NAME] [--expires 48h|7d|never]",
 	.summary = "make a tenant and the token for its agents",
-	.details = "  --hostnames LIST   names and wildcards (*.example.eu) the tenant may use, "
-		   "comma-separated\n"
-		   "  --name NAME        what to call it in lists\n"
-		   "  --expires TIME     how long the token can start agents: 90s, 30m, 48h, 7d; "
-		   "default never\n",
+	.details =
+		"  --hostnames LIST   names and wildcards (*.example.eu) the tenant may use, "
+		"comma-separated\n"
+		"  --name NAME        what to call it in lists\n"
+		"  --expires TIME     how long the token can start agents: 90s, 30m, 48h, 7d (at "
+		"most 30d);\n"
+		"                     default never\n",
 	.options = create_options,
 	.who = CLI_OPERATOR,
 	.run = run_create,
@@ -146,10 +161,13 @@ int cli_invite_path(struct cli *cli, const char *noun, char out[INVITE_PATH_SIZE
 /* The names of --add or --remove, as the hub writes them; NULL: said why not. */
 static json_t *hostnames_given(struct cli *cli, char letter, const char *option)
 {
-	json_t *list = cli_split_list(cli->given[(int)letter]), *item;
+	json_t *list, *item;
 	char name[TOW_HOSTNAME_SIZE];
 	struct tow_error err;
 	size_t index;
+	if (cli_check_text(cli, option, cli->given[(int)letter]) != 0)
+		return NULL;
+	list = cli_split_list(cli->given[(int)letter]);
 	if (json_array_size(list) == 0) {
 		json_decref(list);
 		cli_usage_error(cli, "%s names no hostname", option);

@@ -190,6 +190,8 @@ static int run_reserve(struct cli *cli)
 	char path[TOW_ID_TEXT_SIZE + 32];
 	json_t *body;
 	int status = read_options(cli, 0, 1);
+	if (status == 0)
+		status = cli_check_text(cli, "--label", cli->given['l']);
 	if (status != 0)
 		return status;
 	snprintf(path, sizeof path, "/v1/tenants/%s/ports", cli->given['t']);

@@ -397,6 +397,13 @@ def test_pages_have_bounds(api, query, part):
     assert api.get("/v1/invites?limit=1000&offset=2147483647").json["invites"] == []
 
 
+def test_what_an_agent_says_steers_no_terminal(api, member):
+    assert member.send(member.key.agent_entry(member.agent)).status == 200
+    assert member.beat(version="1\x1b[2J\x9b31m\x7f").status == 200
+    printed = api.node.towonel("status").stdout
+    assert "1?[2J??31m?" in printed
+
+
 def test_request_ids_are_taken_over_or_made(api):
     assert api.get("/v1/health", headers=["X-Request-Id: from-me-7"]).headers["x-request-id"] == "from-me-7"
     made = {api.get("/v1/health").headers["x-request-id"] for _ in range(3)}

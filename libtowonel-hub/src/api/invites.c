@@ -4,9 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <towonel/wire/limits.h>
 #include <towonel/wire/token.h>
-
-#define EXPIRES_MAX_SECS (30 * 24 * 3600)
 
 /* --- create --- */
 
@@ -82,7 +81,7 @@ void tow__api_invite_create(void *user, struct tow_http_request *request)
 	tow__call_body(&c->call, keys);
 	tow__call_hostnames(&c->call, "hostnames", &c->invite.hostnames);
 	tow__call_name(&c->call, "invite", c->invite.name);
-	expires_in = tow__call_int(&c->call, "expires_in_secs", EXPIRES_MAX_SECS, 0);
+	expires_in = tow__call_int(&c->call, "expires_in_secs", TOW_INVITE_EXPIRES_MAX_S, 0);
 	c->invite.created_ms = tow_wall_ms();
 	c->invite.expires_ms = expires_in ? c->invite.created_ms + expires_in * 1000 : 0;
 	c->token.kind = TOW_TOKEN_INVITE;

@@ -175,6 +175,7 @@
 #define TOW_ENTRY_MAX 65536         /* one JWS in text form */
 #define TOW_ENTRIES_PER_BATCH 4096
 #define TOW_PORT_RANGE_MAX 512
+#define TOW_INVITE_EXPIRES_MAX_S 2592000
 #define TOW_TENANT_RATE_MAX 1000000000000 /* bytes a second that an operator may set */
 #define TOW_ACCESS_PREFIXES_MAX 128 /* of a service, allowed and denied together */
 #define TOW_IDLE_TIMEOUT_S 60       /* of a UDP session without traffic; a service may */
