@@ -115,6 +115,13 @@ static void leave_port(struct udp_limits *limits, uint16_t port)
 	free(use);
 }
 
+int tow__udp_limits_full(const struct udp_limits *limits, uint16_t port)
+{
+	const struct udp_port_use *use = find_port(limits, port);
+
+	return limits->count >= limits->max || (use != NULL && use->count >= limits->per_listener);
+}
+
 /* Nothing is taken before all agree: who is refused by one limit is not to use up another. */
 int tow__udp_limits_enter(struct udp_limits *limits, const struct udp_newcomer *newcomer,
                           uint64_t now_ns, enum udp_refusal *why)

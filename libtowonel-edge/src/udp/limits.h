@@ -65,6 +65,8 @@ void tow__udp_limits_deinit(struct udp_limits *limits);
 /* Counts one more. Returns 0; TOW_ELIMIT and *why. */
 int tow__udp_limits_enter(struct udp_limits *limits, const struct udp_newcomer *newcomer,
                           uint64_t now_ns, enum udp_refusal *why);
+/* Is there no room for one more on that port? */
+int tow__udp_limits_full(const struct udp_limits *limits, uint16_t port);
 void tow__udp_limits_leave(struct udp_limits *limits, const struct tow_addr *from, uint16_t port);
 
 const char *tow__udp_refusal_name(enum udp_refusal refusal);

@@ -501,7 +501,7 @@ static int let_in(struct udp_listener *listener, const uint8_t key[UDP_KEY_SIZE]
 	if (rc == 0)
 		listener->room_asked = 0;
 	else if (full)
-		tow__udp_signposts_ask_room(listener); /* for whoever comes next */
+		tow__udp_sessions_ask_room(listener); /* for whoever comes next */
 	return rc;
 }
 

@@ -25,7 +25,7 @@ struct udp_listener {
 	struct udp_session *last;       /* that was asked for; NULL: none */
 	struct udp_session *one_sided;  /* the one that was silent longest first */
 	struct udp_signpost *signposts; /* see session_move.c */
-	int room_asked;                 /* of another worker, and none has begun here since */
+	int room_asked;                 /* of the other workers, and none has begun here since */
 };
 
 /* What is only needed before an agent has accepted. */
@@ -101,8 +101,8 @@ int tow__udp_signposts_follow(struct udp_listener *listener, const uint8_t key[U
 /* There is no session here for what that worker has sent. */
 void tow__udp_signposts_mislead(struct udp_listener *listener, const uint8_t key[UDP_KEY_SIZE],
                                 unsigned home);
-/* Where the listener's sessions have gone, one that was never answered is to make room. */
-void tow__udp_signposts_ask_room(struct udp_listener *listener);
+/* A one-sided session of another worker is to make room. */
+void tow__udp_sessions_ask_room(struct udp_listener *listener);
 void tow__udp_signposts_deinit(struct udp_listener *listener);
 
 #endif

@@ -195,21 +195,24 @@ int tow__udp_signposts_follow(struct udp_listener *listener, const uint8_t key[U
 	return 1;
 }
 
-static void on_room_asked(struct worker *w, void *port)
+/* One that makes room is enough for all who have asked. */
+static void on_room_asked(struct worker *w, void *message)
 {
-	struct udp_listener *listener = tow__ports_udp(&w->ports, *(const uint16_t *)port);
+	uint16_t port = *(const uint16_t *)message;
+	struct udp_listener *listener = tow__ports_udp(&w->ports, port);
+	int full;
 
-	if (listener != NULL)
+	pthread_mutex_lock(&w->all->limits_lock);
+	full = tow__udp_limits_full(&w->all->udp, port);
+	pthread_mutex_unlock(&w->all->limits_lock);
+	if (full && listener != NULL)
 		(void)tow__udp_sessions_make_room(listener, NULL);
 }
 
-void tow__udp_signposts_ask_room(struct udp_listener *listener)
+void tow__udp_sessions_ask_room(struct udp_listener *listener)
 {
-	struct workers *all = listener->worker->all;
-
-	if (listener->signposts == NULL || listener->room_asked)
+	if (listener->room_asked)
 		return;
-	listener->room_asked =
-		tow__worker_mail(&all->list[listener->signposts->worker], on_room_asked,
-	                         &listener->port, sizeof(listener->port)) == 0;
+	listener->room_asked = 1;
+	tow__workers_mail(listener->worker, on_room_asked, &listener->port, sizeof(listener->port));
 }

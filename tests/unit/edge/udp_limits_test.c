@@ -64,8 +64,10 @@ static void in_all_and_on_a_listener(void **state)
 	assert_int_equal(enter(&limits, "192.0.2.1", 53, 1), -1);
 	assert_int_equal(enter(&limits, "192.0.2.2", 53, 1), -1);
 	assert_int_equal(enter(&limits, "192.0.2.1", 53, 1), UDP_REFUSED_LISTENER_LIMIT);
+	assert_true(tow__udp_limits_full(&limits, 53) && !tow__udp_limits_full(&limits, 54));
 	assert_int_equal(enter(&limits, "192.0.2.1", 54, 1), -1);
 	assert_int_equal(enter(&limits, "192.0.2.1", 54, 1), UDP_REFUSED_LIMIT);
+	assert_true(tow__udp_limits_full(&limits, 54));
 	tow__udp_limits_leave(&limits, &addr, 53);
 	assert_int_equal(enter(&limits, "192.0.2.1", 54, 1), -1);
 	assert_int_equal(enter(&limits, "192.0.2.1", 53, 1), UDP_REFUSED_LIMIT);
