@@ -2,6 +2,7 @@
 #include "loop/loop.h"
 
 #include <assert.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -54,7 +55,7 @@ uint64_t tow_loop_now_ns(const struct tow_loop *loop)
 struct uv_loop_s *tow_loop_uv(struct tow_loop *loop)
 {
 	loop->uv_touched = 1;
-	return &loop->uv;
+	return loop->uv;
 }
 
 static void run_posts(struct tow_loop *loop)
@@ -101,7 +102,7 @@ void tow_loop_stop(struct tow_loop *loop)
 
 static int add_uv(struct tow_loop *loop)
 {
-	int fd = uv_backend_fd(&loop->uv);
+	int fd = uv_backend_fd(loop->uv);
 	struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
 
 	return epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event);
@@ -115,9 +116,10 @@ struct tow_loop *tow_loop_new(void)
 		return NULL;
 	loop->clock_fd = -1;
 	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (loop->epoll_fd < 0 || tow__timers_init(loop) || uv_loop_init(&loop->uv))
+	loop->uv = malloc(sizeof *loop->uv);
+	if (loop->epoll_fd < 0 || tow__timers_init(loop) || !loop->uv || uv_loop_init(loop->uv))
 		goto no_uv;
-	if (uv_async_init(&loop->uv, &loop->wake, on_wake))
+	if (uv_async_init(loop->uv, &loop->wake, on_wake))
 		goto fail;
 	loop->wake.data = loop;
 	if (add_uv(loop)) {
@@ -130,9 +132,10 @@ struct tow_loop *tow_loop_new(void)
 	tow__tasks_init(loop);
 	return loop;
 fail:
-	uv_run(&loop->uv, UV_RUN_DEFAULT);
-	uv_loop_close(&loop->uv);
+	uv_run(loop->uv, UV_RUN_DEFAULT);
+	uv_loop_close(loop->uv);
 no_uv:
+	free(loop->uv);
 	tow__timers_deinit(loop);
 	if (loop->epoll_fd >= 0)
 		close(loop->epoll_fd);
@@ -179,6 +182,37 @@ static void must_be_closing(uv_handle_t *handle, void *arg)
 	assert(uv_is_closing(handle));
 }
 
+static void *end_uv(void *user)
+{
+	uv_loop_t *uv = user;
+
+	uv_run(uv, UV_RUN_DEFAULT);
+	uv_loop_close(uv);
+	free(uv);
+	return NULL;
+}
+
+/* Nobody waits for what a thread still does for nobody: look up a name, for as long as the system
+ * likes. Its last words are heard elsewhere. */
+static void leave_uv(struct tow_loop *loop)
+{
+	sigset_t all, before;
+	pthread_t thread;
+
+	uv_run(loop->uv, UV_RUN_NOWAIT);
+	if (loop->waits || !uv_loop_alive(loop->uv)) {
+		end_uv(loop->uv);
+		return;
+	}
+	sigfillset(&all); /* are for the host's threads */
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	if (pthread_create(&thread, NULL, end_uv, loop->uv))
+		end_uv(loop->uv);
+	else
+		pthread_detach(thread);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 void tow_loop_free(struct tow_loop *loop)
 {
 	if (!loop)
@@ -191,9 +225,8 @@ void tow_loop_free(struct tow_loop *loop)
 	/* What its owner has forgotten would be called no more, and a handle of libuv's would keep
 	 * it running for ever. */
 	assert(!loop->io_count);
-	uv_walk(&loop->uv, must_be_closing, NULL);
-	uv_run(&loop->uv, UV_RUN_DEFAULT);
-	uv_loop_close(&loop->uv);
+	uv_walk(loop->uv, must_be_closing, NULL);
+	leave_uv(loop);
 	tow__timers_deinit(loop);
 	close(loop->epoll_fd);
 	tow__spare_deinit(loop);
@@ -207,7 +240,7 @@ void tow_loop_free(struct tow_loop *loop)
 static void run_uv(struct tow_loop *loop)
 {
 	loop->uv_touched = 0;
-	uv_run(&loop->uv, UV_RUN_NOWAIT);
+	uv_run(loop->uv, UV_RUN_NOWAIT);
 }
 
 /* Leaves everything in order for a sleep. Returns how long it may be, in ms; -1 for ever. */
@@ -219,18 +252,18 @@ static int prepare_to_sleep(struct tow_loop *loop)
 	/* libuv tells the kernel of what it watches when it runs, and not before. */
 	if (tow__tasks_wait(loop) || loop->uv_touched)
 		return 0;
-	timeout_ms = uv_backend_timeout(&loop->uv);
+	timeout_ms = uv_backend_timeout(loop->uv);
 	if (timeout_ms <= 0)
 		return timeout_ms;
-	uv_update_time(&loop->uv);
-	return uv_backend_timeout(&loop->uv);
+	uv_update_time(loop->uv);
+	return uv_backend_timeout(loop->uv);
 }
 
 static void handle_event(struct tow_loop *loop, const struct epoll_event *event)
 {
 	if (event->data.fd == loop->clock_fd)
 		loop->armed_ns = 0; /* its timers run in this turn */
-	else if (event->data.fd == uv_backend_fd(&loop->uv))
+	else if (event->data.fd == uv_backend_fd(loop->uv))
 		run_uv(loop);
 	else
 		tow__io_event(loop, event);
@@ -254,7 +287,7 @@ static void turn(struct tow_loop *loop, int may_sleep)
 	loop->now_ns = 0;
 	for (loop->event_at = 0; loop->event_at < loop->event_count;)
 		handle_event(loop, &loop->events[loop->event_at++]);
-	if (uv_backend_timeout(&loop->uv) >= 0)
+	if (uv_backend_timeout(loop->uv) >= 0)
 		run_uv(loop); /* for its timers, when it has any */
 	loop->event_count = 0;
 	loop->now_ns = 0;
@@ -286,6 +319,7 @@ void tow_loop_dispatch(struct tow_loop *loop)
 }
 
 struct work {
+	struct tow_loop *loop;
 	uv_work_t request;
 	void (*work)(void *user);
 	void (*done)(void *user);
@@ -304,6 +338,7 @@ static void on_worked(uv_work_t *request, int status)
 	struct work *work = request->data;
 
 	(void)status;
+	work->loop->waits--;
 	work->done(work->user);
 	free(work);
 }
@@ -315,11 +350,12 @@ int tow_loop_work(struct tow_loop *loop, void (*work)(void *user), void (*done)(
 
 	if (!w)
 		return TOW_ENOMEM;
-	*w = (struct work){ .work = work, .done = done, .user = user };
+	*w = (struct work){ .loop = loop, .work = work, .done = done, .user = user };
 	w->request.data = w;
-	if (uv_queue_work(&loop->uv, &w->request, on_work, on_worked)) {
+	if (uv_queue_work(loop->uv, &w->request, on_work, on_worked)) {
 		free(w);
 		return TOW_ENOMEM;
 	}
+	loop->waits++;
 	return 0;
 }

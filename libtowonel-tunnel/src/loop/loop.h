@@ -29,7 +29,8 @@ struct tow_loop {
 	struct epoll_event events[TOW__EVENTS_MAX]; /* of this turn */
 	int event_at, event_count;
 
-	uv_loop_t uv;
+	uv_loop_t *uv;
+	unsigned waits; /* for what its threads do */
 	uv_async_t wake;
 	int uv_touched; /* from outside its callbacks: it has to look before the loop sleeps */
 

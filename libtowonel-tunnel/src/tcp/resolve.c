@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include "loop/loop.h"
+
 #include <towonel/tunnel/tcp.h>
 
 #include <netdb.h>
@@ -9,10 +11,12 @@
 
 /*
  * A literal is answered by a task of this turn, a name by getaddrinfo on a worker thread. That
- * thread cannot be stopped: a cancelled query is freed when it comes back.
+ * thread cannot be stopped: a cancelled query is freed when it comes back, which the loop may not
+ * live to see.
  */
 
 struct tow_resolve {
+	struct tow_loop *loop; /* until it is cancelled */
 	struct tow_task answer;
 	uv_getaddrinfo_t request;
 	char host[256];
@@ -51,16 +55,20 @@ static size_t gather(const struct addrinfo *list, uint16_t port, struct tow_addr
 static void on_name(uv_getaddrinfo_t *request, int status, struct addrinfo *list)
 {
 	struct tow_resolve *resolve = request->data;
+	tow_resolved done = resolve->done;
 	struct tow_addr addrs[TOW_RESOLVE_MAX];
 	struct tow_error err;
 	size_t count = status ? 0 : gather(list, resolve->port, addrs);
 
-	if (resolve->done && count) {
-		resolve->done(resolve->user, 0, addrs, count, NULL);
-	} else if (resolve->done) {
+	if (done)
+		resolve->loop->waits--;
+	resolve->done = NULL;
+	if (done && count) {
+		done(resolve->user, 0, addrs, count, NULL);
+	} else if (done) {
 		tow_error_set(&err, TOW_ENOTFOUND, "cannot resolve %s: %s", resolve->host,
 		              status ? uv_strerror(status) : "it has no address");
-		resolve->done(resolve->user, TOW_ENOTFOUND, NULL, 0, &err);
+		done(resolve->user, TOW_ENOTFOUND, NULL, 0, &err);
 	}
 	uv_freeaddrinfo(list);
 	free(resolve);
@@ -77,6 +85,7 @@ int tow_resolve_start(struct tow_loop *loop, const char *host, uint16_t port, to
 	resolve = calloc(1, sizeof *resolve);
 	if (!resolve)
 		return TOW_ENOMEM;
+	resolve->loop = loop;
 	resolve->done = done;
 	resolve->user = user;
 	resolve->port = port;
@@ -90,6 +99,8 @@ int tow_resolve_start(struct tow_loop *loop, const char *host, uint16_t port, to
 	                          &hints)) {
 		free(resolve);
 		return TOW_EINVAL;
+	} else {
+		loop->waits++;
 	}
 	*out = resolve;
 	return 0;
@@ -104,6 +115,8 @@ void tow_resolve_cancel(struct tow_resolve *resolve)
 		free(resolve);
 		return;
 	}
+	if (resolve->done)
+		resolve->loop->waits--;
 	resolve->done = NULL;
 	uv_cancel((uv_req_t *)&resolve->request);
 }

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include <towonel/tunnel/http_client.h>
+#include <towonel/tunnel/tcp.h>
 
 #define MSEC    TOW_NSEC_PER_MSEC
 #define SLOW_MS 3000
@@ -127,10 +128,36 @@ static void a_call_does_not_stop_the_loop(void **state)
 		check_call(how);
 }
 
+static void on_resolved(void *user, int status, const struct tow_addr *addrs, size_t count,
+                        const struct tow_error *err)
+{
+	(void)user;
+	(void)status;
+	(void)addrs;
+	(void)count;
+	(void)err;
+	fail();
+}
+
+static void nor_does_the_loop_outlive_it(void **state)
+{
+	struct scene s;
+	struct tow_resolve *resolve;
+
+	(void)state;
+	start(&s);
+	assert_int_equal(tow_resolve_start(s.loop, "slow.example", 1, on_resolved, &s, &resolve),
+	                 0);
+	run_for(&s, 100 * MSEC);
+	tow_resolve_cancel(resolve);
+	finish(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_call_does_not_stop_the_loop),
+		cmocka_unit_test(nor_does_the_loop_outlive_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
