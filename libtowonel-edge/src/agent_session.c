@@ -417,6 +417,18 @@ static void on_timer(void *user)
 	unref(s);
 }
 
+/* Each is verified, and told of in the log: no tenant is to make us do little else. */
+static int says_hello_too_often(struct agent_session *s)
+{
+	uint64_t now = tow_loop_now_ns(s->worker->loop);
+
+	if (now - s->hellos_since_ns >= 60 * TOW_NSEC_PER_SEC) {
+		s->hellos_since_ns = now;
+		s->hellos = 0;
+	}
+	return ++s->hellos > TOW_AGENT_HELLOS_PER_MINUTE;
+}
+
 static void on_message(struct agent_session *s, struct tow_control_message *message)
 {
 	int said_hello = s->state == AGENT_SERVING || s->state == AGENT_RETIRED;
@@ -429,7 +441,9 @@ static void on_message(struct agent_session *s, struct tow_control_message *mess
 	}
 	switch (message->type) {
 	case TOW_CONTROL_HELLO:
-		if (s->state != AGENT_REFUSED)
+		if (said_hello && says_hello_too_often(s))
+			refuse(s, HELLO_PROTOCOL, "hellos come too often");
+		else if (s->state != AGENT_REFUSED)
 			on_hello(s, message);
 		break;
 	case TOW_CONTROL_PING:

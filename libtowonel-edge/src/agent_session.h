@@ -31,6 +31,8 @@ struct agent_session {
 	struct tow_control_message hello; /* AGENT_TENANT */
 	size_t hello_size;                /* about what it takes in memory */
 	unsigned early_messages;          /* before one was accepted */
+	unsigned hellos;                  /* after that, in this minute */
+	uint64_t hellos_since_ns;
 
 	int carried; /* by TCP: see carriers.h */
 	struct tow_id agent_id;

@@ -254,6 +254,22 @@ static void an_agent_may_say_hello_again(void **state)
 }
 
 /* The same key over a new connection: the old one is not used any more. */
+/* Each is verified, and told of in the log. */
+static void hellos_without_end_are_too_many(void **state)
+{
+	struct fixture *f = *state;
+	struct agent *a;
+
+	fixture_start(f);
+	apply_usual(f);
+	a = agent_up(f, 0, &(struct claim){ .tenant = &f->alice });
+	for (int i = 0; i < TOW_AGENT_HELLOS_PER_MINUTE + 5; i++)
+		agent_hello(a, &(struct claim){ .tenant = &f->alice });
+	await(f, a->closed);
+	assert_int_equal(outcome(f, "welcome"), TOW_AGENT_HELLOS_PER_MINUTE + 1);
+	assert_int_equal(outcome(f, "protocol"), 1);
+}
+
 static void an_agent_that_comes_back_replaces_itself(void **state)
 {
 	struct fixture *f = *state;
@@ -459,6 +475,7 @@ int main(void)
 		EDGE_TEST(replicas_share),
 		EDGE_TEST(a_newer_set_supersedes),
 		EDGE_TEST(an_agent_may_say_hello_again),
+		EDGE_TEST(hellos_without_end_are_too_many),
 		EDGE_TEST(an_agent_that_comes_back_replaces_itself),
 		EDGE_TEST(an_agent_that_drains_gets_nothing_new),
 		EDGE_TEST(a_removed_tenant_is_cut_off),

@@ -121,6 +121,7 @@
 #define TOW_AGENTS_PENDING_BYTES   33554432 /* of all their hellos together */
 #define TOW_AGENT_EARLY_MESSAGES   8        /* read before it is accepted */
 #define TOW_AGENTS_PER_TENANT      64
+#define TOW_AGENT_HELLOS_PER_MINUTE 60      /* of one that was accepted */
 #define TOW_PING_INTERVAL_MS       15000
 #define TOW_PING_TIMEOUT_MS        45000
 #define TOW_PING_LATE_MS           5000  /* others are preferred to an agent that is so late */
