@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The images, made without an engine: each step of the Dockerfile done in a Debian of its own, and what compose.yaml
-tells people to do, done with them."""
+"""The images, made without an engine, each step of the Dockerfile done in a Debian of its own, and by podman; and what
+compose.yaml tells people to do, done with them."""
 
 import json
 import os
@@ -13,6 +13,7 @@ import yaml
 
 from support.debian import LONG, PATH, Debian, running_release
 from support.lines import Origin, visit
+from support.containers import Podman
 from support.netns import Namespace, needs_namespaces
 from support.process import BUILD, SANITIZED, Process, run, wait_until
 
@@ -76,8 +77,10 @@ class Stage:
                 os.makedirs(target if target.endswith("/") else os.path.dirname(target), exist_ok=True)
                 shutil.copy(path, target)
 
-    def begin(self, stack, namespace, log, env):
+    def begin(self, stack, namespace, log, env, names):
         """As an engine does with `read_only`: nothing can be written to but volumes, and nobody is root."""
+        with open(f"{self.tree}/etc/hosts", "a") as file:
+            file.write(f"127.0.0.1 {' '.join(names)}\n")
         commands = [f"mount --bind {self.tree} {self.tree}", f"mount -o remount,bind,ro {self.tree}"]
         for volume in self.volumes:
             data = self.tree.with_name(self.tree.name + volume.replace("/", "-"))
@@ -96,6 +99,9 @@ class Stage:
             user, group = re.search(rf"^{self.user}:.*?:(\d+):(\d+):", file.read(), re.M).groups()
         return run(["nsenter", f"--target={self.process.pid}", "--mount", "--net", "--root", f"--setuid={user}",
                     f"--setgid={group}", *command], env={"PATH": PATH, **self.env})
+
+    def log(self):
+        return self.process.log()
 
     def is_healthy(self):
         return self.run(*json.loads(re.search(r"CMD (\[.*\])", self.said["HEALTHCHECK"]).group(1))).returncode == 0
@@ -129,8 +135,26 @@ def images(tmp_path_factory):
     return stages
 
 
+@pytest.fixture(scope="module")
+def podmans(tmp_path_factory):
+    """Those that podman makes, of the sources as committed."""
+    if not LONG or not shutil.which("podman"):
+        pytest.skip("podman takes minutes: TOWONEL_TEST_LONG=1, where it is installed")
+    where = tmp_path_factory.mktemp("podman")
+    podman = Podman(where)
+    base = Debian(where / "base", BASE)
+    podman.take(base.tree, re.match(r"\S+", INSTRUCTIONS[0][1])[0])
+    run(["git", "clone", "-q", "--depth=1", f"file://{ROOT}", where / "sources"], check=True)
+    return {target: podman.build(where / "sources", "deploy/docker/Dockerfile", target) for target in ("node", "agent")}
+
+
+@pytest.fixture(params=["images", "podmans"], ids=["by steps", "by podman"])
+def made(request):
+    return request.getfixturevalue(request.param)
+
+
 @pytest.mark.timeout(3600)
-def test_the_quick_start_with_the_images(images, stack, tmp_path):
+def test_the_quick_start_with_the_images(made, stack, tmp_path):
     with open(f"{DOCKER}/compose.yaml") as file:
         services = yaml.safe_load(file)["services"]
     namespace = Namespace(stack)
@@ -139,20 +163,18 @@ def test_the_quick_start_with_the_images(images, stack, tmp_path):
     with namespace:
         origin = Origin("origin")
     stack.callback(origin.close)
-    node, agent = images["node"], images["agent"]
-    for image in (node, agent):
-        with open(f"{image.tree}/etc/hosts", "a") as file:
-            file.write("127.0.0.1 node web\n")
-
-    node.begin(stack, namespace, tmp_path / "node.log", services["node"]["environment"])
-    wait_until(node.is_healthy, f"the node is healthy: {node.process.log()}")
+    node, agent = made["node"], made["agent"]
+    names = ["node", "web"]
+    node.begin(stack, namespace, tmp_path / "node.log", services["node"]["environment"], names)
+    wait_until(node.is_healthy, f"the node is healthy: {node.log()}")
     done = node.run("towonel", "invite", "create", "--name", "demo", "--hostnames", NAME)
     assert done.returncode == 0, done.stderr
     env = {**services["agent"]["environment"], "TOWONEL_INVITE_TOKEN": done.stdout.strip()}
     env["TOWONEL_AGENT_SERVICES"] = env["TOWONEL_AGENT_SERVICES"].replace("8443", str(origin.port))
-    agent.begin(stack, namespace, tmp_path / "agent.log", env)
-    wait_until(agent.is_healthy, f"the agent is healthy: {agent.process.log()}")
+    agent.begin(stack, namespace, tmp_path / "agent.log", env, names)
+    wait_until(agent.is_healthy, f"the agent is healthy: {agent.log()}")
     with namespace:
         assert wait_until(lambda: visit(443, NAME) == "origin", "visitors get through")
     assert node.run("touch", "/usr/bin/x").returncode != 0 and agent.run("touch", "/tmp/x").returncode != 0
-    assert not os.path.exists(f"{node.tree}/usr/bin/make"), "no build tools in an image"
+    assert node.run("id", "-u").stdout.strip() != "0"
+    assert node.run("test", "-e", "/usr/bin/make").returncode != 0, "no build tools in an image"
