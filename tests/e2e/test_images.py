@@ -2,6 +2,7 @@
 """The images, made without an engine, each step of the Dockerfile done in a Debian of its own, and by podman; and what
 compose.yaml tells people to do, done with them."""
 
+import contextlib
 import json
 import os
 import re
@@ -136,12 +137,14 @@ def images(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def podmans(tmp_path_factory):
+def podmans(request, tmp_path_factory):
     """Those that podman makes, of the sources as committed."""
     if not LONG or not shutil.which("podman"):
         pytest.skip("podman takes minutes: TOWONEL_TEST_LONG=1, where it is installed")
     where = tmp_path_factory.mktemp("podman")
-    podman = Podman(where)
+    stack = contextlib.ExitStack()
+    request.addfinalizer(stack.close)
+    podman = Podman(where, stack)
     base = Debian(where / "base", BASE)
     podman.take(base.tree, re.match(r"\S+", INSTRUCTIONS[0][1])[0])
     run(["git", "clone", "-q", "--depth=1", f"file://{ROOT}", where / "sources"], check=True)

@@ -5,11 +5,13 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 
 import pytest
 
+from support.docs import sections
 from support.process import Process, free_port, metric, run, wait_until
 
 
@@ -148,6 +150,8 @@ def test_wireguard(tmp_path, expose, begin, make_namespace):
     need("wireguard-go", "wg", "ip")
     if os.geteuid() != 0 or not os.access("/dev/net/tun", os.W_OK):
         pytest.skip("needs root, and /dev/net/tun")
+    # As the recipe has it.
+    told = dict(re.findall(r"`(\w+) = ([^`]+)`", sections("docs/recipes.md")["WireGuard"]))
     keys = {}
     for end in ("server", "client"):
         private = run(["wg", "genkey"], check=True).stdout
@@ -162,14 +166,14 @@ def test_wireguard(tmp_path, expose, begin, make_namespace):
         run(["wg", "set", device, "private-key", tmp_path / f"{end}.key", *settings], check=True)
         run(["ip", "link", "set", device, "netns", space], check=True)
         run(["ip", "-n", space, "address", "add", f"{address}/24", "dev", device], check=True)
-        run(["ip", "-n", space, "link", "set", device, "up"], check=True)
+        run(["ip", "-n", space, "link", "set", device, "mtu", told["MTU"], "up"], check=True)
         return ["ip", "netns", "exec", space]
 
     port = free_port()
     in_server = start("server", "10.99.0.1", "listen-port", port, "peer", keys["client"], "allowed-ips", "10.99.0.2/32")
     public = expose(f"127.0.0.1:{port}")
     in_client = start("client", "10.99.0.2", "peer", keys["server"], "allowed-ips", "10.99.0.1/32", "endpoint",
-                      f"127.0.0.1:{public}")
+                      f"127.0.0.1:{public}", "persistent-keepalive", told["PersistentKeepalive"])
     content = random.Random(4).randbytes(4 << 20)
     (tmp_path / "served").mkdir()
     (tmp_path / "served" / "file").write_bytes(content)

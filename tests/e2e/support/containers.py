@@ -2,6 +2,7 @@
 """Images and containers of podman's, in a storage of the test's own."""
 
 import subprocess
+import tempfile
 
 from .own_network import outside
 from .process import PATIENCE, run
@@ -11,11 +12,12 @@ _LIMITS = ["--ulimit=nofile=4096:4096", "--ulimit=nproc=4096:4096", "--cgroups=d
 
 
 class Podman:
-    def __init__(self, directory):
+    def __init__(self, directory, stack):
         self.directory = directory
+        self._state = stack.enter_context(tempfile.TemporaryDirectory(prefix="towonel-"))  # its path is to be short
 
     def command(self, *argv):
-        return ["podman", f"--root={self.directory}/storage", f"--runroot={self.directory}/run", "--log-level=error",
+        return ["podman", f"--root={self.directory}/storage", f"--runroot={self._state}", "--log-level=error",
                 "--cgroup-manager=cgroupfs", "--storage-driver=overlay", *argv]
 
     def _fetching(self, *argv, **more):
@@ -47,8 +49,7 @@ class Container:
 
     def begin(self, stack, namespace, log, env, names):
         self._inside = ["nsenter", f"--mount=/proc/{namespace.pid}/ns/mnt", f"--net=/proc/{namespace.pid}/ns/net"]
-        run([*self._inside, "sh", "-c", "mountpoint -q /sys/fs/cgroup && umount -l /sys/fs/cgroup; "
-             "mount -t cgroup2 cgroup2 /sys/fs/cgroup"], check=True)
+        run([*self._inside, "mount", "-t", "cgroup2", "cgroup2", "/sys/fs/cgroup"], check=True)
         options = [f"--env={name}={value}" for name, value in env.items()]
         hosts = [f"--add-host={name}:127.0.0.1" for name in names]
         done = self._call("run", "--detach", f"--name={self._image}", "--network=host", "--read-only", "--cap-drop=ALL",
