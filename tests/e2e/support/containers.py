@@ -49,11 +49,13 @@ class Container:
 
     def begin(self, stack, namespace, log, env, names):
         self._inside = ["nsenter", f"--mount=/proc/{namespace.pid}/ns/mnt", f"--net=/proc/{namespace.pid}/ns/net"]
-        run([*self._inside, "mount", "-t", "cgroup2", "cgroup2", "/sys/fs/cgroup"], check=True)
+        run([*self._inside, "sh", "-c", '[ "$(stat -f -c %T /sys/fs/cgroup)" = cgroup2fs ] || '
+             "mount -t cgroup2 cgroup2 /sys/fs/cgroup"], check=True)
         options = [f"--env={name}={value}" for name, value in env.items()]
         hosts = [f"--add-host={name}:127.0.0.1" for name in names]
-        done = self._call("run", "--detach", f"--name={self._image}", "--network=host", "--read-only", "--cap-drop=ALL",
-                          "--security-opt=no-new-privileges", *_LIMITS, *hosts, *options, self._image)
+        done = self._call("run", "--detach", f"--name={self._image}", "--network=host", "--read-only",
+                          "--read-only-tmpfs=false", "--cap-drop=ALL", "--security-opt=no-new-privileges", *_LIMITS,
+                          *hosts, *options, self._image)
         assert done.returncode == 0, done.stderr
         stack.callback(self._call, "rm", "--force", "--volumes", "--time=0", self._image)
 
