@@ -33,16 +33,15 @@ static struct udp_session *find(struct udp_listener *listener, const uint8_t key
 
 /* Is this not the worker for it? Then it is on its way to the one that is. */
 static int goes_elsewhere(struct udp_listener *listener, const uint8_t key[UDP_KEY_SIZE],
-                          const struct tow_udp_packet *packet, unsigned home, int ended)
+                          const struct tow_udp_packet *packet, unsigned home)
 {
 	struct worker *w = listener->worker;
 
 	if (home == w->index)
 		return tow__udp_signposts_follow(listener, key, packet);
-	if (ended) /* and home has been told of it */
+	/* Home hears of it first, so that it does not send it here again. */
+	if (tow__udp_signposts_mislead(listener, key, home) == 0)
 		tow__worker_mail_packet(&w->all->list[home], packet, listener->port, home);
-	else
-		tow__udp_signposts_mislead(listener, key, home);
 	return 1;
 }
 
@@ -51,16 +50,14 @@ void tow__udp_listener_take(struct udp_listener *listener, const struct tow_udp_
 {
 	struct udp_session *session;
 	uint8_t key[UDP_KEY_SIZE];
-	int ended = 0;
 
 	key_of(packet, key);
 	session = find(listener, key);
 	if (session != NULL && tow__udp_session_outdated(session)) {
 		tow__udp_session_end(session, TOW_TUNNEL_IDLE);
 		session = NULL;
-		ended = 1;
 	}
-	if (session == NULL && (goes_elsewhere(listener, key, packet, home, ended) ||
+	if (session == NULL && (goes_elsewhere(listener, key, packet, home) ||
 	                        tow_udp_pass(listener->socket, packet)))
 		return;
 	if (session != NULL)

@@ -98,9 +98,10 @@ void tow__udp_session_tell_home(const struct udp_session *session, struct worker
 /* The datagram is for a session that has gone elsewhere: it is on its way. */
 int tow__udp_signposts_follow(struct udp_listener *listener, const uint8_t key[UDP_KEY_SIZE],
                               const struct tow_udp_packet *packet);
-/* There is no session here for what that worker has sent. */
-void tow__udp_signposts_mislead(struct udp_listener *listener, const uint8_t key[UDP_KEY_SIZE],
-                                unsigned home);
+/* There is no session here for what that worker has sent, and it is told so. Returns 0, or that it
+ * could not be told. */
+int tow__udp_signposts_mislead(struct udp_listener *listener, const uint8_t key[UDP_KEY_SIZE],
+                               unsigned home);
 /* A one-sided session of another worker is to make room. */
 void tow__udp_sessions_ask_room(struct udp_listener *listener);
 void tow__udp_signposts_deinit(struct udp_listener *listener);

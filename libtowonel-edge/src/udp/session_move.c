@@ -160,24 +160,24 @@ static void on_over(struct worker *w, void *message)
 		take_down(listener, post);
 }
 
-static void tell(struct worker *w, unsigned home, uint16_t port, const uint8_t key[UDP_KEY_SIZE])
+static int tell(struct worker *w, unsigned home, uint16_t port, const uint8_t key[UDP_KEY_SIZE])
 {
 	struct news news = { .port = port, .worker = w->index };
 
 	memcpy(news.key, key, UDP_KEY_SIZE);
-	/* what it hands on meanwhile, or in want of memory, leads it to tell again */
-	(void)mail(&w->all->list[home], on_over, &news);
+	return mail(&w->all->list[home], on_over, &news);
 }
 
 void tow__udp_session_tell_home(const struct udp_session *s, struct worker *w)
 {
-	tell(w, s->home, s->port, s->key);
+	/* short of memory, it hears of it with the visitor's next datagram */
+	(void)tell(w, s->home, s->port, s->key);
 }
 
-void tow__udp_signposts_mislead(struct udp_listener *listener, const uint8_t key[UDP_KEY_SIZE],
-                                unsigned home)
+int tow__udp_signposts_mislead(struct udp_listener *listener, const uint8_t key[UDP_KEY_SIZE],
+                               unsigned home)
 {
-	tell(listener->worker, home, listener->port, key);
+	return tell(listener->worker, home, listener->port, key);
 }
 
 /* --- at home --- */
