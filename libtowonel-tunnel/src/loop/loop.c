@@ -200,6 +200,7 @@ static void leave_uv(struct tow_loop *loop)
 	pthread_t thread;
 
 	uv_run(loop->uv, UV_RUN_NOWAIT);
+	tow__lookups_leave(loop);
 	if (loop->waits || !uv_loop_alive(loop->uv)) {
 		end_uv(loop->uv);
 		return;

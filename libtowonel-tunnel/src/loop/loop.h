@@ -31,6 +31,7 @@ struct tow_loop {
 
 	uv_loop_t *uv;
 	unsigned waits; /* for what its threads do */
+	struct tow__lookup *lookups;
 	uv_async_t wake;
 	int uv_touched; /* from outside its callbacks: it has to look before the loop sleeps */
 
@@ -78,6 +79,9 @@ int tow__tasks_wait(const struct tow_loop *loop); /* there are some */
 
 /* Tells the watcher of what epoll has reported. */
 void tow__io_event(struct tow_loop *loop, const struct epoll_event *event);
+
+/* They come to an end without the loop. */
+void tow__lookups_leave(struct tow_loop *loop);
 
 int tow__timers_init(struct tow_loop *loop); /* 0, TOW_EIO */
 void tow__timers_deinit(struct tow_loop *loop);

@@ -6,6 +6,7 @@
 #include <netdb.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -20,14 +21,18 @@
 #define MSEC    TOW_NSEC_PER_MSEC
 #define SLOW_MS 3000
 
+static atomic_int slow_lookups;
+
 /* In place of the system's, for curl and libuv. */
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
                 struct addrinfo **out)
 {
-	(void)node;
 	(void)service;
 	(void)hints;
 	(void)out;
+	if (strcmp(node, "slow.example") != 0)
+		return EAI_NONAME;
+	atomic_fetch_add(&slow_lookups, 1);
 	usleep(SLOW_MS * 1000);
 	return EAI_AGAIN;
 }
@@ -139,6 +144,68 @@ static void on_resolved(void *user, int status, const struct tow_addr *addrs, si
 	fail();
 }
 
+/* Visitors of one service, whose origin's name is looked up for ever, and one of another. */
+struct asker {
+	struct scene *scene;
+	struct tow_resolve *resolve;
+	int answers, status;
+};
+
+static void on_answer(void *user, int status, const struct tow_addr *addrs, size_t count,
+                      const struct tow_error *err)
+{
+	struct asker *asker = user;
+
+	(void)addrs;
+	(void)count;
+	(void)err;
+	asker->resolve = NULL;
+	asker->answers++;
+	asker->status = status;
+}
+
+static void ask(struct asker *asker, struct scene *s, const char *name)
+{
+	*asker = (struct asker){ .scene = s };
+	assert_int_equal(tow_resolve_start(s->loop, name, 1, on_answer, asker, &asker->resolve), 0);
+}
+
+static void many_ask_for_it_and_others_are_answered(void **state)
+{
+	struct scene s;
+	struct asker slow[16], other;
+	size_t count = sizeof(slow) / sizeof(*slow);
+
+	(void)state;
+	start(&s);
+	atomic_store(&slow_lookups, 0);
+	for (size_t i = 0; i < count; i++)
+		ask(&slow[i], &s, "slow.example");
+	ask(&other, &s, "other.example");
+	run_for(&s, SLOW_MS / 4 * MSEC);
+	assert_int_equal(other.answers, 1);
+	/* they give up, and come again */
+	for (size_t i = 0; i < count; i++)
+		tow_resolve_cancel(slow[i].resolve);
+	for (size_t i = 0; i < count; i++)
+		ask(&slow[i], &s, "slow.example");
+	tow_resolve_cancel(slow[3].resolve);
+	ask(&other, &s, "other.example");
+	run_for(&s, SLOW_MS / 4 * MSEC);
+	assert_int_equal(other.answers, 1);
+	run_for(&s, SLOW_MS * MSEC);
+	assert_int_equal(atomic_load(&slow_lookups), 1);
+	for (size_t i = 0; i < count; i++) {
+		assert_int_equal(slow[i].answers, i != 3);
+		assert_int_equal(slow[i].status, i != 3 ? TOW_ENOTFOUND : 0);
+	}
+	ask(&slow[0], &s, "slow.example");
+	run_for(&s, 100 * MSEC);
+	assert_int_equal(atomic_load(&slow_lookups), 2);
+	tow_resolve_cancel(slow[0].resolve);
+	finish(&s);
+}
+
 static void nor_does_the_loop_outlive_it(void **state)
 {
 	struct scene s;
@@ -157,6 +224,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_call_does_not_stop_the_loop),
+		cmocka_unit_test(many_ask_for_it_and_others_are_answered),
 		cmocka_unit_test(nor_does_the_loop_outlive_it),
 	};
 
