@@ -15,6 +15,7 @@ import pytest
 from support.memory import MemoryWatch
 from support.process import QUICK, free_port, metric, run, wait_until
 from support.towonel import http_get
+from support.udp import ask, udp_socket
 from support.visitors import TlsVisitor, dial
 
 NAME = "app.alice.example.eu"
@@ -97,6 +98,27 @@ def test_an_agent_with_few_descriptors(make_node, make_agent, make_greeter):
         wait_until(lambda: "Too many open files" in agent.process.log(), "the agent says what is short")
         assert http_get(f"http://127.0.0.1:{agent.health_port}/healthz")[0] in (0, 200)
     wait_until(one_is_greeted, "there is room again")
+
+
+def test_a_crowd_of_udp_visitors_and_few_descriptors(make_node, make_agent, make_greeter, make_udp_origin, stack):
+    """Each session takes one of the agent's: they leave some to connections, and to each other, the newest first."""
+    node, port, udp_port, greeter = make_node(), free_port(), free_port(), make_greeter("hello")
+    origin = make_udp_origin(lambda data, _: data if data == b"hello" else None)
+    agent = make_agent(node.invite("a.eu"), start=False,
+                       tcp=[{"name": "greeter", "origin": greeter.address, "listen_port": port}],
+                       udp=[{"name": "echo", "origin": origin.address, "listen_port": udp_port}])
+    agent.start(preexec=with_descriptors(64))
+    wait_until(lambda: metric(node.edge_metrics(), "towonel_edge_ports_bound") == 2, "the ports are bound")
+    for _ in range(100):
+        stack.enter_context(udp_socket()).sendto(b"no answer", ("127.0.0.1", udp_port))
+    wait_until(lambda: metric(node.edge_metrics(), "towonel_edge_udp_sessions_refused_total", reason="one_sided") > 20,
+               "sessions make room")
+    for _ in range(3):
+        assert ask(udp_port) == b"hello"
+        with dial(port) as visitor:
+            assert visitor.recv(6) == b"hello\n"
+    assert metric(agent.metrics(), "towonel_agent_udp_sessions") <= 24
+    assert "Too many open files" not in agent.process.log()
 
 
 class Recorder:

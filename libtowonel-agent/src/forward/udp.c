@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <towonel/tunnel/tcp.h>
 #include <towonel/tunnel/udp.h>
@@ -254,7 +255,7 @@ void tow__udp_forward_start(struct udp_forwards *forwards, struct tow_quic_strea
                             const struct tow_proxy_header *header,
                             const struct tow_service *service, struct tow_buf *early)
 {
-	struct udp_forward *f = calloc(1, sizeof *f);
+	struct udp_forward *f = forwards->active < forwards->max ? calloc(1, sizeof *f) : NULL;
 	int rc;
 
 	if (!f) {
@@ -288,6 +289,20 @@ void tow__udp_forward_start(struct udp_forwards *forwards, struct tow_quic_strea
 
 /* --- all of them --- */
 
+/* Visitors of other services need descriptors, too. */
+static size_t descriptors_for_sessions(void)
+{
+	struct rlimit limit;
+	size_t left;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return SIZE_MAX;
+	if (limit.rlim_cur <= TOW_AGENT_DESCRIPTORS_KEPT)
+		return 1;
+	left = (size_t)limit.rlim_cur - TOW_AGENT_DESCRIPTORS_KEPT;
+	return left - left / 4;
+}
+
 void tow__udp_forwards_init(struct udp_forwards *f, struct tow_metrics *m)
 {
 	static const char datagrams[] =
@@ -295,6 +310,7 @@ void tow__udp_forwards_init(struct udp_forwards *f, struct tow_metrics *m)
 	static const char bytes[] = "Payload of those datagrams.";
 	char label[64];
 
+	f->max = descriptors_for_sessions();
 	f->sessions = tow_metrics_series(m, TOW_METRIC_GAUGE, "towonel_agent_udp_sessions", NULL,
 	                                 "UDP sessions now.");
 	f->sessions_total =

@@ -44,7 +44,7 @@ struct udp_forwards {
 	void *user;
 
 	struct udp_forward *first;
-	size_t active;
+	size_t active, max;
 	int draining;
 	struct tow_log_gate gate;
 	struct tow_metric *sessions, *sessions_total, *unreachable;

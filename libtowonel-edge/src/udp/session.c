@@ -288,6 +288,17 @@ static void open_session(struct udp_session *s)
 
 /* --- DIAL --- */
 
+static enum udp_refusal why_not(const struct dial *d)
+{
+	if (d->state != DIAL_FAILED)
+		return d->blocked ? UDP_REFUSED_LIMIT : UDP_REFUSED_NO_AGENT;
+	switch (d->failure) {
+	case TOW_TUNNEL_IDLE: return UDP_REFUSED_AGENT_TIMEOUT;
+	case TOW_TUNNEL_OVERLOADED: return UDP_REFUSED_LIMIT;
+	default: return UDP_REFUSED_ORIGIN;
+	}
+}
+
 void tow__udp_session_dial(struct udp_session *s)
 {
 	struct worker *w = worker_of(s);
@@ -296,17 +307,15 @@ void tow__udp_session_dial(struct udp_session *s)
 
 	if (rc != 0 && tow__udp_session_move(s))
 		return;
-	/* Agents are full of what others have begun: new streams are to be had when one ends. */
-	if (rc != 0 && d->blocked && d->state == DIAL_IDLE &&
+	/* Agents are full of what others have begun: there is room when one of these ends. */
+	if (rc != 0 && !s->opening->made_room && why_not(d) == UDP_REFUSED_LIMIT &&
 	    tow__udp_sessions_make_room(s->listener, s)) {
+		s->opening->made_room = 1;
 		d->tried_count = 0;
 		rc = tow__dial_next(d);
 	}
 	if (rc != 0)
-		refuse(s, d->state != DIAL_FAILED
-		                  ? (d->blocked ? UDP_REFUSED_LIMIT : UDP_REFUSED_NO_AGENT)
-		          : d->failure == TOW_TUNNEL_IDLE ? UDP_REFUSED_AGENT_TIMEOUT
-		                                          : UDP_REFUSED_ORIGIN);
+		refuse(s, why_not(d));
 	else if (tow_timer_start_in(&s->timer, w->timing.dial_ns) != 0)
 		refuse(s, UDP_REFUSED_INTERNAL);
 }

@@ -34,6 +34,7 @@ struct udp_opening {
 	size_t header_len;
 	size_t datagrams; /* that wait */
 	unsigned moves;
+	int made_room; /* has another session ended for it? */
 };
 
 struct udp_session {

@@ -112,6 +112,7 @@
 #define TOW_UDP_SOCKET_BUFFER         4194304 /* for what all visitors of a port send in a moment */
 #define TOW_UDP_SESSION_BUFFER        1048576 /* likewise for an origin's answers, at the agent */
 #define TOW_UDP_DRAIN_IDLE_MS         1000    /* a session so long silent ends with its agent */
+#define TOW_AGENT_DESCRIPTORS_KEPT    32      /* from sessions, as is a quarter of the others */
 
 /* edge: agents */
 #define TOW_AGENT_HELLO_TIMEOUT_MS 10000
