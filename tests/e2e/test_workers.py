@@ -34,6 +34,14 @@ def tunnels_are(node, count):
     wait_until(lambda: edge(node, "quic_connections") == count, f"there are {count} tunnels")
 
 
+def on_every_worker(protocol, port, workers):
+    """Waits until each has a socket on the port."""
+    def count():
+        with open(f"/proc/net/{protocol}", encoding="ascii") as table:
+            return sum(line.split()[1].endswith(f":{port:04X}") and line.split()[2].endswith(":0000") for line in table)
+    wait_until(lambda: count() == workers, "each worker has the port")
+
+
 @pytest.fixture
 def start(make_node, make_agent, origin):
     """A node with so many workers, and an agent with all of its tunnels."""
@@ -134,6 +142,7 @@ def test_udp_visitors_reach_the_agent_from_every_worker(make_node, make_agent, m
     node, port = make_node(TOWONEL_EDGE_WORKERS="8"), free_port()
     make_agent(node.invite(NAME), udp=[service(make_udp_origin(), port)])
     tunnels_are(node, TUNNELS_MAX)
+    on_every_worker("udp", port, 8)
     with contextlib.ExitStack() as exits:
         socks = [exits.enter_context(udp_socket()) for _ in range(VISITORS)]
         for number, sock in enumerate(socks * 3):
@@ -142,19 +151,12 @@ def test_udp_visitors_reach_the_agent_from_every_worker(make_node, make_agent, m
         assert edge(node, "udp_sessions") == VISITORS
 
 
-def listeners(port):
-    """How many sockets listen on a TCP port."""
-    with open("/proc/net/tcp", encoding="ascii") as table:
-        return sum(line.split()[1].endswith(f":{port:04X}") and line.split()[3] == "0A" for line in table)
-
-
 def test_tcp_services_are_on_every_worker(make_node, make_agent, make_raw_origin):
     node, port = make_node(TOWONEL_EDGE_WORKERS="4"), free_port()
     echo = make_raw_origin(lambda sock, _: sock.sendall(sock.recv(16)), proxy=False, hello=False)
     make_agent(node.invite(NAME), tcp=[{"name": "ssh", "origin": echo.address, "listen_port": port}])
     tunnels_are(node, TUNNELS_MAX)
-    wait_until(lambda: edge(node, "ports_bound") == 1, "the port is bound")
-    wait_until(lambda: listeners(port) == 4, "so it is by each worker")
+    on_every_worker("tcp", port, 4)
     for _ in range(VISITORS):
         with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
             sock.sendall(b"hello")

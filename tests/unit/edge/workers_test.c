@@ -268,6 +268,28 @@ static uint16_t choose_port(int type)
 	return ntohs(sa.sin_port);
 }
 
+/* How many sockets have a port, of those in a table of the kernel's ("/proc/net/udp"); of TCP those
+ * that listen. */
+static size_t sockets_at(const char *path, uint16_t port)
+{
+	FILE *table = fopen(path, "re");
+	char line[512], *at;
+	size_t count = 0;
+
+	assert_non_null(table);
+	while (fgets(line, sizeof(line), table) != NULL) {
+		/* behind the colons: address and port of ours, port of theirs */
+		unsigned long numbers[3] = { 0 };
+
+		at = line;
+		for (size_t i = 0; i < 3 && (at = strchr(at, ':')) != NULL; i++)
+			numbers[i] = strtoul(at + 1, &at, 16);
+		count += at != NULL && numbers[1] == port && numbers[2] == 0;
+	}
+	fclose(table);
+	return count;
+}
+
 static void ports_are_on_all_workers(void **state)
 {
 	static const char *const authorities[] = { "tcp:ssh", "udp:dns", NULL };
@@ -286,7 +308,9 @@ static void ports_are_on_all_workers(void **state)
 	add_udp_port(w, &f->alice, udp, "dns", 60);
 	assert_int_equal(apply(f, w), 0);
 	up_at(f, 0, 3, &claim);
-	pass(f, 300); /* the others follow the first in binding them */
+	/* the others follow the first in binding them */
+	await(f, sockets_at("/proc/net/udp", udp) == WORKERS &&
+	                 sockets_at("/proc/net/tcp", tcp) == WORKERS);
 	for (size_t i = 0; i < VISITORS; i++) {
 		fds[i] = visit_port(f, tcp);
 		visitor_send(fds[i], "x", 1);
@@ -335,7 +359,8 @@ static uint16_t start_udp(struct fixture *f)
 	start(f);
 	add_udp_port(w, &f->alice, port, "dns", 60);
 	assert_int_equal(apply(f, w), 0);
-	pass(f, 300); /* the others follow the first in binding it */
+	/* the others follow the first in binding it */
+	await(f, sockets_at("/proc/net/udp", port) == WORKERS);
 	return port;
 }
 
