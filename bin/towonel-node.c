@@ -578,6 +578,16 @@ static void node_deinit(struct node *node)
 	tow_log_free(node->log);
 }
 
+/* What passes by itself, as a full disk does, is a failure: a service manager tries again. What only
+ * people can mend is not. */
+static int status_of(const struct node *node, const struct tow_error *err)
+{
+	/* of PostgreSQL it is one that answers, and refuses */
+	int passes = err->code == TOW_ENOMEM || (err->code == TOW_EUNAVAILABLE &&
+	                                         strcmp(node->settings.db_driver, "sqlite") == 0);
+	return passes ? EXIT_FAILED : EXIT_USAGE;
+}
+
 int main(int argc, char **argv)
 {
 	static struct node node = { .signal_fd = -1, .waiter = -1 };
@@ -610,8 +620,9 @@ int main(int argc, char **argv)
 			         node.settings.data_dir);
 		/* Threads may be running and half of the parts exist: the system takes
 		 * it all back. */
-		background_failed(node.waiter, EXIT_USAGE);
-		_exit(EXIT_USAGE);
+		int status = status_of(&node, &err);
+		background_failed(node.waiter, status);
+		_exit(status);
 	}
 	tow_timer_init(&node.watchdog, node.loop, watchdog_due, &node);
 	if (node.predecessor) {

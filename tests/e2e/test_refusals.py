@@ -31,10 +31,10 @@ def fake_token(hub_url=None, seed=b"S"):
 TOKEN = fake_token()
 
 
-def refuse(program, env, *wanted, hidden=()):
+def refuse(program, env, *wanted, hidden=(), status=2):
     """Runs a program that must not start. Its complaint is one line, with all that is wanted."""
     done = run([program], env=env)
-    assert done.returncode == 2, (done.returncode, done.stderr)
+    assert done.returncode == status, (done.returncode, done.stderr)
     complaints = [line for line in done.stderr.splitlines() if line.startswith(os.path.basename(program) + ": ")]
     assert len(complaints) == 1, done.stderr
     for text in wanted:
@@ -334,8 +334,12 @@ def test_a_read_only_data_directory(tiny_disk, node_env):
 
 @root_only
 def test_a_full_data_directory_at_start(tiny_disk, node_env):
+    """A service manager is to try again, unlike after a bad setting."""
+    env = {**node_env, "TOWONEL_DATA_DIR": tiny_disk}
     fill(tiny_disk)
-    refuse(NODE, {**node_env, "TOWONEL_DATA_DIR": tiny_disk}, tiny_disk, "No space left on device")
+    refuse(NODE, env, tiny_disk, "No space left on device", status=1)
+    os.truncate(os.path.join(tiny_disk, "filler"), 1_000_000)
+    refuse(NODE, env, tiny_disk, "hub.db", "the database answers", status=1)
 
 
 @root_only

@@ -23,8 +23,9 @@ static int file_error(struct tow_error *err, const char *verb, const char *path,
 {
 	int code = error_number == EACCES || error_number == EPERM || error_number == EROFS
 	                   ? TOW_EDENIED
-	           : error_number == ENOENT ? TOW_ENOTFOUND
-	                                    : TOW_EIO;
+	           : error_number == ENOSPC || error_number == EDQUOT ? TOW_EUNAVAILABLE
+	           : error_number == ENOENT                           ? TOW_ENOTFOUND
+	                                                              : TOW_EIO;
 
 	return tow_error_set(err, code, "cannot %s %s: %s", verb, path, strerror(error_number));
 }
@@ -85,7 +86,8 @@ static int sync_directory(const char *path, struct tow_error *err)
 	return status;
 }
 
-/* Writes and syncs a temporary file beside path; temp gets its name. 0, TOW_EDENIED, TOW_EIO. */
+/* Writes and syncs a temporary file beside path; temp gets its name. 0, TOW_EDENIED, TOW_EIO,
+ * TOW_EUNAVAILABLE. */
 static int write_aside(const char *path, struct tow_slice bytes, unsigned mode, char temp[PATH_MAX],
                        struct tow_error *err)
 {

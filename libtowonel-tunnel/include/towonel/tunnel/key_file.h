@@ -25,7 +25,7 @@ enum tow_key_format {
 
 /* Reads the 32-byte key in path, or makes one of random bytes when there is no such file; *created
  * tells (may be NULL). A file that others can read is refused with the chmod to use. Returns 0;
- * TOW_EIO, TOW_EDENIED, TOW_EPARSE: err names the path. */
+ * TOW_EIO, TOW_EDENIED, TOW_EPARSE, TOW_EUNAVAILABLE (the disk is full): err names the path. */
 int tow_key_file_open(const char *path, enum tow_key_format format, uint8_t key[TOW_SECRET_SIZE],
                       int *created, struct tow_error *err);
 /* Only reads. Also TOW_ENOTFOUND. */
@@ -36,13 +36,13 @@ int tow_key_file_read(const char *path, enum tow_key_format format, uint8_t key[
  * TOW_EIO, TOW_ENOMEM. */
 int tow_file_read(const char *path, size_t max, struct tow_buf *out, struct tow_error *err);
 /* Replaces a file: temporary file, fsync, rename, fsync of the directory. Returns 0; TOW_EDENIED,
- * TOW_EIO. */
+ * TOW_EIO, TOW_EUNAVAILABLE. */
 int tow_file_replace(const char *path, struct tow_slice bytes, unsigned mode,
                      struct tow_error *err);
 /* As tow_file_replace, but never over a file that is there: TOW_ECONFLICT. */
 int tow_file_create(const char *path, struct tow_slice bytes, unsigned mode, struct tow_error *err);
 /* Makes a directory and its parents, mode 0700, unless it is there. Returns 0; TOW_EDENIED,
- * TOW_EIO. */
+ * TOW_EIO, TOW_EUNAVAILABLE. */
 int tow_directory_make(const char *path, struct tow_error *err);
 
 #ifdef __cplusplus
