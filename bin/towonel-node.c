@@ -578,8 +578,8 @@ static void node_deinit(struct node *node)
 	tow_log_free(node->log);
 }
 
-/* What passes by itself, as a full disk does, is a failure: a service manager tries again. What only
- * people can mend is not. */
+/* What passes by itself, as a full disk does, is a failure: a service manager tries again. What
+ * only people can mend is not. */
 static int status_of(const struct node *node, const struct tow_error *err)
 {
 	/* of PostgreSQL it is one that answers, and refuses */
