@@ -397,6 +397,32 @@ static void only_the_flattened_form_is_taken(void **state)
 	tow_buf_deinit(&big);
 }
 
+/* The limit is what a hub may have to keep of each, so it is not far above. */
+static void the_largest_entry_is_within_the_limit(void **state)
+{
+	struct tow_entry entry = example(TOW_ENTRY_UPSERT_HOSTNAME), out;
+	struct tow_buf list = { 0 }, jws;
+
+	(void)state;
+	memset(entry.name, 'x', TOW_HOSTNAME_MAX);
+	for (size_t i = TOW_LABEL_MAX; i < TOW_HOSTNAME_MAX; i += TOW_LABEL_MAX + 1)
+		entry.name[i] = '.';
+	memset(&entry.access, 0, sizeof entry.access);
+	for (unsigned i = 0; i < TOW_ACCESS_PREFIXES_MAX; i++)
+		assert_int_equal(tow_buf_printf(&list,
+		                                "%s2001:db8:1111:2222:3333:4444:5555:%04x/127",
+		                                i ? "," : "", 0xf000 + 2 * i),
+		                 0);
+	assert_int_equal(
+		tow_access_parse(&entry.access, TOW_ACCESS_ALLOW, tow_buf_peek(&list), NULL), 0);
+	jws = sign(&entry);
+	assert_in_range(tow_buf_len(&jws), TOW_ENTRY_MAX * 3 / 4, TOW_ENTRY_MAX);
+	assert_int_equal(
+		tow_entry_verify(tow_buf_peek(&jws), tow_tenant_key_public(key), &out, NULL), 0);
+	tow_buf_deinit(&jws);
+	tow_buf_deinit(&list);
+}
+
 /* Every prefix, and changes of every byte: never taken, unless the text means the same bytes. */
 static void mangled_entries_do_not_verify(void **state)
 {
@@ -440,6 +466,7 @@ int main(void)
 		cmocka_unit_test(only_the_plain_header_is_taken),
 		cmocka_unit_test(payloads_are_read_strictly),
 		cmocka_unit_test(only_the_flattened_form_is_taken),
+		cmocka_unit_test(the_largest_entry_is_within_the_limit),
 		cmocka_unit_test(mangled_entries_do_not_verify),
 	};
 	return cmocka_run_group_tests(tests, start, stop);

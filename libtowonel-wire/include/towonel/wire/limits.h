@@ -174,7 +174,7 @@
 #define TOW_EDGES_PER_AGENT 256
 #define TOW_TUNNELS_TOLD_MAX 32     /* of them in a heartbeat */
 #define TOW_VERSION_MAX 64          /* of a program, in text */
-#define TOW_ENTRY_MAX 65536         /* one JWS in text form */
+#define TOW_ENTRY_MAX 16384         /* one JWS in text form; with the longest lists it is 14 KiB */
 #define TOW_ENTRIES_PER_BATCH 4096
 #define TOW_PORT_RANGE_MAX 512
 #define TOW_INVITE_EXPIRES_MAX_S 2592000
