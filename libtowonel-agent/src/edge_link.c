@@ -740,6 +740,8 @@ void tow__edge_link_close(struct edge_link *link, uint64_t code)
 		return;
 	enter(link, CLOSING);
 	tow_timer_stop(&link->timer);
+	tow_resolve_cancel(link->resolve); /* its answer would be dialled */
+	link->resolve = NULL;
 	tow_quic_carrier_dial_cancel(link->carrier);
 	link->carrier = NULL;
 	for (struct tunnel *t = link->finishing; t; t = *tow__tunnel_next(t))

@@ -39,9 +39,11 @@ struct edge {
 	int anywhere;     /* is not bound to the loopback interface's address */
 	/* what has come */
 	unsigned hellos, pongs, open;
-	struct session *last;
+	struct session *first, *last;
 	/* the agent's side */
 	unsigned up, lost, gone;
+	struct tow_log *log;
+	struct tow_task close; /* runs when the link asks for the address */
 };
 
 /* A tunnel, as the edge sees it. */
@@ -87,6 +89,8 @@ static void greet(struct session *s)
 	edge->hellos++;
 	say(s, &welcome);
 	edge->last = s;
+	if (edge->hellos == 1)
+		edge->first = s;
 	if (!edge->sends_away || edge->hellos <= edge->spares)
 		return;
 	say(s, &drain);
@@ -294,6 +298,7 @@ static void dial(struct edge *edge)
 {
 	const struct edge_link_config config = {
 		.loop = edge->loop,
+		.log = edge->log,
 		.endpoint = edge->client,
 		.edge = edge->key.id,
 		.services = services,
@@ -311,7 +316,8 @@ static void dial(struct edge *edge)
 
 static void finish(struct edge *edge)
 {
-	tow__edge_link_close(edge->link, TOW_TUNNEL_OK);
+	if (!edge->gone)
+		tow__edge_link_close(edge->link, TOW_TUNNEL_OK);
 	await(edge, edge->gone == 1);
 	tow_quic_endpoint_free(edge->client, 0);
 	tow_quic_endpoint_free(edge->server, 0);
@@ -391,6 +397,38 @@ static void nor_does_it_leave_ever_more_behind(void **state)
 	finish(&edge);
 }
 
+static void on_log(void *user, enum tow_log_level level, const char *line)
+{
+	struct edge *edge = user;
+
+	(void)level;
+	if (edge->lost && strstr(line, "to=resolve"))
+		tow_task_schedule(&edge->close);
+}
+
+static void close_link(void *user)
+{
+	tow__edge_link_close(((struct edge *)user)->link, TOW_TUNNEL_OK);
+}
+
+/* The answer is on its way, and there is a tunnel yet: nothing is dialled with it. */
+static void closing_while_the_address_is_asked_for_ends(void **state)
+{
+	struct edge edge = { .workers = 2 };
+
+	(void)state;
+	start(&edge);
+	edge.log = tow_log_new(TOW_LOG_TRACE, TOW_LOG_TEXT, on_log, &edge);
+	tow_task_init(&edge.close, edge.loop, close_link, &edge);
+	dial(&edge);
+	await(&edge, edge.hellos == 2);
+	tow_quic_conn_close(edge.first->conn, TOW_TUNNEL_DRAINING, "");
+	await(&edge, edge.gone == 1);
+	assert_int_equal(edge.hellos, 2);
+	finish(&edge);
+	tow_log_free(edge.log);
+}
+
 static void set_loopback(int up)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -451,6 +489,7 @@ int main(void)
 		cmocka_unit_test(answers_do_not_pile_up),
 		cmocka_unit_test(being_sent_away_does_not_go_round),
 		cmocka_unit_test(nor_does_it_leave_ever_more_behind),
+		cmocka_unit_test(closing_while_the_address_is_asked_for_ends),
 		cmocka_unit_test(a_way_that_appears_is_tried_amid_changes),
 		cmocka_unit_test(silence_ends_a_tunnel_amid_changes),
 	};
