@@ -171,7 +171,7 @@ def test_replicas_edge_and_agents_come_and_go(start, make_agent, origin):
         all_go_on(visitors)
         first.kill()
         assert {visit(node.edge_port, NAME) for _ in range(VISITORS)} == {"one"}  # nobody is refused
-    node.stop()
+    node.kill()
     node.start()
     wait_until(lambda: edge(node, "agents_connected") == 1, "the agent is back")
     tunnels_are(node, 4)
