@@ -42,6 +42,7 @@ struct cert {
 	unsigned writes; /* queued */
 	struct tow_tls_context *challenge;
 	struct cert_wait *waits;
+	size_t wait_count;
 	UT_hash_handle hh;
 	char name[];
 };
@@ -530,9 +531,10 @@ static int start_waiting(struct cert *cert, struct cert_wait *wait)
 {
 	struct cert_store *store = cert->store;
 
-	if (store->wait_count >= TOW_CERT_WAITS_MAX)
+	if (store->wait_count >= TOW_CERT_WAITS_MAX || cert->wait_count >= TOW_CERT_WAITS_PER_NAME)
 		return TOW_ELIMIT;
 	store->wait_count++;
+	cert->wait_count++;
 	wait->cert = cert;
 	DL_APPEND(cert->waits, wait);
 	return TOW_BLOCKED;
@@ -577,6 +579,7 @@ void tow__cert_wait_cancel(struct cert_wait *wait)
 	DL_DELETE(cert->waits, wait);
 	wait->cert = NULL;
 	cert->store->wait_count--;
+	cert->wait_count--;
 }
 
 /* Whoever comes to wait meanwhile is not among them. */

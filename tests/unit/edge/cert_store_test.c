@@ -315,6 +315,25 @@ static void the_issuer_is_asked_once(void **state)
 	assert_int_equal(t->wanted, 2);
 }
 
+static void who_waits_for_one_name_leaves_room_for_others(void **state)
+{
+	struct bench *t = *state;
+	struct visitor *v = calloc(TOW_CERT_WAITS_MAX, sizeof(*v)), other;
+
+	assert_non_null(v);
+	open_store(t);
+	use_issuer(t);
+	for (size_t i = 0; i < TOW_CERT_WAITS_MAX; i++)
+		(void)get(t, "a.test", &v[i]);
+	assert_int_equal(get(t, "b.test", &other), TOW_BLOCKED);
+	assert_null(v[TOW_CERT_WAITS_MAX - 1].wait.cert);
+	assert_int_equal(install(t, "a", "a.test", NULL), 0);
+	assert_int_equal(v[0].told, 1);
+	assert_int_equal(get(t, "a.test", &v[0]), 0);
+	tow__cert_wait_cancel(&other.wait);
+	free(v);
+}
+
 static void what_the_issuer_brings_survives_a_restart(void **state)
 {
 	struct bench *t = *state;
@@ -577,6 +596,7 @@ int main(void)
 		CASE(a_pair_that_changes_is_read_again),
 		CASE(what_cannot_be_used_is_not),
 		CASE(the_issuer_is_asked_once),
+		CASE(who_waits_for_one_name_leaves_room_for_others),
 		CASE(what_the_issuer_brings_survives_a_restart),
 		CASE(a_renewal_that_was_not_written_is_made_up_for),
 		CASE(a_cooldown_of_years_is_none),

@@ -99,7 +99,8 @@
 #define TOW_CERT_KEY_MAX        16384
 #define TOW_CERT_RECORD_MAX     4096
 #define TOW_CERT_NAMES_MAX      65536 /* kept in memory */
-#define TOW_CERT_WAITS_MAX      4096  /* visitors that wait for one to be obtained */
+#define TOW_CERT_WAITS_MAX      4096  /* visitors that wait for one to be obtained, */
+#define TOW_CERT_WAITS_PER_NAME 100   /* and of them for the same one */
 #define TOW_CERT_CHECK_EVERY_MS 1000  /* between two looks at a name's files */
 
 /* UDP sessions: an edge's; one costs a stream, and 500 bytes or so more */
