@@ -19,8 +19,9 @@
  *
  * Or from a loop of your own: wait until tow_agent_fd is readable or tow_agent_timeout_ms has
  * passed, call tow_agent_dispatch, then take events until there are none. All calls on one agent
- * come from one thread at a time, except tow_agent_stop. Several agents in one process are fine.
- * The library installs no signal handler, never calls exit, and prints nothing.
+ * come from one thread at a time, except tow_agent_stop and _wake. Several agents in one process
+ * are fine. The library installs no signal handler, never calls exit, and prints nothing. A child
+ * of fork(2) has no agent: what it sees is the parent's, and not to be touched, by _free neither.
  *
  * A program can be the origin itself, and listen nowhere: a service with "origin": "inproc:NAME"
  * hands each visitor to the config's accept.
@@ -63,7 +64,8 @@ struct tow_agent_config {
 	const char *health_listen; /* "127.0.0.1:9092"; NULL: no health listener */
 	uint64_t drain_ms;         /* how long open streams may finish; 0: 25000 */
 	/* Finished log lines (logfmt, or JSON objects when log_json), without newline. NULL: no
-	 * log. Called on the thread that drives the agent. */
+	 * log. Called on the thread that drives the agent; of the agent's functions only _stop and
+	 * _wake may be called from within. */
 	void (*log)(void *user, enum tow_agent_log_level level, const char *line);
 	void *log_user;
 	enum tow_agent_log_level log_level; /* zero is ERROR */
@@ -112,7 +114,7 @@ int tow_agent_new(const struct tow_agent_config *config, struct tow_agent **out,
 void tow_agent_free(struct tow_agent *agent);
 
 /* Blocks until the agent has stopped; returns the code of STOPPED. Events are passed to on_event
- * (may be NULL). */
+ * (may be NULL), which may call what it likes but _run, _dispatch and _free. */
 int tow_agent_run(struct tow_agent *agent,
                   void (*on_event)(void *user, const struct tow_agent_event *event), void *user);
 
