@@ -37,6 +37,17 @@ static int is_live(const json_t *object)
 	return json_is_true(get(object, "live"));
 }
 
+/* Of a text that may have been cut within its last character, which is left out then. */
+static json_t *whole_characters(const char *text)
+{
+	size_t len = strlen(text);
+	json_t *json = json_string(text);
+
+	for (int i = 0; !json && len > 0 && i < 3; i++)
+		json = json_stringn(text, --len);
+	return json;
+}
+
 /* --- edges --- */
 
 static void say_tunnels(struct tow__edges_said *said, const json_t *edge)
@@ -76,7 +87,7 @@ static void say_failed(struct tow__edges_said *said, const json_t *edge)
 		snprintf(why, sizeof why, "%s%sport %u/%.3s cannot be bound on edge %s%s%s", before,
 		         *before ? "; " : "", port, protocol, text_of(edge, "name"),
 		         *reason ? ": " : "", reason);
-		json_object_set_new(said->failed, key, json_string(why));
+		json_object_set_new(said->failed, key, whole_characters(why));
 	}
 }
 
@@ -236,7 +247,7 @@ static void add_ports(struct view *v)
 			continue;
 		snprintf(why, sizeof why, "%s%s%.250s", before, *before && *reason ? "; " : "",
 		         reason);
-		json_object_set_new(services, name, json_string(why));
+		json_object_set_new(services, name, whole_characters(why));
 		json_object_set(v->access, name, port);
 	}
 	json_object_foreach(services, authority, failed)

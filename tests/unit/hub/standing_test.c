@@ -108,6 +108,40 @@ static void services_stand_as_they_do(void **state)
 	}
 }
 
+/* Wherever it falls, within a character too. */
+static void a_reason_that_is_cut_costs_no_service(void **state)
+{
+	json_t *tenant = parse("{\"tenant_id\":\"t\",\"name\":\"alice\",\"agents\":[{\"agent_id\":\"1\","
+	                       "\"version\":\"1\",\"services\":[\"tcp:s\"]}],"
+	                       "\"ports\":[{\"protocol\":\"tcp\",\"port\":1,\"service\":\"s\"}]}");
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		json_t *edges = json_array(), *standing, *service;
+		struct tow__edges_said said;
+		char reason[129] = "";
+
+		for (int at = 0; at < 128; at += 2)
+			memcpy(reason + at, "\xc3\xa9", 2);
+		for (int edge = 0; edge < 2; edge++)
+			json_array_append_new(
+				edges, json_pack("{s:s, s:b, s:[s], s:[{s:s, s:i, s:s}]}", "name",
+			                         edge && i ? "ra" : "fra", "live", 1, "agents", "1",
+			                         "failed_ports", "protocol", "tcp", "port", 1, "reason",
+			                         reason));
+		tow__edges_said_init(&said, edges);
+		standing = tow__tenant_standing(tenant, &said, 1000000);
+		service = json_array_get(json_object_get(standing, "services"), 0);
+		assert_non_null(service);
+		assert_string_equal(json_string_value(json_object_get(service, "state")), "port failed");
+		assert_non_null(strstr(json_string_value(json_object_get(service, "why")), "on edge "));
+		tow__edges_said_deinit(&said);
+		json_decref(standing);
+		json_decref(edges);
+	}
+	json_decref(tenant);
+}
+
 static void a_summary_counts_and_names_nobody(void **state)
 {
 	json_t *document = parse(
@@ -138,6 +172,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(services_stand_as_they_do),
+		cmocka_unit_test(a_reason_that_is_cut_costs_no_service),
 		cmocka_unit_test(a_summary_counts_and_names_nobody),
 	};
 
