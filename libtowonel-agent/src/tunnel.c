@@ -33,7 +33,7 @@ struct tunnel {
 	struct tow_quic_stream *control; /* HELLO and on */
 	struct tow_buf received;
 	char why[256]; /* set before the connection is closed from here */
-	int refused, said_hello, was_up;
+	int refused, said_hello, was_up, edge_drains;
 	uint64_t up_since_ns, last_pong_ns, last_ping_id, last_ping_ns, rtt_ns;
 	struct tunnel_place place;
 };
@@ -146,6 +146,8 @@ static void handle(struct tunnel *tunnel, const struct tow_control_message *mess
 			tunnel->rtt_ns = tow_now_ns() - tunnel->last_ping_ns;
 		break;
 	case TOW_CONTROL_REFUSED:
+		if (tunnel->refused)
+			break; /* it has been told */
 		tunnel->refused = 1;
 		snprintf(tunnel->why, sizeof tunnel->why, "the edge refuses this agent: %s",
 		         message->text);
@@ -153,8 +155,10 @@ static void handle(struct tunnel *tunnel, const struct tow_control_message *mess
 		break;
 	case TOW_CONTROL_SUPERSEDED: events->superseded(tunnel->config.user, tunnel); break;
 	case TOW_CONTROL_DRAIN:
-		tow_log_info(tunnel->config.log, "the edge is draining",
-		             tow_f_id("edge", &tunnel->config.edge));
+		if (!tunnel->edge_drains)
+			tow_log_info(tunnel->config.log, "the edge is draining",
+			             tow_f_id("edge", &tunnel->config.edge));
+		tunnel->edge_drains = 1;
 		if (message->redial)
 			events->moved(tunnel->config.user, tunnel);
 		break;

@@ -42,6 +42,7 @@ struct edge {
 	struct session *first, *last;
 	/* the agent's side */
 	unsigned up, lost, gone;
+	unsigned lines; /* of the log, that are for everybody */
 	struct tow_log *log;
 	struct tow_task close; /* runs when the link asks for the address */
 };
@@ -401,7 +402,7 @@ static void on_log(void *user, enum tow_log_level level, const char *line)
 {
 	struct edge *edge = user;
 
-	(void)level;
+	edge->lines += level <= TOW_LOG_INFO;
 	if (edge->lost && strstr(line, "to=resolve"))
 		tow_task_schedule(&edge->close);
 }
@@ -425,6 +426,30 @@ static void closing_while_the_address_is_asked_for_ends(void **state)
 	tow_quic_conn_close(edge.first->conn, TOW_TUNNEL_DRAINING, "");
 	await(&edge, edge.gone == 1);
 	assert_int_equal(edge.hellos, 2);
+	finish(&edge);
+	tow_log_free(edge.log);
+}
+
+/* What is said again and again is heard once. */
+static void repetitions_do_not_fill_the_log(void **state)
+{
+	struct tow_control_message refused = { .type = TOW_CONTROL_REFUSED, .text = "no" };
+	struct tow_control_message drain = { .type = TOW_CONTROL_DRAIN };
+	struct edge edge = { 0 };
+
+	(void)state;
+	start(&edge);
+	edge.log = tow_log_new(TOW_LOG_INFO, TOW_LOG_TEXT, on_log, &edge);
+	dial(&edge);
+	await(&edge, edge.up == 1);
+	for (int i = 0; i < 1000; i++) {
+		say(edge.last, &drain);
+		say(edge.last, &refused);
+	}
+	ask(edge.last, 1);
+	await(&edge, edge.pongs == 1);
+	assert_int_equal(edge.lost, 1);
+	assert_in_range(edge.lines, 1, 10);
 	finish(&edge);
 	tow_log_free(edge.log);
 }
@@ -490,6 +515,7 @@ int main(void)
 		cmocka_unit_test(being_sent_away_does_not_go_round),
 		cmocka_unit_test(nor_does_it_leave_ever_more_behind),
 		cmocka_unit_test(closing_while_the_address_is_asked_for_ends),
+		cmocka_unit_test(repetitions_do_not_fill_the_log),
 		cmocka_unit_test(a_way_that_appears_is_tried_amid_changes),
 		cmocka_unit_test(silence_ends_a_tunnel_amid_changes),
 	};
