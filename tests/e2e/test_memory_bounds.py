@@ -67,16 +67,18 @@ class Crowd:
         make_agent(self.node.invite(OTHER, name="bob"), [{"hostname": OTHER, "origin": nginx.address}])
         wait_until(lambda: metric(self.node.edge_metrics(), "towonel_edge_ports_bound") == 1, "the port is bound")
 
-    def _start(self, how, port, what):
-        process = subprocess.Popen([sys.executable, DEAF, how, str(port), str(COUNT), what],
+    def _start(self, how, port, count, what):
+        process = subprocess.Popen([sys.executable, DEAF, how, str(port), str(count), what],
                                    stdout=subprocess.PIPE, text=True)
         self._stack.callback(process.communicate)
         self._stack.callback(process.kill)
         assert process.stdout.readline()
 
-    def come(self, origin, visitors):
-        self._start("listen", self._origin_port, origin)
-        self._start("connect", self._port, visitors)
+    def listen(self, what):
+        self._start("listen", self._origin_port, 0, what)
+
+    def come(self, count, what):
+        self._start("connect", self._port, count, what)
 
     def watch(self):
         return MemoryWatch({"edge": self.node.process, "agent": self.agent.process})
@@ -97,7 +99,8 @@ def test_a_crowd_that_never_reads(crowd, stack, authority, origin, visitors):
     """An origin that sends without an end to visitors who read nothing, and the other way round."""
     regulars = [Regular(stack, crowd.node, authority, name) for name in (NAME, OTHER)]
     with crowd.watch() as memory:
-        crowd.come(origin, visitors)
+        crowd.listen(origin)
+        crowd.come(COUNT, visitors)
         if visitors == "still":
             wait_until(lambda: metric(crowd.node.edge_metrics(), f"towonel_edge_quic_{GIVEN_UP}") > 10,
                        "the edge lets go", 100)
@@ -115,9 +118,11 @@ def test_an_agent_that_stands_still(crowd, stack, authority):
     """Its visitors say what they want and more; another tenant's notice nothing, and its own are served when it goes on."""
     other = Regular(stack, crowd.node, authority, OTHER)
     with crowd.watch() as memory:
-        crowd.come("still", "pour")
+        crowd.listen("still")
+        crowd.come(COUNT // 2, "pour")
         crowd.agent.process.signal(signal.SIGSTOP)
         try:
+            crowd.come(COUNT // 2, "pour")
             # those who find nobody come again, with as much to say
             wait_until(lambda: metric(crowd.node.edge_metrics(), "towonel_edge_connections_refused_total",
                                       reason="agent_timeout") > COUNT / 5, "visitors wait in vain")
