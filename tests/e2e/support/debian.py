@@ -96,4 +96,6 @@ class Debian:
     def chroot(self, *argv, fetches=False, env=None, **options):
         prefix = outside() if fetches else []
         env = {"PATH": PATH, "DEBIAN_FRONTEND": "noninteractive", **(self._proxies() if fetches else {}), **(env or {})}
-        return run([*prefix, "chroot", self.tree, *argv], **{"timeout": 280 if fetches else 100, "env": env, **options})
+        # Some of what runs there looks into /proc, as bash does for `<(...)`.
+        inside = ["unshare", "--mount", "sh", "-c", 'mount -t proc proc "$0/proc" && exec chroot "$0" "$@"', self.tree]
+        return run([*prefix, *inside, *argv], **{"timeout": 280 if fetches else 100, "env": env, **options})
