@@ -191,7 +191,9 @@ int tow__udp_sessions_make_room(struct udp_listener *listener, const struct udp_
 {
 	struct udp_session *idle = listener->one_sided;
 
-	if (idle == NULL || idle == keep)
+	if (idle != NULL && idle == keep)
+		idle = idle->next;
+	if (idle == NULL)
 		return 0;
 	tow_metric_inc(listener->worker->metrics.udp_refused[UDP_REFUSED_ONE_SIDED]);
 	tow__udp_session_end(idle, TOW_TUNNEL_IDLE);
