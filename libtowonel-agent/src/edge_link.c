@@ -349,6 +349,8 @@ static void tunnel_closed(void *user, struct tunnel *tunnel, const struct tunnel
 	if (!finished)
 		*(by_tcp ? &link->tcp : &link->udp) = NULL;
 	if (link->state == CLOSING) {
+		if (was_current)
+			link->current = NULL;
 		leave_when_empty(link);
 		return;
 	}
@@ -668,7 +670,7 @@ void tow__edge_link_set_addresses(struct edge_link *link, const char *const *add
 
 void tow__edge_link_hello(struct edge_link *link)
 {
-	if (link->moving)
+	if (link->moving && link->current)
 		tow__tunnel_hello(link->current);
 	if (link->udp)
 		tow__tunnel_hello(link->udp);
