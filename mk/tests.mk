@@ -112,7 +112,7 @@ tsan-run: all $(tsan_unit)
 	@TSAN_OPTIONS=halt_on_error=1 $(call run_pytest,tests/e2e/test_workers.py tests/e2e/test_main_job.py)
 
 run_pytest = TOWONEL_BUILD=$(abspath $(BUILD)) CC=$(CC) TOWONEL_SANITIZE="$(sanitize)" \
-	$(PYTHON) -m pytest -p no:cacheprovider -q -rs --timeout=300 \
+	$(PYTHON) -m pytest -p no:cacheprovider -q -rfEs --timeout=300 \
 	$(PYTEST) $(1)
 house: all | test-packages
 	@rm -rf $(BUILD)/installed

@@ -9,7 +9,7 @@ import pytest
 
 from support.docs import ROOT, block, blocks, examples, sections, settings
 from support.netns import Router, needs_namespaces
-from support.process import BUILD, Process, free_port, metric, run, wait_until
+from support.process import BUILD, VARIANT, Process, free_port, metric, run, wait_until
 from support.ssh import Ssh
 from support.towonel import http_get
 
@@ -78,7 +78,7 @@ def test_the_doctor(make_node):
 
 def test_the_demo():
     done = run(["make", "-C", ROOT, "--no-print-directory", "demo", "NO_PACKAGES=1",
-                f"BUILD={os.path.relpath(BUILD, ROOT)}", f"CC={os.environ.get('CC', 'gcc')}"], timeout=200,
+                f"BUILD={os.path.relpath(BUILD, ROOT)}", f"CC={os.environ.get('CC', 'gcc')}", *VARIANT], timeout=200,
                env={"HOME": os.environ["HOME"]})
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Hello from behind the tunnel. You are 127.0.0.1." in done.stdout

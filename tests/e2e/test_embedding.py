@@ -12,7 +12,7 @@ import pytest
 
 from support.greeter import greeted
 from support.lines import Origin, visit
-from support.process import BUILD, Process, free_port, metric, run, wait_until
+from support.process import BUILD, VARIANT, Process, free_port, metric, run, wait_until
 from support.visitors import dial
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -25,11 +25,10 @@ NAMES = ["a.alice.example.eu", "b.bob.example.eu"]
 @pytest.fixture(scope="module")
 def prefix(tmp_path_factory):
     where = tmp_path_factory.mktemp("installed")
-    variant = ["SAN=1"] if SANITIZE else []
     # By the name that make itself has for it: dependency files tell of another one's objects otherwise.
     build_dir = os.path.relpath(BUILD, ROOT)
     run(["make", "-C", ROOT, "--no-print-directory", "install", f"PREFIX={where}", f"BUILD={build_dir}",
-         "NO_PACKAGES=1", f"CC={os.environ.get('CC', 'gcc')}", *variant], env={"HOME": os.environ["HOME"]},
+         "NO_PACKAGES=1", f"CC={os.environ.get('CC', 'gcc')}", *VARIANT], env={"HOME": os.environ["HOME"]},
         timeout=280, check=True)
     return where
 

@@ -14,6 +14,9 @@ BUILD = os.path.abspath(os.environ.get("TOWONEL_BUILD", "build"))
 
 # The programs are built with sanitizers, and slow and large for it.
 SANITIZED = bool(os.environ.get("TOWONEL_SANITIZE", "").strip()) or "-san" in os.path.basename(BUILD)
+# With these, make leaves them as they are.
+VARIANT = [f"{name}=1" for name, kind in (("SAN", "address"), ("TSAN", "thread"))
+           if kind in os.environ.get("TOWONEL_SANITIZE", "")]
 # A shorter run: less data, the same paths.
 QUICK = SANITIZED or os.environ.get("TOWONEL_E2E_QUICK") == "1"
 
