@@ -102,8 +102,8 @@ static void forget_both(struct live_hub *h)
 	forget_heartbeat(h);
 }
 
-/* A hub reads the reports of all edges in a store that hubs share, its own among them: that may be
- * only now, and tell of the loss again. */
+/* In a store that hubs share, a hub reads the reports of all edges, its own among them, every five
+ * seconds: until then it may have one that tells of the tunnel, and then hears of the loss again. */
 static size_t stale_when(struct live_hub *h, void (*forget)(struct live_hub *h),
                          const struct member *m, const struct tow_node_key *asks,
                          const struct tow_node_key *one)
@@ -111,8 +111,8 @@ static size_t stale_when(struct live_hub *h, void (*forget)(struct live_hub *h),
 	size_t count = 0;
 
 	silent_id = one->id;
-	for (int tries = 0; tries < 100 && count == 0; tries++) {
-		usleep(20000);
+	for (int tries = 0; tries < 600 && count == 0; tries++) {
+		usleep(50000);
 		live_hub_do(h, forget);
 		count = stale(h, m, asks, one);
 	}
