@@ -97,7 +97,8 @@ static int list_add(struct list *list, const struct tow_id *id, const char *name
 
 static int take_edge(void *user, const struct tow__edge *edge)
 {
-	struct list *list = user;
+	struct look *look = user;
+	struct list *list = &look->list;
 	json_t *report;
 	int rc;
 
@@ -105,7 +106,8 @@ static int take_edge(void *user, const struct tow__edge *edge)
 		return json_array_append_new(list->revoked, tow__json_id(&edge->node_id))
 		               ? TOW_ENOMEM
 		               : 0;
-	if (!edge->report.len)
+	/* what this process's edge is, it says itself, and earlier */
+	if (!edge->report.len || tow_id_equal(&edge->node_id, &look->edges->hub->key.id))
 		return 0;
 	report = json_loadb((const char *)edge->report.base, edge->report.len, 0, NULL);
 	if (!report) /* somebody edited the database */
@@ -120,8 +122,7 @@ static void look_on_thread(struct tow__job *job, struct tow__store *store)
 	struct look *look = (struct look *)job;
 
 	look->list.revoked = json_array();
-	tow__store_edge_list(store, tow_wall_ms() - REVOKED_MS, take_edge, &look->list,
-	                     &look->fault);
+	tow__store_edge_list(store, tow_wall_ms() - REVOKED_MS, take_edge, look, &look->fault);
 }
 
 static void look_done(struct tow__job *job)
@@ -332,9 +333,7 @@ static json_t *make(const struct tow__edges *edges,
 		for (size_t i = 0; !rc && i < edges->list.count; i++) {
 			const struct known *known = &edges->list.items[i];
 			json_t *item;
-			/* what this process's edge is, it says itself */
-			if (tow_id_equal(&known->id, &edges->hub->key.id) ||
-			    live == is_silent(known, TOW__EDGE_LIVE_MS))
+			if (live == is_silent(known, TOW__EDGE_LIVE_MS))
 				continue;
 			if (!details && is_silent(known, DIALLED_MS))
 				continue;

@@ -266,12 +266,7 @@ static void agents_register_and_beat(void **state)
 	tow_node_key_generate(&agent);
 	tow_node_key_generate(&other);
 	expect(member_heartbeat(h, &m, &agent, &agent, domain, 0, auth), 403, "tenant_not_allowed");
-	e = member_entry(&m, TOW_ENTRY_UPSERT_AGENT, NULL, 0);
-	e.agent_id = agent.id;
-	e.generation = 5;
-	e.services_hash[31] = 1;
-	e.expires_at_ms = tow_wall_ms() + 60000;
-	expect(member_submit(h, &m, e), 200, "");
+	member_announce(h, &m, &agent);
 	r = member_heartbeat(h, &m, &agent, &agent, domain, 0, auth);
 	assert_int_equal(r.status, 200);
 	assert_int_equal(json_integer_value(json_object_get(r.body, "next_interval_secs")), 20);

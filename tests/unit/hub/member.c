@@ -72,6 +72,17 @@ struct reply member_submit(struct live_hub *h, struct member *m, struct tow_entr
 	return r;
 }
 
+void member_announce(struct live_hub *h, struct member *m, const struct tow_node_key *agent)
+{
+	struct tow_entry e = member_entry(m, TOW_ENTRY_UPSERT_AGENT, NULL, 0);
+
+	e.agent_id = agent->id;
+	e.generation = 5;
+	e.services_hash[31] = 1;
+	e.expires_at_ms = tow_wall_ms() + 3600000;
+	expect(member_submit(h, m, e), 200, "");
+}
+
 struct reply member_heartbeat(struct live_hub *h, const struct member *m,
                               const struct tow_node_key *agent, const struct tow_node_key *signer,
                               const char *domain, int64_t skew_ms, char *auth)

@@ -21,6 +21,8 @@ struct tow_entry member_entry(struct member *m, enum tow_entry_op op, const char
                               uint16_t port);
 char *member_sign(struct member *m, struct tow_entry e); /* the JWS as text, to be freed */
 struct reply member_submit(struct live_hub *h, struct member *m, struct tow_entry e);
+/* An agent of generation 5, by an entry. */
+void member_announce(struct live_hub *h, struct member *m, const struct tow_node_key *agent);
 /* An agent's, of generation 5, signed by whom and for what one likes; auth gets the header. */
 struct reply member_heartbeat(struct live_hub *h, const struct member *m,
                               const struct tow_node_key *agent, const struct tow_node_key *signer,

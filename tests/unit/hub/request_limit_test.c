@@ -62,7 +62,6 @@ static void who_is_known_is_not_slowed(void **state)
 	char auth[TOW_REQUEST_SIGNATURE_SIZE], secret[64], body[256], path[128];
 	struct tow_node_key agent, other;
 	struct member m;
-	struct tow_entry e;
 	struct reply r;
 	int taken = 0;
 
@@ -70,12 +69,7 @@ static void who_is_known_is_not_slowed(void **state)
 	member_invite(h, &m, "{\"hostnames\":[\"a.eu\"]}");
 	tow_node_key_generate(&agent);
 	tow_node_key_generate(&other);
-	e = member_entry(&m, TOW_ENTRY_UPSERT_AGENT, NULL, 0);
-	e.agent_id = agent.id;
-	e.generation = 5;
-	e.services_hash[31] = 1;
-	e.expires_at_ms = tow_wall_ms() + 60000;
-	expect(member_submit(h, &m, e), 200, "");
+	member_announce(h, &m, &agent);
 	tow_base64url_encode(m.token.secret, sizeof m.token.secret, secret);
 	snprintf(body, sizeof body, "{\"invite_id\":\"%s\",\"invite_secret\":\"%s\"}", m.invite,
 	         secret);
