@@ -42,6 +42,11 @@ static void watch_for_forks(void)
 	pthread_atfork(note_fork, NULL, NULL);
 }
 
+void tow__ios_watch_for_forks(void)
+{
+	pthread_once(&once, watch_for_forks);
+}
+
 static uint32_t epoll_events(int wanted)
 {
 	/* Errors are always reported; for one who wants nothing once will do. */
@@ -82,7 +87,6 @@ struct tow_io *tow_io_new(struct tow_loop *loop, int fd, void (*ready)(void *use
 {
 	struct tow_io *io;
 
-	pthread_once(&once, watch_for_forks);
 	if (fd < 0 || make_room(loop, fd))
 		return NULL;
 	io = malloc(sizeof *io);

@@ -114,6 +114,7 @@ struct tow_loop *tow_loop_new(void)
 
 	if (!loop)
 		return NULL;
+	tow__ios_watch_for_forks();
 	loop->clock_fd = -1;
 	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	loop->uv = malloc(sizeof *loop->uv);

@@ -78,6 +78,7 @@ int tow__tasks_run(struct tow_loop *loop);
 int tow__tasks_wait(const struct tow_loop *loop); /* there are some */
 
 /* Tells the watcher of what epoll has reported. */
+void tow__ios_watch_for_forks(void); /* once and for all; costs nothing again */
 void tow__io_event(struct tow_loop *loop, const struct epoll_event *event);
 
 /* They come to an end without the loop. */
