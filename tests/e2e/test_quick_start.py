@@ -7,7 +7,7 @@ import re
 import pytest
 
 from support.debian import running_release
-from support.docs import block, blocks, examples, sections
+from support.docs import block, blocks, examples, nginx_of_recipe, sections
 from support.lines import Origin, visit
 from support.netns import Router, needs_namespaces
 from support.origins import curl
@@ -63,17 +63,8 @@ def with_token(command, token):
 def web_server(stack, authority, tmp_path):
     """At home, as the recipe for nginx has it."""
     def make(machine):
-        cert, key = authority.issue(NAME)
-        server = block(sections("docs/recipes.md")["nginx"], "nginx")
-        server = server.replace("/etc/ssl/app.crt", cert).replace("/etc/ssl/app.key", key)
-        paths = "".join(f"{kind}_temp_path {tmp_path}/{kind};\n"
-                        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-        (tmp_path / "nginx.conf").write_text(
-            f"daemon off; pid {tmp_path}/nginx.pid; error_log {tmp_path}/error.log;\nevents {{}}\n"
-            f"http {{\naccess_log off;\n{paths}{server}}}\n")
         with machine.network:
-            nginx = Process(["/usr/sbin/nginx", "-c", tmp_path / "nginx.conf", "-e", tmp_path / "error.log"],
-                            tmp_path / "nginx.log")
+            nginx = Process(nginx_of_recipe(tmp_path, authority.issue(NAME)), tmp_path / "nginx.log")
         stack.callback(nginx.kill)
     return make
 

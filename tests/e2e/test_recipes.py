@@ -6,7 +6,7 @@ import json
 import pytest
 import yaml
 
-from support.docs import block, blocks, sections, settings
+from support.docs import block, blocks, nginx_of_recipe, sections, settings
 from support.origins import curl
 from support.pebble import Pebble
 from support.process import Process, free_port, metric, wait_until
@@ -52,15 +52,8 @@ def begin(stack, tmp_path):
 
 
 def test_nginx(make_node, make_agent, begin, authority, tmp_path):
-    port, (cert, key) = free_port(), authority.issue(NAME)
-    server = block(RECIPES["nginx"], "nginx").replace("8443", str(port))
-    server = server.replace("/etc/ssl/app.crt", cert).replace("/etc/ssl/app.key", key)
-    paths = "".join(f"{kind}_temp_path {tmp_path}/{kind};\n"
-                    for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-    (tmp_path / "nginx.conf").write_text(
-        f"daemon off; pid {tmp_path}/nginx.pid; error_log {tmp_path}/error.log;\nevents {{}}\n"
-        f"http {{\naccess_log off;\n{paths}{server}}}\n")
-    begin("/usr/sbin/nginx", "-c", tmp_path / "nginx.conf", "-e", tmp_path / "error.log")
+    port, certificate = free_port(), authority.issue(NAME)
+    begin(*nginx_of_recipe(tmp_path, certificate, port))
     node = serve(make_node, make_agent, "nginx", port)
     assert ask(node, authority.cert, "nginx") == f"{VISITOR}\n"
 

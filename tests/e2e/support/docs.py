@@ -35,3 +35,16 @@ def examples(page):
 def settings(text):
     """Those that a block assigns."""
     return dict(re.findall(r"^(TOWONEL_\w+)='?(.*?)'?$", re.sub(r"\n +|\n(?=\])", "", text), re.M))
+
+
+def nginx_of_recipe(directory, certificate, port="8443"):
+    """The command of an nginx that is set up as the guide has it, in this directory."""
+    cert, key = certificate
+    server = block(sections("docs/recipes.md")["nginx"], "nginx").replace("8443", str(port))
+    server = server.replace("/etc/ssl/app.crt", cert).replace("/etc/ssl/app.key", key)
+    paths = "".join(f"{kind}_temp_path {directory}/{kind};\n"
+                    for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    with open(f"{directory}/nginx.conf", "w") as file:
+        file.write(f"daemon off; pid {directory}/nginx.pid; error_log {directory}/error.log;\nevents {{}}\n"
+                   f"http {{\naccess_log off;\n{paths}{server}}}\n")
+    return ["/usr/sbin/nginx", "-c", file.name, "-e", f"{directory}/error.log"]
