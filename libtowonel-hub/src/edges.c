@@ -23,6 +23,7 @@ struct known {
 	char name[TOW_TENANT_NAME_MAX + 1];
 	json_t *report;
 	uint64_t seen_ms;
+	int is_news; /* was heard since the last look began */
 };
 
 /* What the store had when it was looked at. */
@@ -125,6 +126,36 @@ static void look_on_thread(struct tow__job *job, struct tow__store *store)
 	tow__store_edge_list(store, tow_wall_ms() - REVOKED_MS, take_edge, look, &look->fault);
 }
 
+static struct known *find(struct list *list, const struct tow_id *node_id)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (tow_id_equal(&list->items[i].id, node_id))
+			return &list->items[i];
+	return NULL;
+}
+
+static void hear(struct known *known, json_t *report, uint64_t seen_ms)
+{
+	json_decref(known->report);
+	known->report = json_incref(report);
+	known->seen_ms = seen_ms;
+	known->is_news = 1;
+}
+
+/* What was heard meanwhile may have come too late to be found. */
+static void keep_news(struct list *found, const struct list *before)
+{
+	for (size_t i = 0; i < before->count; i++) {
+		const struct known *news = &before->items[i];
+		struct known *known = news->is_news ? find(found, &news->id) : NULL;
+
+		if (known)
+			hear(known, news->report, news->seen_ms);
+		else if (news->is_news) /* without memory, the next look finds it */
+			list_add(found, &news->id, news->name, news->report, news->seen_ms);
+	}
+}
+
 static void look_done(struct tow__job *job)
 {
 	struct look *look = (struct look *)job;
@@ -134,6 +165,7 @@ static void look_done(struct tow__job *job)
 	edges->looking = 0;
 	edges->looked_ns = tow_now_ns();
 	if (!look->fault.kind) {
+		keep_news(&look->list, &edges->list);
 		list_deinit(&edges->list);
 		edges->list = look->list;
 		memset(&look->list, 0, sizeof look->list);
@@ -155,6 +187,8 @@ static void look(void *user)
 	struct tow__edges *edges = user;
 
 	edges->look_again = 0;
+	for (size_t i = 0; i < edges->list.count; i++)
+		edges->list.items[i].is_news = 0;
 	edges->look = (struct look){ .job = { .work = look_on_thread, .done = look_done },
 		                     .edges = edges };
 	edges->looking = 1;
@@ -269,33 +303,23 @@ int tow__edges_report(struct tow__edges *edges, const struct tow_edge_report *re
 	return 0;
 }
 
-static struct known *find(struct tow__edges *edges, const struct tow_id *node_id)
-{
-	for (size_t i = 0; i < edges->list.count; i++)
-		if (tow_id_equal(&edges->list.items[i].id, node_id))
-			return &edges->list.items[i];
-	return NULL;
-}
-
 void tow__edges_heard(struct tow__edges *edges, const struct tow_id *node_id, const char *name,
                       json_t *report)
 {
-	struct known *known = find(edges, node_id);
+	struct known *known = find(&edges->list, node_id);
 
-	if (!known) {
-		/* when there is no memory, the next look finds it */
-		list_add(&edges->list, node_id, name, report, tow_wall_ms());
+	/* when there is no memory, the next look finds it */
+	if (!known && list_add(&edges->list, node_id, name, report, 0) == 0)
+		known = find(&edges->list, node_id);
+	if (!known)
 		return;
-	}
 	note_lost(edges, known->report, report);
-	json_decref(known->report);
-	known->report = json_incref(report);
-	known->seen_ms = tow_wall_ms();
+	hear(known, report, tow_wall_ms());
 }
 
 void tow__edges_revoked(struct tow__edges *edges, const struct tow_id *node_id)
 {
-	struct known *known = find(edges, node_id);
+	struct known *known = find(&edges->list, node_id);
 
 	if (known) {
 		known_deinit(known);

@@ -15,7 +15,10 @@
 #include <towonel/wire/token.h>
 
 #include "drivers.h"
+#include "edges.h"
 #include "feed_reader.h"
+#include "hub.h"
+#include "postgres_server.h"
 #include "store/db.h"
 
 struct invited {
@@ -582,6 +585,50 @@ static void hubs_know_of_one_anothers_edges(void **state)
 	live_hub_free(b);
 }
 
+static struct tow_id heard_id;
+
+static void look(struct live_hub *h)
+{
+	tow__edges_look(h->hub->edges);
+}
+
+static void hear(struct live_hub *h)
+{
+	json_t *report = json_loads(BODY, 0, NULL);
+
+	tow__edges_heard(h->hub->edges, &heard_id, "fra", report);
+	json_decref(report);
+}
+
+/* A look at the store that began before finds what was. Only a server can be made to take long. */
+static void what_is_heard_outlives_a_look(void **state)
+{
+	struct live_hub *h = *state;
+	struct invited e;
+	int live = 0;
+
+	if (!h->dsn[0])
+		return;
+	invite(h, &e, "fra");
+	heard_id = e.key.id;
+	expect(beat(h, &e, BODY), 200, "");
+	await_listed(h, e.id, 1, 1);
+	sql(h, "UPDATE edges SET seen_ms = seen_ms - 40000");
+	live_hub_do(h, look);
+	await_listed(h, e.id, 1, 0);
+	/* a look of its own may be under way, and another one follow */
+	for (int tries = 0; tries < 3 && !live; tries++) {
+		postgres_freeze(1);
+		live_hub_do(h, look);
+		usleep(300000);
+		live_hub_do(h, hear);
+		postgres_freeze(0);
+		usleep(500000);
+		assert_true(is_listed(h, e.id, &live));
+	}
+	assert_true(live);
+}
+
 static void edges_of_hubs_themselves(void **state)
 {
 	struct live_hub *h = *state;
@@ -605,6 +652,7 @@ int main(void)
 		T(the_feed_is_for_edges_alone),
 		T(one_edge_has_few_streams),
 		T(a_slow_reader_catches_up),
+		T(what_is_heard_outlives_a_look),
 		T(edges_of_hubs_themselves),
 	};
 
